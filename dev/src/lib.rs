@@ -1,0 +1,5 @@
+//! The local stack.
+
+pub mod home;
+pub mod relay;
+pub mod stack;

@@ -1,0 +1,174 @@
+//! The application: payload in, reply out. The only place where triggers meet what serves them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lambda_http::{Context, LambdaEvent};
+use serde::{Serialize, Serializer};
+
+use crate::bridge::Bridge;
+use crate::clock::{Clock, Deadline, Timestamp};
+use crate::commands::CommandsRequest;
+use crate::config::CallerAuth;
+use crate::http;
+use crate::metrics::Metrics;
+use crate::reply::{CommandsReply, Failure, KeepWarmReply, Problem};
+use crate::trigger::{Trigger, TriggerError};
+
+/// What is kept of an invocation's time to write the answer.
+const TIME_TO_ANSWER: Duration = Duration::from_millis(250);
+
+/// Everything that serves invocations.
+pub struct App {
+    pub(crate) bridge: Bridge,
+    pub(crate) caller_auth: CallerAuth,
+    pub(crate) clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+}
+
+/// An answer, ready to be serialised. `H` is the reply to an HTTP event in the form its sender expects.
+#[derive(Debug)]
+pub enum Reply<H> {
+    /// To a keep-warm event.
+    KeepWarm(KeepWarmReply),
+    /// To direct commands.
+    Commands(CommandsReply),
+    /// To an HTTP event.
+    Http(H),
+    /// A failure, to whoever is not an HTTP client.
+    Problem {
+        /// What went wrong.
+        problem: Problem,
+        /// In which invocation.
+        request_id: String,
+    },
+}
+
+impl<H: Serialize> Serialize for Reply<H> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::KeepWarm(reply) => reply.serialize(serializer),
+            Self::Commands(reply) => reply.serialize(serializer),
+            Self::Http(reply) => reply.serialize(serializer),
+            Self::Problem {
+                problem,
+                request_id,
+            } => problem.document(request_id, true).serialize(serializer),
+        }
+    }
+}
+
+impl App {
+    /// An application over a bridge.
+    pub fn new(
+        bridge: Bridge,
+        caller_auth: CallerAuth,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            bridge,
+            caller_auth,
+            clock,
+            metrics,
+        }
+    }
+
+    /// Begins what the first invocation will need: token, verdict, session. To be run while nobody waits.
+    pub async fn warm_up(&self, limit: Duration) {
+        let deadline = Deadline::at(self.clock.now().after(limit));
+        // Whatever goes wrong here is met again, and reported, by the first invocation.
+        self.bridge.warm_up(deadline).await;
+    }
+
+    /// Serves one invocation. Every failure becomes an answer.
+    pub async fn handle(
+        self: &Arc<Self>,
+        payload: &str,
+        context: Context,
+    ) -> Reply<impl Serialize + use<>> {
+        let request_id = context.request_id.clone();
+        let reply = match Trigger::of(payload) {
+            Err(error) => Err(error.into()),
+            Ok(trigger) => {
+                tracing::debug!(request_id, trigger = trigger.name(), "invoked");
+                self.dispatch(trigger, payload, context).await
+            }
+        };
+        reply.unwrap_or_else(|failure| Reply::Problem {
+            problem: self.report(&failure, &request_id),
+            request_id,
+        })
+    }
+
+    async fn dispatch(
+        self: &Arc<Self>,
+        trigger: Trigger,
+        payload: &str,
+        context: Context,
+    ) -> Result<Reply<impl Serialize + use<>>, Failure> {
+        let deadline = self.deadline(&context);
+        match trigger {
+            Trigger::KeepWarm => {
+                let warmth = self.bridge.keep_warm(deadline).await;
+                if let Some(error) = &warmth.error {
+                    self.report(&Failure::Bridge(error.clone()), &context.request_id);
+                }
+                Ok(Reply::KeepWarm(KeepWarmReply::new(&warmth)))
+            }
+            Trigger::Direct => {
+                let request = CommandsRequest::parse(payload)?;
+                let outcomes = self
+                    .bridge
+                    .run(&request.commands, deadline)
+                    .await
+                    .map_err(Failure::Bridge)?;
+                Ok(Reply::Commands(CommandsReply::new(outcomes, true)))
+            }
+            Trigger::HttpV1 | Trigger::HttpV2 | Trigger::FunctionUrl | Trigger::Alb => {
+                let request = http::read(trigger, payload)?;
+                let event = LambdaEvent::new(request, context);
+                Ok(Reply::Http(http::serve(self.clone(), event).await))
+            }
+            Trigger::ParameterChange
+            | Trigger::WebSocket
+            | Trigger::Alexa
+            | Trigger::RotateToken
+            | Trigger::Doctor => Err(TriggerError::Unsupported {
+                seen: format!(
+                    "a {} event, which this version does not serve",
+                    trigger.name()
+                ),
+            }
+            .into()),
+        }
+    }
+
+    /// When an invocation must be ready to answer.
+    pub(crate) fn deadline(&self, context: &Context) -> Deadline {
+        let now = self.clock.now();
+        let end = Duration::from_millis(context.deadline).saturating_sub(TIME_TO_ANSWER);
+        Deadline::at(Timestamp {
+            monotonic: now.monotonic + end.saturating_sub(now.unix),
+            unix: end,
+        })
+    }
+
+    /// Writes the one log line of a failure and makes the caller's view of it.
+    pub(crate) fn report(&self, failure: &Failure, request_id: &str) -> Problem {
+        let problem = Problem::of(failure);
+        let category = problem.name.name();
+        let stage = failure.stage();
+        if problem.name.status() < 500 {
+            tracing::info!(request_id, category, stage, error = %failure, "refused");
+        } else {
+            tracing::error!(request_id, category, stage, error = %failure, "failed");
+        }
+        problem
+    }
+
+    /// Delivers what was measured. To be called after the answer was posted.
+    pub async fn flush(&self) {
+        self.metrics.flush().await;
+    }
+}

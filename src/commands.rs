@@ -1,0 +1,184 @@
+//! What both a direct payload and the body of `POST /commands` hold: one command or a batch.
+
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+use crate::home_assistant::{Command, CommandError};
+use crate::json::{JsonError, Members, kind_of, kind_of_text};
+
+/// The most commands of one request.
+pub const MAX_COMMANDS: usize = 100;
+
+/// A checked request to run commands.
+#[derive(Debug, PartialEq)]
+pub struct CommandsRequest {
+    /// At least one, at most [`MAX_COMMANDS`].
+    pub commands: Vec<Command>,
+}
+
+/// Why a request to run commands is refused as a whole.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// Not JSON, or nested deeper than any command.
+    #[error("the request is not usable JSON ({0})")]
+    NotJson(#[from] JsonError),
+    /// JSON, but not the request's shape.
+    #[error("{0}")]
+    Shape(String),
+    /// A command among them is not one.
+    #[error("command {index}: {error}")]
+    Command {
+        /// Its place in the batch, from 0.
+        index: usize,
+        /// What is wrong with it.
+        error: CommandError,
+    },
+}
+
+const MEMBERS: [&str; 4] = ["command", "commands", "home", "idempotency_key"];
+
+impl CommandsRequest {
+    /// Reads and checks a request.
+    pub fn parse(text: &str) -> Result<Self, RequestError> {
+        let kind = kind_of_text(text);
+        if kind != "an object" {
+            return Err(shape(format!(
+                "the request must be a JSON object; it is {kind}"
+            )));
+        }
+        let members = Members::parse(text)?;
+        if let Some(name) = members
+            .names()
+            .find(|name| !MEMBERS.contains(&name.as_str()))
+        {
+            return Err(shape(format!(
+                "unknown member `{name}`; a request has `command` or `commands`"
+            )));
+        }
+        if members.has("home") {
+            return Err(shape(
+                "`home` chooses among several homes, and this latchkey serves one; leave it out"
+                    .into(),
+            ));
+        }
+        if members.has("idempotency_key") {
+            return Err(shape(
+                "`idempotency_key` is not supported here, and ignoring it could run a command twice; leave it out".into(),
+            ));
+        }
+        let commands = commands(&members)?
+            .into_iter()
+            .enumerate()
+            .map(|(index, value)| {
+                Command::new(value).map_err(|error| RequestError::Command { index, error })
+            })
+            .collect::<Result<_, _>>()?;
+        Ok(Self { commands })
+    }
+}
+
+fn commands(members: &Members<'_>) -> Result<Vec<Value>, RequestError> {
+    let values = match (members.get("command"), members.get("commands")) {
+        (Some(command), None) => vec![read(command)?],
+        (None, Some(commands)) => match read(commands)? {
+            Value::Array(values) => values,
+            other => {
+                let kind = kind_of(&other);
+                return Err(shape(format!("`commands` must be an array; it is {kind}")));
+            }
+        },
+        (Some(_), Some(_)) => return Err(shape("give `command` or `commands`, not both".into())),
+        (None, None) => {
+            return Err(shape(
+                "neither `command` nor `commands` is there; give one of them".into(),
+            ));
+        }
+    };
+    if values.is_empty() || values.len() > MAX_COMMANDS {
+        return Err(shape(format!(
+            "`commands` must hold 1 to {MAX_COMMANDS} commands; it holds {}",
+            values.len()
+        )));
+    }
+    Ok(values)
+}
+
+fn shape(message: String) -> RequestError {
+    RequestError::Shape(message)
+}
+
+fn read(raw: &RawValue) -> Result<Value, RequestError> {
+    Ok(serde_json::from_str(raw.get()).map_err(JsonError::from)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn one_command_or_a_batch() {
+        let one = CommandsRequest::parse(r#"{"command":{"type":"get_states"}}"#).unwrap();
+        assert_eq!(one.commands.len(), 1);
+        assert_eq!(one.commands[0].kind(), "get_states");
+        let batch = json!({"commands": vec![json!({"type": "ping"}); MAX_COMMANDS]});
+        assert_eq!(
+            CommandsRequest::parse(&batch.to_string())
+                .unwrap()
+                .commands
+                .len(),
+            MAX_COMMANDS
+        );
+    }
+
+    #[test]
+    fn whatever_else_is_refused_and_the_message_names_it() {
+        let deep = format!(
+            r#"{{"command":{{"type":"x","a":{}{}}}}}"#,
+            "[".repeat(100_000),
+            "]".repeat(100_000)
+        );
+        let many = json!({"commands": vec![json!({"type": "ping"}); MAX_COMMANDS + 1]}).to_string();
+        for (text, part) in [
+            ("", "empty"),
+            ("[]", "an array"),
+            ("5", "a number"),
+            ("{", "ends too early"),
+            ("{]", "syntax error"),
+            (r#"{"command":{"type":"x"},"command":{}}"#, "twice"),
+            ("{}", "neither"),
+            (r#"{"comand":{}}"#, "`comand`"),
+            (r#"{"command":{"type":"x"},"commands":[]}"#, "not both"),
+            (r#"{"commands":{}}"#, "an object"),
+            (r#"{"commands":[]}"#, "it holds 0"),
+            (&many, "it holds 101"),
+            (
+                r#"{"command":"get_states"}"#,
+                "command 0: a command is a JSON object",
+            ),
+            (r#"{"commands":[{"type":"x"},{}]}"#, "command 1: "),
+            (r#"{"command":{"type":"x","id":1}}"#, "no `id`"),
+            (r#"{"command":{"type":"x"},"home":"a"}"#, "`home`"),
+            (&deep, "128 levels"),
+        ] {
+            let error = CommandsRequest::parse(text).unwrap_err().to_string();
+            let start: String = text.chars().take(80).collect();
+            assert!(error.contains(part), "{start}: {error}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn arbitrary_text_never_panics(text in ".*") {
+            let _ = CommandsRequest::parse(&text);
+        }
+
+        #[test]
+        fn arbitrary_members_never_panic(
+            name in "command|commands|home|idempotency_key",
+            value in r#"\{"type":"[a-z]*"\}|\[[0-9,]*\]|"[a-z]*"|null|-?[0-9]{1,40}"#,
+        ) {
+            let _ = CommandsRequest::parse(&format!("{{\"{name}\":{value}}}"));
+        }
+    }
+}

@@ -1,0 +1,117 @@
+//! Each variable at its default, at its edges and beyond them.
+
+use super::*;
+
+fn names(error: &ConfigError) -> Vec<&'static str> {
+    error.0.iter().map(|fault| fault.name).collect()
+}
+
+#[test]
+fn defaults_are_those_of_the_manual() {
+    let config = Config::read(&[("HA_URL", "http://ha:8123")]).unwrap();
+    assert_eq!(config.home.validate_timeout, Duration::from_secs(3));
+    assert_eq!(config.home.connect_timeout, Duration::from_secs(5));
+    assert_eq!(config.home.command_timeout, Duration::from_secs(10));
+    assert_eq!(config.home.max_message_bytes, 33_554_432);
+    assert_eq!(config.token.ttl, Duration::from_secs(300));
+    assert_eq!(config.token.format, TokenFormat::Jwt);
+    assert!(
+        matches!(config.token.origin, TokenOrigin::Parameter(name) if name == "/homeautomation/tokens/home-assistant")
+    );
+    assert_eq!(config.caller_auth, CallerAuth::Jwt);
+    assert_eq!(config.metrics.sink, MetricsSink::CloudWatch);
+    assert_eq!(config.metrics.namespace, "LEE/HomeAssistant");
+    assert_eq!(config.log.level, tracing::level_filters::LevelFilter::INFO);
+    assert_eq!(config.log.format, LogFormat::Json);
+}
+
+#[test]
+fn every_fault_is_reported_at_once_and_no_value_is_shown() {
+    let error = Config::read(&[
+        ("HA_URL", "ftp://canary"),
+        ("TOKEN_TTL_SECONDS", "canary"),
+        ("HA_VALIDATE_TIMEOUT_MS", "-1"),
+        ("HA_CONNECT_TIMEOUT_MS", "0"),
+        ("HA_COMMAND_TIMEOUT_MS", "1e3"),
+        ("HA_MAX_MESSAGE_BYTES", "canary"),
+        ("HA_TOKEN_PARAMETER", "canary canary"),
+        ("HA_TOKEN_FORMAT", "canary"),
+        ("CALLER_AUTH", "canary"),
+        ("METRICS", "canary"),
+        ("METRICS_NAMESPACE", "canary canary"),
+        ("LOG_LEVEL", "canary"),
+        ("LOG_FORMAT", "canary"),
+    ])
+    .unwrap_err();
+    let mut seen = names(&error);
+    seen.sort_unstable();
+    let mut expected = vec![
+        "CALLER_AUTH",
+        "HA_COMMAND_TIMEOUT_MS",
+        "HA_CONNECT_TIMEOUT_MS",
+        "HA_MAX_MESSAGE_BYTES",
+        "HA_TOKEN_FORMAT",
+        "HA_TOKEN_PARAMETER",
+        "HA_URL",
+        "HA_VALIDATE_TIMEOUT_MS",
+        "LOG_FORMAT",
+        "LOG_LEVEL",
+        "METRICS",
+        "METRICS_NAMESPACE",
+        "TOKEN_TTL_SECONDS",
+    ];
+    expected.sort_unstable();
+    assert_eq!(seen, expected);
+    assert!(!error.to_string().contains("canary"), "{error}");
+}
+
+#[test]
+fn the_home_is_required() {
+    assert_eq!(names(&Config::read(&[]).unwrap_err()), ["HA_URL"]);
+    assert_eq!(
+        names(&Config::read(&[("HA_URL", "  ")]).unwrap_err()),
+        ["HA_URL"]
+    );
+}
+
+#[test]
+fn ttl_runs_from_nothing_to_a_day() {
+    let ttl = |text| {
+        Config::read(&[("HA_URL", "http://ha"), ("TOKEN_TTL_SECONDS", text)])
+            .map(|config| config.token.ttl.as_secs())
+            .map_err(|error| names(&error))
+    };
+    assert_eq!(ttl("0"), Ok(0));
+    assert_eq!(ttl("86400"), Ok(86_400));
+    assert_eq!(ttl("86401"), Err(vec!["TOKEN_TTL_SECONDS"]));
+}
+
+#[test]
+fn in_lambda_the_token_comes_from_the_parameter_store_only() {
+    let lambda = ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001");
+    let url = ("HA_URL", "http://ha");
+    let error = Config::read(&[url, lambda, ("HA_TOKEN", "canary")]).unwrap_err();
+    assert_eq!(names(&error), ["HA_TOKEN"]);
+    assert!(!error.to_string().contains("canary"));
+    let error = Config::read(&[url, lambda, ("HA_TOKEN_FILE", "/x")]).unwrap_err();
+    assert_eq!(names(&error), ["HA_TOKEN_FILE"]);
+    let error = Config::read(&[url, lambda, ("CALLER_AUTH", "none")]).unwrap_err();
+    assert_eq!(names(&error), ["CALLER_AUTH"]);
+
+    let sam = ("AWS_SAM_LOCAL", "true");
+    let config = Config::read(&[
+        url,
+        lambda,
+        sam,
+        ("HA_TOKEN", "canary"),
+        ("CALLER_AUTH", "none"),
+    ])
+    .unwrap();
+    assert!(matches!(config.token.origin, TokenOrigin::Variable(_)));
+    assert_eq!(config.caller_auth, CallerAuth::None);
+    assert!(!format!("{config:?}").contains("canary"));
+    let config = Config::read(&[url, ("HA_TOKEN_FILE", "/x")]).unwrap();
+    assert!(matches!(config.token.origin, TokenOrigin::File(_)));
+    let error = Config::read(&[url, ("HA_TOKEN", "a"), ("HA_TOKEN_FILE", "b")]).unwrap_err();
+    assert_eq!(names(&error), ["HA_TOKEN_FILE"]);
+}

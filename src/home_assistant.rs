@@ -1,0 +1,19 @@
+//! A home: its REST API, as far as proving a token needs it, and its WebSocket.
+//!
+//! It knows nothing of where tokens come from. Tokens are handed in, and [`HomeError::Rejected`] says when one is bad.
+
+mod connection;
+mod error;
+mod message;
+mod rest;
+mod session;
+mod socket;
+mod transport;
+
+pub use connection::{Connection, Outcome, Status};
+pub use error::{HomeError, Stage};
+pub use message::{Answer, Command, CommandError, CommandFailure};
+pub use session::{
+    Checkout, FRESH, Freshness, PING_TIMEOUT, STALE, Session, SessionReport, SessionState,
+    freshness,
+};

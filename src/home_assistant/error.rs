@@ -1,0 +1,211 @@
+//! Why talking to a home failed, told apart by what a caller or operator would do about it.
+
+use std::fmt;
+
+/// A step on the way from an address to an answer. Each has a limit, and a failure names its step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stage {
+    /// Waiting for another caller who opens the connection.
+    Queue,
+    /// Name resolution.
+    Dns,
+    /// The TCP connection.
+    Tcp,
+    /// The TLS handshake.
+    Tls,
+    /// Proving the token at `/api/config`.
+    Validate,
+    /// The WebSocket upgrade and the home's greeting.
+    Upgrade,
+    /// Authentication on the WebSocket.
+    Auth,
+    /// A command and its reply.
+    Command,
+}
+
+impl fmt::Display for Stage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Queue => "queue",
+            Self::Dns => "dns",
+            Self::Tcp => "tcp",
+            Self::Tls => "tls",
+            Self::Validate => "validate",
+            Self::Upgrade => "upgrade",
+            Self::Auth => "auth",
+            Self::Command => "command",
+        })
+    }
+}
+
+/// Why talking to a home failed. Only [`HomeError::Rejected`] means that the token is bad.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HomeError {
+    /// The home refused the token: REST 401 or WebSocket `auth_invalid`.
+    #[error("the home rejected the token")]
+    Rejected,
+    /// The home refuses everything from this address (403).
+    #[error("the home has banned this address")]
+    Banned,
+    /// The home does not trust the proxy in front of it (400).
+    #[error("the home does not trust the proxy in front of it")]
+    ProxyNotTrusted,
+    /// Something in front of the home answered in its place: a login page, a redirect, a challenge.
+    #[error("something in front of the home answered in its place with status {status}")]
+    EdgeBlocked {
+        /// The HTTP status it answered with.
+        status: u16,
+    },
+    /// Whatever answered is not Home Assistant.
+    #[error("what answers there is not Home Assistant ({seen})")]
+    NotHomeAssistant {
+        /// What it did that a home does not.
+        seen: &'static str,
+    },
+    /// The home is up but not ready (503).
+    #[error("the home is starting")]
+    Starting,
+    /// The TLS handshake failed.
+    #[error("the TLS handshake failed ({reason})")]
+    Tls {
+        /// What is wrong with the certificate or the handshake.
+        reason: String,
+    },
+    /// The name does not resolve.
+    #[error("the home's name does not resolve")]
+    Dns,
+    /// A step took longer than its own limit.
+    #[error("the home did not finish the step `{stage}` in time")]
+    Timeout {
+        /// Which step.
+        stage: Stage,
+    },
+    /// The invocation's deadline ended a step before its own limit did.
+    #[error("the invocation's deadline ended the step `{stage}`")]
+    DeadlineExceeded {
+        /// Which step.
+        stage: Stage,
+    },
+    /// No connection, or it broke before an answer.
+    #[error("the home could not be reached in the step `{stage}` ({reason})")]
+    Unreachable {
+        /// Which step.
+        stage: Stage,
+        /// What failed.
+        reason: String,
+    },
+    /// An open connection ended.
+    #[error("the home closed the connection")]
+    Closed,
+    /// A message above the configured size.
+    #[error("the home sent a message of more than {limit_bytes} bytes")]
+    MessageTooLarge {
+        /// The limit.
+        limit_bytes: usize,
+    },
+}
+
+impl HomeError {
+    /// Whether trying again may help and cannot do harm: neither the token nor a command was under way.
+    pub fn is_transient(&self) -> bool {
+        match self {
+            Self::Starting | Self::Dns | Self::Closed => true,
+            Self::Timeout { stage } | Self::Unreachable { stage, .. } => match stage {
+                Stage::Dns | Stage::Tcp | Stage::Tls | Stage::Upgrade => true,
+                Stage::Queue | Stage::Validate | Stage::Auth | Stage::Command => false,
+            },
+            Self::Rejected
+            | Self::Banned
+            | Self::ProxyNotTrusted
+            | Self::EdgeBlocked { .. }
+            | Self::NotHomeAssistant { .. }
+            | Self::Tls { .. }
+            | Self::DeadlineExceeded { .. }
+            | Self::MessageTooLarge { .. } => false,
+        }
+    }
+
+    /// What an HTTP answer other than the expected one says of the home.
+    ///
+    /// `is_page` tells whether the body is HTML. A home answers errors in plain text, so a page comes from something in
+    /// front of it, and so does a challenge for another kind of login.
+    pub(super) fn from_status(
+        status: http::StatusCode,
+        is_page: bool,
+        is_challenge: bool,
+        stage: Stage,
+    ) -> Self {
+        let code = status.as_u16();
+        if is_page || is_challenge || status.is_redirection() {
+            return Self::EdgeBlocked { status: code };
+        }
+        match code {
+            // The upgrade carries no token: a home never answers it with 401.
+            401 if stage == Stage::Validate => Self::Rejected,
+            400 => Self::ProxyNotTrusted,
+            403 => Self::Banned,
+            503 => Self::Starting,
+            401 | 407 | 429 => Self::EdgeBlocked { status: code },
+            500..=599 => Self::Unreachable {
+                stage,
+                reason: format!("status {code}"),
+            },
+            _ => Self::NotHomeAssistant {
+                seen: "an unexpected HTTP status",
+            },
+        }
+    }
+
+    /// The error of a limit that ran out.
+    pub(super) fn out_of_time(stage: Stage, limit: crate::clock::Limit) -> Self {
+        if limit.cut {
+            Self::DeadlineExceeded { stage }
+        } else {
+            Self::Timeout { stage }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_plain_401_to_the_token_means_rejected() {
+        let verdict = |code: u16, is_page, is_challenge, stage| {
+            let status = http::StatusCode::from_u16(code).unwrap();
+            HomeError::from_status(status, is_page, is_challenge, stage)
+        };
+        for code in 100..1000 {
+            for (is_page, is_challenge) in
+                [(false, false), (true, false), (false, true), (true, true)]
+            {
+                for stage in [Stage::Validate, Stage::Upgrade] {
+                    let rejected =
+                        verdict(code, is_page, is_challenge, stage) == HomeError::Rejected;
+                    let expected =
+                        code == 401 && stage == Stage::Validate && !is_page && !is_challenge;
+                    assert_eq!(
+                        rejected, expected,
+                        "{code} {is_page} {is_challenge} {stage}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_is_tried_again_once_the_token_or_a_command_was_under_way() {
+        for stage in [Stage::Validate, Stage::Auth, Stage::Command] {
+            assert!(!HomeError::Timeout { stage }.is_transient());
+        }
+        assert!(!HomeError::Rejected.is_transient());
+        assert!(
+            HomeError::Unreachable {
+                stage: Stage::Tcp,
+                reason: "refused".into()
+            }
+            .is_transient()
+        );
+    }
+}

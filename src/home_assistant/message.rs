@@ -1,0 +1,300 @@
+//! Home Assistant's WebSocket messages: what is sent, what comes back.
+
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::json::kind_of;
+
+/// A command as a caller gives it: a JSON object with a `type` and without an `id`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Command(Map<String, Value>);
+
+/// Why something is not a command latchkey sends.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CommandError {
+    /// Not an object.
+    #[error("a command is a JSON object; this is {0}")]
+    NotAnObject(&'static str),
+    /// No `type`, or one that is not a word.
+    #[error("a command has a `type`, a non-empty string like \"call_service\"; this one has not")]
+    NoType,
+    /// An `id` of the caller's own.
+    #[error("a command has no `id`: latchkey numbers commands itself; leave it out")]
+    HasId,
+    /// One that would change or end the session that all callers share.
+    #[error("`{0}` is not for callers: it would change the session that all of them share")]
+    ChangesSession(String),
+    /// One that is answered by events for as long as the connection lives.
+    #[error(
+        "`{0}` is answered by a stream of events, which needs a connection that stays; one command gets one answer here"
+    )]
+    Streams(String),
+}
+
+impl Command {
+    /// Checks a caller's value.
+    pub fn new(value: Value) -> Result<Self, CommandError> {
+        let Value::Object(members) = value else {
+            return Err(CommandError::NotAnObject(kind_of(&value)));
+        };
+        let Some(Value::String(kind)) = members.get("type") else {
+            return Err(CommandError::NoType);
+        };
+        if kind.trim().is_empty() {
+            return Err(CommandError::NoType);
+        }
+        if members.contains_key("id") {
+            return Err(CommandError::HasId);
+        }
+        let shown = || kind.chars().take(100).collect::<String>();
+        match kind.as_str() {
+            "auth" | "supported_features" => return Err(CommandError::ChangesSession(shown())),
+            "render_template" => return Err(CommandError::Streams(shown())),
+            _ if kind
+                .split('/')
+                .any(|part| part == "subscribe" || part.starts_with("subscribe_")) =>
+            {
+                return Err(CommandError::Streams(shown()));
+            }
+            _ => {}
+        }
+        Ok(Self(members))
+    }
+
+    /// What it asks for, like `call_service`.
+    pub fn kind(&self) -> &str {
+        self.0
+            .get("type")
+            .and_then(Value::as_str)
+            .unwrap_or_default()
+    }
+}
+
+/// The text of one frame: a command, or a list of them, numbered from `first_id` on.
+pub(super) fn frame(commands: &[Command], first_id: u64) -> serde_json::Result<String> {
+    #[derive(Serialize)]
+    struct Numbered<'a> {
+        id: u64,
+        #[serde(flatten)]
+        members: &'a Map<String, Value>,
+    }
+    let mut numbered = (first_id..)
+        .zip(commands)
+        .map(|(id, Command(members))| Numbered { id, members });
+    match commands.len() {
+        1 => serde_json::to_string(&numbered.next()),
+        _ => serde_json::to_string(&numbered.collect::<Vec<_>>()),
+    }
+}
+
+/// The first message of a client.
+pub(super) fn auth_frame(token: &crate::secret::AccessToken) -> serde_json::Result<String> {
+    #[derive(Serialize)]
+    struct Auth<'a> {
+        r#type: &'static str,
+        access_token: &'a str,
+    }
+    serde_json::to_string(&Auth {
+        r#type: "auth",
+        access_token: token.expose(),
+    })
+}
+
+/// The home's answer to one command.
+#[derive(Debug)]
+pub enum Answer {
+    /// It was done; the result is the home's own JSON.
+    Success(Option<Box<RawValue>>),
+    /// The home refused it or failed.
+    Failure(CommandFailure),
+}
+
+/// The home's own error.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct CommandFailure {
+    /// Its code, like `not_found`.
+    #[serde(default)]
+    pub code: String,
+    /// Its text.
+    #[serde(default)]
+    pub message: String,
+}
+
+/// One message from the home.
+#[derive(Debug)]
+pub(super) enum Incoming {
+    AuthRequired,
+    AuthOk {
+        version: String,
+    },
+    AuthInvalid,
+    Answer {
+        id: u64,
+        answer: Answer,
+    },
+    /// Events and whatever else is of no concern here.
+    Other,
+}
+
+/// A frame that is not Home Assistant's.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not a message of Home Assistant")]
+pub(super) struct Malformed;
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    r#type: std::borrow::Cow<'a, str>,
+    id: Option<u64>,
+    success: Option<bool>,
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
+    error: Option<CommandFailure>,
+    ha_version: Option<String>,
+}
+
+/// Reads a frame: one message, or a list of them.
+pub(super) fn parse(text: &str) -> Result<Vec<Incoming>, Malformed> {
+    if text.trim_start().starts_with('[') {
+        let list: Vec<Envelope<'_>> = serde_json::from_str(text).map_err(|_| Malformed)?;
+        list.into_iter().map(Envelope::read).collect()
+    } else {
+        let one: Envelope<'_> = serde_json::from_str(text).map_err(|_| Malformed)?;
+        Ok(vec![one.read()?])
+    }
+}
+
+impl Envelope<'_> {
+    fn read(self) -> Result<Incoming, Malformed> {
+        Ok(match (&*self.r#type, self.id) {
+            ("auth_required", _) => Incoming::AuthRequired,
+            ("auth_ok", _) => Incoming::AuthOk {
+                version: self.ha_version.unwrap_or_default(),
+            },
+            ("auth_invalid", _) => Incoming::AuthInvalid,
+            ("pong", Some(id)) => Incoming::Answer {
+                id,
+                answer: Answer::Success(None),
+            },
+            ("result", Some(id)) => Incoming::Answer {
+                id,
+                answer: match self.success {
+                    Some(true) => Answer::Success(self.result.map(ToOwned::to_owned)),
+                    Some(false) => Answer::Failure(self.error.unwrap_or(CommandFailure {
+                        code: "unknown_error".into(),
+                        message: "Home Assistant gave no reason".into(),
+                    })),
+                    None => return Err(Malformed),
+                },
+            },
+            _ => Incoming::Other,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn commands_are_checked_before_they_are_sent() {
+        assert!(Command::new(json!({"type": "get_states"})).is_ok());
+        assert!(Command::new(json!({"type": "no/such/command"})).is_ok());
+        for (value, error) in [
+            (json!([]), CommandError::NotAnObject("an array")),
+            (json!("get_states"), CommandError::NotAnObject("a string")),
+            (json!({}), CommandError::NoType),
+            (json!({"type": 5}), CommandError::NoType),
+            (json!({"type": " "}), CommandError::NoType),
+            (json!({"type": "ping", "id": 1}), CommandError::HasId),
+            (json!({"type": "ping", "id": null}), CommandError::HasId),
+            (
+                json!({"type": "auth", "access_token": "x"}),
+                CommandError::ChangesSession("auth".into()),
+            ),
+            (
+                json!({"type": "supported_features", "features": {}}),
+                CommandError::ChangesSession("supported_features".into()),
+            ),
+            (
+                json!({"type": "subscribe_events"}),
+                CommandError::Streams("subscribe_events".into()),
+            ),
+            (
+                json!({"type": "history/stream/subscribe"}),
+                CommandError::Streams("history/stream/subscribe".into()),
+            ),
+        ] {
+            assert_eq!(Command::new(value.clone()), Err(error), "{value}");
+        }
+    }
+
+    #[test]
+    fn one_command_is_an_object_and_more_are_a_list() {
+        let ping = Command::new(json!({"type": "ping"})).unwrap();
+        let read = |text: String| serde_json::from_str::<Value>(&text).unwrap();
+        assert_eq!(
+            read(frame(std::slice::from_ref(&ping), 7).unwrap()),
+            json!({"id": 7, "type": "ping"})
+        );
+        assert_eq!(
+            read(frame(&[ping.clone(), ping], 7).unwrap()),
+            json!([{"id": 7, "type": "ping"}, {"id": 8, "type": "ping"}])
+        );
+    }
+
+    #[test]
+    fn messages_of_the_home_are_told_apart() {
+        let one = |value: Value| parse(&value.to_string()).unwrap().remove(0);
+        assert!(matches!(
+            one(json!({"type": "auth_ok", "ha_version": "2025.4.4"})),
+            Incoming::AuthOk { version } if version == "2025.4.4"
+        ));
+        assert!(matches!(
+            one(json!({"type": "auth_invalid", "message": "no"})),
+            Incoming::AuthInvalid
+        ));
+        assert!(matches!(
+            one(json!({"id": 3, "type": "result", "success": true, "result": null})),
+            Incoming::Answer {
+                id: 3,
+                answer: Answer::Success(_)
+            }
+        ));
+        assert!(matches!(
+            one(json!({"id": 3, "type": "result", "success": false, "error": {"code": "not_found", "message": "m"}})),
+            Incoming::Answer { answer: Answer::Failure(CommandFailure { code, .. }), .. } if code == "not_found"
+        ));
+        assert!(matches!(
+            one(json!({"id": 3, "type": "event", "event": {}})),
+            Incoming::Other
+        ));
+        assert_eq!(
+            parse(r#"[{"type":"event"},{"id":1,"type":"pong"}]"#)
+                .unwrap()
+                .len(),
+            2
+        );
+        for text in ["", "{}", "[1]", "nothing", r#"{"type":"result","id":1}"#] {
+            assert_eq!(parse(text).err(), Some(Malformed), "{text}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn arbitrary_text_never_panics(text in ".*") {
+            let _ = parse(&text);
+        }
+
+        #[test]
+        fn arbitrary_messages_never_panic(
+            kind in "auth_ok|result|event|pong|[a-z]*",
+            id in proptest::option::of(-3i64..5),
+            success in proptest::option::of(proptest::bool::ANY),
+        ) {
+            let _ = parse(&json!({"type": kind, "id": id, "success": success}).to_string());
+        }
+    }
+}

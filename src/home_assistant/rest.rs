@@ -1,0 +1,126 @@
+//! The home's REST API, as far as proving a token needs it.
+
+use http::HeaderValue;
+use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use serde::Deserialize;
+
+use super::error::{HomeError, Stage};
+use super::transport::{Resolver, Transport, from_source};
+use crate::clock::Limit;
+use crate::config::HomeConfig;
+use crate::secret::AccessToken;
+
+/// More than any home's `/api/config`; it lists the components, some hundred of them.
+const MAX_CONFIG_BYTES: usize = 1 << 20;
+
+/// A client of one home's REST API. Its connection is kept and outlives the WebSocket by far.
+pub(super) struct RestClient {
+    client: reqwest::Client,
+    config_url: url::Url,
+}
+
+/// The one thing of `/api/config` that is read; the rest holds the home's location.
+#[derive(Deserialize)]
+struct HomeFacts {
+    version: String,
+}
+
+impl RestClient {
+    pub(super) fn new(config: &HomeConfig, transport: &Transport) -> Result<Self, HomeError> {
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured((*transport.tls()?).clone())
+            .dns_resolver(Resolver)
+            .connect_timeout(config.connect_timeout)
+            // A home keeps idle connections for an hour; a closed one is noticed when it is taken up.
+            .pool_idle_timeout(None)
+            .pool_max_idle_per_host(1)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .http1_only()
+            .tcp_nodelay(true)
+            .user_agent(concat!("latchkey/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| HomeError::Tls {
+                reason: error.to_string(),
+            })?;
+        Ok(Self {
+            client,
+            config_url: config.address.rest("/api/config"),
+        })
+    }
+
+    /// Presents the token to `GET /api/config`. `Ok` holds the home's version.
+    pub(super) async fn validate(
+        &self,
+        token: &AccessToken,
+        limit: Limit,
+    ) -> Result<String, HomeError> {
+        tokio::time::timeout(limit.duration, self.present(token))
+            .await
+            .unwrap_or_else(|_| Err(HomeError::out_of_time(Stage::Validate, limit)))
+    }
+
+    async fn present(&self, token: &AccessToken) -> Result<String, HomeError> {
+        let response = self
+            .client
+            .get(self.config_url.clone())
+            .header(AUTHORIZATION, bearer(token)?)
+            .send()
+            .await
+            .map_err(|error| classify(&error))?;
+        let status = response.status();
+        let headers = response.headers();
+        let is_page = is_page(headers.get(CONTENT_TYPE));
+        let is_challenge = headers.contains_key(WWW_AUTHENTICATE);
+        if status != http::StatusCode::OK || is_page {
+            return Err(HomeError::from_status(
+                status,
+                is_page,
+                is_challenge,
+                Stage::Validate,
+            ));
+        }
+        let body = read(response).await?;
+        serde_json::from_slice::<HomeFacts>(&body)
+            .map(|facts| facts.version)
+            .map_err(|_| HomeError::NotHomeAssistant {
+                seen: "no version in /api/config",
+            })
+    }
+}
+
+/// Whether a body is HTML, by its content type.
+pub(super) fn is_page(content_type: Option<&HeaderValue>) -> bool {
+    content_type
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.to_ascii_lowercase().contains("html"))
+}
+
+fn bearer(token: &AccessToken) -> Result<HeaderValue, HomeError> {
+    let text = zeroize::Zeroizing::new(format!("Bearer {}", token.expose()));
+    // The offline checks let visible ASCII alone through, which every header takes.
+    let mut value = HeaderValue::from_str(&text).map_err(|_| HomeError::Rejected)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, HomeError> {
+    let mut body = Vec::new();
+    while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error))? {
+        if body.len() + chunk.len() > MAX_CONFIG_BYTES {
+            return Err(HomeError::NotHomeAssistant {
+                seen: "an /api/config of more than 1 MiB",
+            });
+        }
+        body.extend_from_slice(&chunk);
+    }
+    Ok(body)
+}
+
+fn classify(error: &reqwest::Error) -> HomeError {
+    match (error.is_connect(), error.is_timeout()) {
+        (true, true) => HomeError::Timeout { stage: Stage::Tcp },
+        (true, false) => from_source(error, Stage::Tcp),
+        (false, _) => from_source(error, Stage::Validate),
+    }
+}

@@ -1,0 +1,303 @@
+//! The session with a home: at most one connection at a time, kept from one invocation to the next.
+//!
+//! # When an open connection is used again
+//!
+//! A home pings 55 s after it last heard from its peer and hangs up at 83 s; a frozen sandbox answers no pings. So the
+//! time since the home was last heard decides:
+//!
+//! | last heard | then |
+//! |---|---|
+//! | less than [`FRESH`] ago | it is used at once |
+//! | less than [`STALE`] ago | it is used after one ping, answered within [`PING_TIMEOUT`] |
+//! | longer ago, or closed | a new one is opened |
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::connection::{Connection, Status};
+use super::error::{HomeError, Stage};
+use super::rest::RestClient;
+use super::socket::{self, Greeted};
+use super::transport::Transport;
+use crate::clock::{Clock, Deadline, Timestamp};
+use crate::config::HomeConfig;
+use crate::secret::AccessToken;
+
+/// Up to this age a connection is used without asking.
+pub const FRESH: Duration = Duration::from_secs(15);
+/// From this age on a connection is given up without asking; the home hangs up at 83 s.
+pub const STALE: Duration = Duration::from_secs(75);
+/// How long a ping may take.
+pub const PING_TIMEOUT: Duration = Duration::from_millis(1_000);
+/// A home closes a socket that has not authenticated 10 s after its greeting.
+const GREETING_KEEPS: Duration = Duration::from_secs(8);
+
+/// What to do with an open connection by the time since the home was last heard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Freshness {
+    /// Use it.
+    Fresh,
+    /// Ping first.
+    Doubtful,
+    /// Give it up.
+    Stale,
+}
+
+/// The rule of this module's table.
+pub fn freshness(since_heard: Duration) -> Freshness {
+    if since_heard < FRESH {
+        Freshness::Fresh
+    } else if since_heard < STALE {
+        Freshness::Doubtful
+    } else {
+        Freshness::Stale
+    }
+}
+
+/// Where the session stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SessionState {
+    /// No connection.
+    Disconnected,
+    /// Opening one.
+    Connecting,
+    /// `auth` is under way.
+    Authenticating,
+    /// In use.
+    Ready,
+}
+
+impl SessionState {
+    /// Its word in reports.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Disconnected => "disconnected",
+            Self::Connecting => "connecting",
+            Self::Authenticating => "authenticating",
+            Self::Ready => "ready",
+        }
+    }
+}
+
+/// What is known of the session, for reports.
+#[derive(Clone, Debug, Default)]
+pub struct SessionReport {
+    /// How many connections were opened after the first.
+    pub reconnects: u64,
+    /// When one was last opened, or tried.
+    pub last_attempt: Option<Timestamp>,
+    /// The home's version, as it last said.
+    pub home_version: Option<String>,
+    /// Why the last attempt failed, if it did.
+    pub last_error: Option<HomeError>,
+}
+
+/// A connection to use now, and whether it was there already.
+#[derive(Debug)]
+pub struct Checkout {
+    /// The connection.
+    pub connection: Connection,
+    /// Whether an earlier invocation opened it.
+    pub reused: bool,
+}
+
+/// The session with one home.
+pub struct Session {
+    config: HomeConfig,
+    transport: Transport,
+    rest: RestClient,
+    clock: Arc<dyn Clock>,
+    // Held while a connection is opened, so that callers who come together share one.
+    slot: tokio::sync::Mutex<Slot>,
+    // A std mutex: nothing awaits while it is held.
+    report: Mutex<Known>,
+}
+
+#[derive(Default)]
+struct Slot {
+    /// A socket whose home has greeted and waits for a token.
+    greeted: Option<Greeted>,
+}
+
+#[derive(Default)]
+struct Known {
+    report: SessionReport,
+    attempts: u64,
+    connection: Option<Connection>,
+}
+
+impl Session {
+    /// A session with no connection yet.
+    pub fn new(config: HomeConfig, clock: Arc<dyn Clock>) -> Result<Self, HomeError> {
+        let transport = Transport::new();
+        let rest = RestClient::new(&config, &transport)?;
+        Ok(Self {
+            config,
+            transport,
+            rest,
+            clock,
+            slot: tokio::sync::Mutex::default(),
+            report: Mutex::default(),
+        })
+    }
+
+    /// Presents a token to the home's REST API. `Ok` holds the home's version.
+    pub async fn validate(
+        &self,
+        token: &AccessToken,
+        deadline: Deadline,
+    ) -> Result<String, HomeError> {
+        let limit = deadline.limit(self.config.validate_timeout, self.clock.now());
+        self.rest.validate(token, limit).await
+    }
+
+    /// The open connection if it may be used, or a new one.
+    ///
+    /// A new one is opened while `proven_token` runs, which yields a token that the home has accepted; it crosses the
+    /// WebSocket only then. `proven_token` is always run to its end, so that no rejection goes unnoticed.
+    pub async fn checkout<E: From<HomeError>>(
+        &self,
+        deadline: Deadline,
+        proven_token: impl Future<Output = Result<Arc<AccessToken>, E>>,
+    ) -> Result<Checkout, E> {
+        let limit = deadline.limit(Duration::MAX, self.clock.now());
+        let mut slot = tokio::time::timeout(limit.duration, self.slot.lock())
+            .await
+            .map_err(|_| HomeError::out_of_time(Stage::Queue, limit))?;
+        if let Some(connection) = self.usable().await {
+            return Ok(Checkout {
+                connection,
+                reused: true,
+            });
+        }
+        self.begin();
+        let (greeted, token) =
+            tokio::join!(self.greeted(slot.greeted.take(), deadline), proven_token);
+        let connection = match (greeted, token) {
+            (Ok(greeted), Ok(token)) => Ok(Connection::start(
+                greeted,
+                &token,
+                self.config.connect_timeout,
+                self.config.max_message_bytes,
+                self.clock.clone(),
+            )),
+            // Kept for the next token: the home has seen nothing of this one on it.
+            (Ok(greeted), Err(error)) => {
+                slot.greeted = Some(greeted);
+                Err(error)
+            }
+            (Err(error), Ok(_)) => {
+                self.lock().report.last_error = Some(error.clone());
+                Err(error.into())
+            }
+            (Err(_), Err(error)) => Err(error),
+        };
+        let mut known = self.lock();
+        known.connection = connection.as_ref().ok().cloned();
+        connection.map(|connection| Checkout {
+            connection,
+            reused: false,
+        })
+    }
+
+    /// Waits until the home has answered `auth` on a connection, and notes what it said.
+    pub async fn ready(
+        &self,
+        connection: &Connection,
+        deadline: Deadline,
+    ) -> Result<String, HomeError> {
+        let limit = deadline.limit(self.config.connect_timeout, self.clock.now());
+        connection.ready(limit).await
+    }
+
+    /// Gives a connection up: the next checkout opens a new one, while those who hold it may finish.
+    pub fn discard(&self, connection: &Connection) {
+        let mut known = self.lock();
+        known.connection.take_if(|kept| kept.is(connection));
+    }
+
+    /// Where the session stands now.
+    pub fn state(&self) -> SessionState {
+        let status = self.lock().connection.as_ref().map(Connection::status);
+        match status {
+            None | Some(Status::Closed(_)) if self.slot.try_lock().is_err() => {
+                SessionState::Connecting
+            }
+            None | Some(Status::Closed(_)) => SessionState::Disconnected,
+            Some(Status::Authenticating) => SessionState::Authenticating,
+            Some(Status::Ready { .. }) => SessionState::Ready,
+        }
+    }
+
+    /// What is known of the session.
+    pub fn report(&self) -> SessionReport {
+        let known = self.lock();
+        let mut report = known.report.clone();
+        if let Some(Status::Ready { version }) = known.connection.as_ref().map(Connection::status) {
+            report.home_version = Some(version);
+        }
+        report
+    }
+
+    /// The limit on a command's reply.
+    pub fn command_timeout(&self) -> Duration {
+        self.config.command_timeout
+    }
+
+    async fn usable(&self) -> Option<Connection> {
+        let connection = self.lock().connection.clone()?;
+        if matches!(connection.status(), Status::Closed(_)) {
+            return None;
+        }
+        let usable = match freshness(self.clock.now().since(connection.last_heard())) {
+            Freshness::Fresh => true,
+            Freshness::Doubtful => connection.is_alive(PING_TIMEOUT).await,
+            Freshness::Stale => false,
+        };
+        usable.then_some(connection)
+    }
+
+    async fn greeted(
+        &self,
+        kept: Option<Greeted>,
+        deadline: Deadline,
+    ) -> Result<Greeted, HomeError> {
+        let now = self.clock.now();
+        if let Some(greeted) = kept.filter(|greeted| now.since(greeted.at) < GREETING_KEEPS) {
+            return Ok(greeted);
+        }
+        let limit = deadline.limit(self.config.connect_timeout, now);
+        socket::open(&self.config, &self.transport, limit, || self.clock.now()).await
+    }
+
+    fn begin(&self) {
+        let now = self.clock.now();
+        let mut known = self.lock();
+        known.report.last_attempt = Some(now);
+        known.report.last_error = None;
+        known.report.reconnects = known.attempts;
+        known.attempts += 1;
+        known.connection = None;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Known> {
+        // Nothing panics while the lock is held, and no state here can be half changed.
+        self.report.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn freshness_follows_the_homes_heartbeat() {
+        let after = |seconds| freshness(Duration::from_secs(seconds));
+        assert_eq!(after(0), Freshness::Fresh);
+        assert_eq!(after(14), Freshness::Fresh);
+        assert_eq!(after(15), Freshness::Doubtful);
+        assert_eq!(after(74), Freshness::Doubtful);
+        assert_eq!(after(75), Freshness::Stale);
+        assert_eq!(after(600), Freshness::Stale);
+    }
+}

@@ -1,0 +1,189 @@
+//! The byte stream to a home: name resolution, TCP, TLS, each with a name for its failure.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::connect::dns::Name;
+use once_cell::sync::OnceCell;
+use rustls::pki_types::ServerName;
+use rustls::{ClientConfig, RootCertStore};
+use tokio::net::TcpStream;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
+use tower_service::Service;
+
+use super::error::{HomeError, Stage};
+use crate::config::HomeAddress;
+
+/// A connection to a home, encrypted or not.
+pub(super) type Stream = Either<TcpStream, TlsStream<TcpStream>>;
+
+/// How connections to one home are made; the REST client and the WebSocket share it.
+#[derive(Debug)]
+pub(super) struct Transport {
+    // std's cell has no fallible initialiser yet.
+    tls: OnceCell<Arc<ClientConfig>>,
+}
+
+impl Transport {
+    pub(super) fn new() -> Self {
+        Self {
+            tls: OnceCell::new(),
+        }
+    }
+
+    /// The TLS settings: the public roots, HTTP/1.1 (WebSockets need it).
+    pub(super) fn tls(&self) -> Result<Arc<ClientConfig>, HomeError> {
+        self.tls
+            .get_or_try_init(|| {
+                let provider = Arc::new(rustls::crypto::ring::default_provider());
+                let roots = RootCertStore {
+                    roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
+                };
+                let mut config = ClientConfig::builder_with_provider(provider)
+                    .with_safe_default_protocol_versions()
+                    .map_err(|error| HomeError::Tls {
+                        reason: error.to_string(),
+                    })?
+                    .with_root_certificates(roots)
+                    .with_no_client_auth();
+                config.alpn_protocols = vec![b"http/1.1".to_vec()];
+                Ok(Arc::new(config))
+            })
+            .cloned()
+    }
+
+    /// Connects to the home's WebSocket port. `reached` is told each step as it begins.
+    pub(super) async fn connect(
+        &self,
+        address: &HomeAddress,
+        reached: &mut Stage,
+    ) -> Result<Stream, HomeError> {
+        let tcp = connect_tcp(address, reached).await?;
+        if !address.is_tls() {
+            return Ok(Either::Left(tcp));
+        }
+        *reached = Stage::Tls;
+        let host = address.socket().host_str().unwrap_or_default();
+        let host = host.trim_start_matches('[').trim_end_matches(']');
+        let name = ServerName::try_from(host.to_owned()).map_err(|_| HomeError::Tls {
+            reason: "the host is no valid server name".into(),
+        })?;
+        TlsConnector::from(self.tls()?)
+            .connect(name, tcp)
+            .await
+            .map(Either::Right)
+            .map_err(|error| from_io(&error, Stage::Tls))
+    }
+}
+
+async fn connect_tcp(address: &HomeAddress, reached: &mut Stage) -> Result<TcpStream, HomeError> {
+    *reached = Stage::Dns;
+    let url = address.socket();
+    let addresses = match url.domain() {
+        Some(name) => resolve(name.to_owned())
+            .await
+            .map_err(|NotResolved| HomeError::Dns)?,
+        // The connector reads address literals itself.
+        None => Vec::new(),
+    };
+    *reached = Stage::Tcp;
+    let uri = url.as_str().parse().map_err(|_| HomeError::Dns)?;
+    // The connector races IPv6 and IPv4 addresses ("happy eyeballs").
+    let mut connector = HttpConnector::new_with_resolver(Resolved(addresses));
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    let stream = connector
+        .call(uri)
+        .await
+        .map_err(|error| from_source(&error, Stage::Tcp))?;
+    Ok(stream.into_inner())
+}
+
+/// Name resolution failed; a type of its own, so that it can be found among the sources of another error.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the name does not resolve")]
+pub(super) struct NotResolved;
+
+async fn resolve(host: String) -> Result<Vec<SocketAddr>, NotResolved> {
+    let found = tokio::net::lookup_host((host, 0))
+        .await
+        .map_err(|_| NotResolved)?;
+    Ok(found.collect())
+}
+
+/// Hands addresses found before to the connector.
+#[derive(Clone, Debug)]
+pub(super) struct Resolved(Vec<SocketAddr>);
+
+impl Service<Name> for Resolved {
+    type Response = std::vec::IntoIter<SocketAddr>;
+    type Error = NotResolved;
+    type Future = std::future::Ready<Result<Self::Response, NotResolved>>;
+
+    fn poll_ready(
+        &mut self,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), NotResolved>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Name) -> Self::Future {
+        std::future::ready(Ok(self.0.clone().into_iter()))
+    }
+}
+
+/// Resolves names as the system does, for the REST client, with an error that can be told apart.
+#[derive(Clone, Debug)]
+pub(super) struct Resolver;
+
+impl reqwest::dns::Resolve for Resolver {
+    fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
+        let host = name.as_str().to_owned();
+        Box::pin(async move {
+            let addresses = resolve(host).await?;
+            Ok(Box::new(addresses.into_iter()) as reqwest::dns::Addrs)
+        })
+    }
+}
+
+/// What a failure of a connection attempt was at bottom: found by walking down its sources.
+pub(super) fn from_source(error: &(dyn std::error::Error + 'static), stage: Stage) -> HomeError {
+    let mut reason = None;
+    let mut next = Some(error);
+    while let Some(error) = next {
+        if error.is::<NotResolved>() {
+            return HomeError::Dns;
+        }
+        if let Some(io) = error.downcast_ref::<std::io::Error>() {
+            match from_io(io, stage) {
+                tls @ HomeError::Tls { .. } => return tls,
+                HomeError::Unreachable { reason: found, .. } => reason = Some(found),
+                _ => {}
+            }
+        }
+        next = error.source();
+    }
+    HomeError::Unreachable {
+        stage,
+        reason: reason.unwrap_or_else(|| "the connection broke".into()),
+    }
+}
+
+/// An I/O error as seen from a step; rustls wraps its own errors in one.
+pub(super) fn from_io(error: &std::io::Error, stage: Stage) -> HomeError {
+    let tls = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match tls {
+        Some(tls) => HomeError::Tls {
+            reason: tls.to_string(),
+        },
+        None => HomeError::Unreachable {
+            stage,
+            reason: error.kind().to_string(),
+        },
+    }
+}

@@ -1,0 +1,155 @@
+//! Reading untrusted JSON objects shallowly: members by name, values left as text.
+//!
+//! Depth costs nothing here (a value that nobody asks for is skipped without recursion), and a member that stands twice is
+//! an error rather than a choice between two readings.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Deserialize;
+use serde::de::{Error as _, MapAccess, Visitor};
+use serde_json::Value;
+use serde_json::value::RawValue;
+
+/// The members of an object.
+#[derive(Debug, Default)]
+pub(crate) struct Members<'a>(BTreeMap<Cow<'a, str>, &'a RawValue>);
+
+/// Why a text is not usable JSON: its kind and place. serde's own text may repeat part of the input.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{kind}, line {line}, column {column}")]
+pub struct JsonError {
+    kind: &'static str,
+    line: usize,
+    column: usize,
+}
+
+impl From<serde_json::Error> for JsonError {
+    fn from(error: serde_json::Error) -> Self {
+        use serde_json::error::Category;
+        Self {
+            kind: match error.classify() {
+                Category::Eof => "it ends too early",
+                Category::Syntax => "syntax error, or nesting above 128 levels",
+                Category::Data => "a member stands twice or has the wrong type",
+                Category::Io => "it could not be read",
+            },
+            line: error.line(),
+            column: error.column(),
+        }
+    }
+}
+
+impl<'a> Members<'a> {
+    /// Reads an object.
+    pub(crate) fn parse(text: &'a str) -> Result<Self, JsonError> {
+        Ok(serde_json::from_str(text)?)
+    }
+
+    pub(crate) fn get(&self, name: &str) -> Option<&'a RawValue> {
+        self.0.get(name).copied()
+    }
+
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
+    /// A member that is a short string. Longer ones name nothing, and might be anything.
+    pub(crate) fn word(&self, name: &str) -> Option<String> {
+        let raw = self.get(name).filter(|raw| raw.get().len() <= 256)?;
+        serde_json::from_str(raw.get()).ok()
+    }
+
+    /// A member that is an object; an empty one for anything else.
+    pub(crate) fn object(&self, name: &str) -> Self {
+        self.get(name)
+            .and_then(|raw| Self::parse(raw.get()).ok())
+            .unwrap_or_default()
+    }
+
+    /// The members' names, cut to a length fit for a message.
+    pub(crate) fn names(&self) -> impl Iterator<Item = String> {
+        self.0.keys().map(|name| name.chars().take(40).collect())
+    }
+}
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct MembersVisitor;
+        impl<'de> Visitor<'de> for MembersVisitor {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = BTreeMap::new();
+                while let Some(Name(name)) = map.next_key::<Name<'de>>()? {
+                    if members.insert(name, map.next_value()?).is_some() {
+                        return Err(A::Error::custom("a member stands twice"));
+                    }
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(MembersVisitor)
+    }
+}
+
+/// A key, borrowed unless it holds escapes.
+#[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
+
+/// The kind of a JSON value, with its article, for messages to people.
+pub(crate) fn kind_of(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}
+
+/// The kind of JSON a text begins like, with its article.
+pub(crate) fn kind_of_text(text: &str) -> &'static str {
+    match text.trim_start().chars().next() {
+        None => "empty",
+        Some('{') => "an object",
+        Some('[') => "an array",
+        Some('"') => "a string",
+        Some('-' | '0'..='9') => "a number",
+        Some('t' | 'f') => "a boolean",
+        Some('n') => "null",
+        Some(_) => "not JSON",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_are_found_by_name_and_depth_does_no_harm() {
+        let deep = format!(
+            r#"{{"a":{}{},"source":"x","o":{{"p":1}}}}"#,
+            "[".repeat(200_000),
+            "]".repeat(200_000)
+        );
+        let members = Members::parse(&deep).unwrap();
+        assert_eq!(members.word("source").as_deref(), Some("x"));
+        assert_eq!(members.word("a"), None);
+        assert!(members.object("o").has("p"));
+        assert!(!members.object("source").has("p"));
+        assert_eq!(members.names().collect::<Vec<_>>(), ["a", "o", "source"]);
+    }
+
+    #[test]
+    fn a_member_may_not_stand_twice() {
+        let error = Members::parse(r#"{"a":1,"\u0061":2}"#).unwrap_err();
+        assert!(error.to_string().contains("twice"), "{error}");
+    }
+}

@@ -1,0 +1,159 @@
+//! Under the Lambda Runtime API: invocations in, replies out, and an internal extension that works between them.
+//!
+//! The extension is what keeps metrics off the caller's path: Lambda freezes a sandbox only when the runtime and every
+//! extension have asked for the next event, so the extension delivers metrics after the response was posted and before
+//! it asks.
+
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
+
+use lambda_extension::{Extension, NextEvent, service_fn as extension_fn};
+use lambda_runtime::tower::{Layer, Service};
+use lambda_runtime::{Error, LambdaEvent, LambdaInvocation, Runtime, service_fn};
+use serde_json::value::RawValue;
+use tokio::sync::Semaphore;
+
+use crate::app::App;
+
+/// The name the extension registers under.
+const EXTENSION: &str = "latchkey-metrics";
+
+/// Serves invocations until the sandbox ends.
+pub async fn run(app: Arc<App>, warm_up_limit: Duration) -> Result<(), Error> {
+    let answered = Arc::new(Semaphore::new(0));
+    let background = start_extension(app.clone(), answered.clone()).await;
+    tokio::spawn({
+        let app = app.clone();
+        async move { app.warm_up(warm_up_limit).await }
+    });
+    flush_at_shutdown(app.clone())?;
+    let handler = {
+        let app = app.clone();
+        service_fn(move |event: LambdaEvent<Box<RawValue>>| {
+            let app = app.clone();
+            async move {
+                let (payload, context) = event.into_parts();
+                let payload = match payload.get() {
+                    NOT_JSON => "not JSON",
+                    payload => payload,
+                };
+                Ok::<_, Error>(app.handle(payload, context).await)
+            }
+        })
+    };
+    let answered = Answered {
+        app,
+        answered,
+        background,
+    };
+    Runtime::new(handler).layer(answered).run_concurrent().await
+}
+
+/// Registers the extension. Without it (some emulators have none) metrics are delivered before the next event is asked for.
+async fn start_extension(app: Arc<App>, answered: Arc<Semaphore>) -> bool {
+    let deliver = extension_fn(move |event: lambda_extension::LambdaEvent| {
+        let (app, answered) = (app.clone(), answered.clone());
+        async move {
+            if let NextEvent::Invoke(_) = event.next {
+                // One permit for each posted answer.
+                if let Ok(permit) = answered.acquire().await {
+                    permit.forget();
+                }
+                app.flush().await;
+            }
+            Ok::<_, Error>(())
+        }
+    });
+    let extension = Extension::new()
+        .with_extension_name(EXTENSION)
+        .with_events(&["INVOKE"])
+        .with_events_processor(deliver)
+        .register()
+        .await;
+    match extension {
+        Ok(extension) => {
+            tokio::spawn(async move {
+                if let Err(error) = extension.run().await {
+                    tracing::error!(category = "metrics", error = %error, "the extension ended");
+                }
+            });
+            true
+        }
+        Err(error) => {
+            tracing::warn!(category = "metrics", error = %error, "no extension: metrics wait for no one");
+            false
+        }
+    }
+}
+
+/// Delivers what is left when the sandbox is taken down.
+fn flush_at_shutdown(app: Arc<App>) -> Result<(), Error> {
+    let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
+    tokio::spawn(async move {
+        terminated.recv().await;
+        app.flush().await;
+        std::process::exit(0);
+    });
+    Ok(())
+}
+
+/// Stands in for a payload that is no JSON, which the runtime would not hand on: a JSON string is no event either.
+const NOT_JSON: &str = "\"not JSON\"";
+
+/// Tells the extension of each answer, once it was posted; and lets what is no JSON through as something that is, so that
+/// it is answered like any other bad payload.
+#[derive(Clone)]
+struct Answered {
+    app: Arc<App>,
+    answered: Arc<Semaphore>,
+    background: bool,
+}
+
+impl<S> Layer<S> for Answered {
+    type Service = AnsweredService<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        AnsweredService {
+            inner,
+            after: self.clone(),
+        }
+    }
+}
+
+#[derive(Clone)]
+struct AnsweredService<S> {
+    inner: S,
+    after: Answered,
+}
+
+impl<S> Service<LambdaInvocation> for AnsweredService<S>
+where
+    S: Service<LambdaInvocation, Response = (), Error = Error>,
+    S::Future: Send + 'static,
+{
+    type Response = ();
+    type Error = Error;
+    type Future = futures_util::future::BoxFuture<'static, Result<(), Error>>;
+
+    fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, mut invocation: LambdaInvocation) -> Self::Future {
+        if serde_json::from_slice::<&RawValue>(&invocation.body).is_err() {
+            invocation.body = bytes::Bytes::from_static(NOT_JSON.as_bytes());
+        }
+        let after = self.after.clone();
+        let answer = self.inner.call(invocation);
+        Box::pin(async move {
+            let posted = answer.await;
+            if after.background {
+                after.answered.add_permits(1);
+            } else {
+                after.app.flush().await;
+            }
+            posted
+        })
+    }
+}

@@ -1,0 +1,40 @@
+//! latchkey: reach Home Assistant from the cloud without ever handing its token around.
+//!
+//! # The way of the data
+//!
+//! payload → [`trigger`] → [`app`] → (HTTP door | keep-warm | direct) → [`bridge`] → [`token`], [`home_assistant`] →
+//! [`reply`]. It walks one way: a module knows those to its right and never those to its left.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`trigger`] | who invoked the function, told by the payload's members |
+//! | [`commands`] | the request to run commands, checked |
+//! | [`app`] | payload in, reply out; the only composition point |
+//! | [`bridge`] | token and home together: run, refresh once when rejected, try again what did not arrive |
+//! | [`token`] | the token from its source, through a cache, one fetch at a time |
+//! | [`home_assistant`] | the home's REST API and WebSocket, one session a home |
+//! | [`reply`] | the table from outcome or error to answer |
+//! | [`config`] | everything latchkey can be told from outside |
+//! | [`metrics`] | recorded at no cost, delivered after the answer |
+//! | [`secret`] | the one type that holds a token |
+//! | [`clock`] | time, passed in |
+//! | [`logging`] | logs |
+//! | [`lambda`] | the Lambda Runtime API, and the extension that works between invocations |
+
+pub mod app;
+pub mod bridge;
+pub mod clock;
+pub mod commands;
+pub mod config;
+pub mod home_assistant;
+mod http;
+mod json;
+pub mod lambda;
+pub mod logging;
+pub mod metrics;
+pub mod reply;
+pub mod secret;
+pub mod token;
+pub mod trigger;
+
+pub use json::JsonError;

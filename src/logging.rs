@@ -1,0 +1,23 @@
+//! Logs on standard output, one line an event.
+//!
+//! Only latchkey's own events are written, at any level: libraries log what they send, and some of that is the token.
+
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::{SubscriberInitExt as _, TryInitError};
+use tracing_subscriber::{Layer as _, fmt};
+
+use crate::config::{LogConfig, LogFormat};
+
+/// Starts logging for the whole process.
+pub fn start(config: LogConfig) -> Result<(), TryInitError> {
+    let own = Targets::new().with_target("latchkey", config.level);
+    let lines = fmt::layer().with_ansi(false);
+    let lines = match config.format {
+        LogFormat::Json => lines.json().flatten_event(true).with_target(false).boxed(),
+        LogFormat::Text => lines.with_target(false).boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(lines.with_filter(own))
+        .try_init()
+}

@@ -1,0 +1,214 @@
+//! Who invoked the function, told by the members that only that one's payload has, never by trying types in turn.
+
+use crate::json::{JsonError, Members, kind_of_text};
+
+/// What invoked the function.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trigger {
+    /// A keep-warm event: `{"source":"keep-warm"}` or a scheduled event of EventBridge.
+    KeepWarm,
+    /// A change of a parameter in SSM Parameter Store.
+    ParameterChange,
+    /// An HTTP request through a REST API of API Gateway (payload 1.0).
+    HttpV1,
+    /// An HTTP request through an HTTP API of API Gateway (payload 2.0).
+    HttpV2,
+    /// An HTTP request through a function URL (payload 2.0).
+    FunctionUrl,
+    /// An HTTP request through an Application Load Balancer.
+    Alb,
+    /// A WebSocket API of API Gateway.
+    WebSocket,
+    /// An Alexa Smart Home directive.
+    Alexa,
+    /// A demand to rotate the token.
+    RotateToken,
+    /// A demand to look for faults.
+    Doctor,
+    /// Commands, by someone who may invoke the function itself.
+    Direct,
+}
+
+/// Why a payload has no trigger.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TriggerError {
+    /// Not JSON.
+    #[error("the payload is not usable JSON ({0})")]
+    NotJson(#[from] JsonError),
+    /// JSON, but not an event latchkey knows.
+    #[error("no event latchkey knows: {seen}")]
+    Unsupported {
+        /// What stands out in it, without values that could be secret.
+        seen: String,
+    },
+}
+
+impl Trigger {
+    /// Tells who sent a payload.
+    pub fn of(payload: &str) -> Result<Self, TriggerError> {
+        match kind_of_text(payload) {
+            "an object" => classify(&Members::parse(payload)?),
+            kind => unsupported(format!("the payload is {kind}; an event is an object")),
+        }
+    }
+
+    /// The trigger's word in logs.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::KeepWarm => "keep_warm",
+            Self::ParameterChange => "parameter_change",
+            Self::HttpV1 => "http_v1",
+            Self::HttpV2 => "http_v2",
+            Self::FunctionUrl => "function_url",
+            Self::Alb => "alb",
+            Self::WebSocket => "websocket",
+            Self::Alexa => "alexa",
+            Self::RotateToken => "rotate_token",
+            Self::Doctor => "doctor",
+            Self::Direct => "direct",
+        }
+    }
+}
+
+fn classify(event: &Members<'_>) -> Result<Trigger, TriggerError> {
+    if event.has("requestContext") {
+        return gateway(event, &event.object("requestContext"));
+    }
+    let source = event.word("source");
+    let detail_type = event.word("detail-type");
+    match (source.as_deref(), detail_type.as_deref()) {
+        (Some("keep-warm"), None) | (Some("aws.events"), Some("Scheduled Event")) => {
+            return Ok(Trigger::KeepWarm);
+        }
+        (Some("aws.ssm"), Some("Parameter Store Change")) => return Ok(Trigger::ParameterChange),
+        (Some("rotate-token"), None) => return Ok(Trigger::RotateToken),
+        (Some("doctor"), None) => return Ok(Trigger::Doctor),
+        // An event with a source and a detail type is EventBridge's, whatever else it carries.
+        (Some(source), Some(detail_type)) => {
+            return unsupported(format!(
+                "`source` is {source:?}, `detail-type` is {detail_type:?}"
+            ));
+        }
+        _ => {}
+    }
+    if event.has("directive") {
+        let namespace = event.object("directive").object("header").word("namespace");
+        return match namespace {
+            Some(namespace) if namespace.starts_with("Alexa") => Ok(Trigger::Alexa),
+            _ => unsupported("a `directive` whose header's namespace is not Alexa's".into()),
+        };
+    }
+    if event.has("command") || event.has("commands") {
+        return Ok(Trigger::Direct);
+    }
+    if let Some(source) = source {
+        return unsupported(format!("`source` is {source:?}"));
+    }
+    let names: Vec<String> = event
+        .names()
+        .take(8)
+        .map(|name| format!("`{name}`"))
+        .collect();
+    unsupported(if names.is_empty() {
+        "an empty object".into()
+    } else {
+        format!("an object with {}", names.join(", "))
+    })
+}
+
+fn gateway(event: &Members<'_>, context: &Members<'_>) -> Result<Trigger, TriggerError> {
+    if context.has("connectionId") && context.has("eventType") {
+        return Ok(Trigger::WebSocket);
+    }
+    if context.has("elb") {
+        return Ok(Trigger::Alb);
+    }
+    match event.word("version").as_deref() {
+        Some("2.0") if context.has("http") => {
+            let domain = context.word("domainName").unwrap_or_default();
+            Ok(if domain.contains(".lambda-url.") {
+                Trigger::FunctionUrl
+            } else {
+                Trigger::HttpV2
+            })
+        }
+        None | Some("1.0") if event.has("httpMethod") => Ok(Trigger::HttpV1),
+        _ => unsupported("a `requestContext` of no API latchkey stands behind".into()),
+    }
+}
+
+fn unsupported(seen: String) -> Result<Trigger, TriggerError> {
+    Err(TriggerError::Unsupported { seen })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_event_is_named() {
+        for (payload, part) in [
+            ("", "empty"),
+            ("null", "null"),
+            ("hello", "not JSON"),
+            ("[1]", "an array"),
+            ("\"x\"", "a string"),
+            ("-4", "a number"),
+            ("{", "ends too early"),
+            ("{}", "an empty object"),
+            (r#"{"Records":[],"x":1}"#, "`Records`, `x`"),
+            (r#"{"source":"aws.ec2","detail-type":"X"}"#, "aws.ec2"),
+            (r#"{"source":"keepwarm"}"#, "keepwarm"),
+            (r#"{"source":5}"#, "`source`"),
+            (r#"{"directive":{"header":{}}}"#, "directive"),
+            (r#"{"requestContext":5}"#, "requestContext"),
+        ] {
+            let error = Trigger::of(payload).unwrap_err().to_string();
+            assert!(error.contains(part), "{payload}: {error}");
+        }
+    }
+
+    /// Every sample of an event, of latchkey's own and of dozens of AWS services, with the trigger it must get.
+    #[test]
+    fn every_sample_event_gets_its_trigger() {
+        let samples = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/events");
+        let read = |path: &str| std::fs::read_to_string(format!("{samples}/{path}")).unwrap();
+        let expected: std::collections::BTreeMap<String, String> =
+            serde_json::from_str(&read("expected.json")).unwrap();
+        assert!(expected.len() > 90, "the samples are missing");
+        for (path, expected) in expected {
+            let seen = Trigger::of(&read(&path)).map_or("unsupported", Trigger::name);
+            assert_eq!(seen, expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn depth_and_size_do_no_harm() {
+        let deep = format!(
+            r#"{{"a":{}{},"source":"keep-warm"}}"#,
+            "[".repeat(200_000),
+            "]".repeat(200_000)
+        );
+        assert_eq!(Trigger::of(&deep), Ok(Trigger::KeepWarm));
+        let huge = format!(
+            r#"{{"command":{{"type":"x","a":"{}"}}}}"#,
+            "x".repeat(6 << 20)
+        );
+        assert_eq!(Trigger::of(&huge), Ok(Trigger::Direct));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn arbitrary_text_never_panics(text in ".*") {
+            let _ = Trigger::of(&text);
+        }
+
+        #[test]
+        fn arbitrary_members_never_panic(
+            name in "source|detail-type|requestContext|httpMethod|version|directive|command",
+            value in r#"\{"[a-z]*":[0-9]\}|\[[0-9,]*\]|"[a-z.]*"|null|true|-?[0-9]{1,40}"#,
+        ) {
+            let _ = Trigger::of(&format!("{{\"{name}\":{value}}}"));
+        }
+    }
+}
