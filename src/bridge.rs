@@ -7,15 +7,18 @@
 //! * After a rejection the parameter is read once more. Only another token is presented; the same one is an error.
 //! * Only what provably did not reach the home is tried again.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use backon::BackoffBuilder as _;
 
 use crate::clock::{Clock, Deadline, Timestamp};
-use crate::home_assistant::{Command, Connection, HomeError, Outcome, Session, SessionState};
+use crate::home_assistant::{
+    Command, Connection, FRESH, HomeError, Outcome, Session, SessionState,
+};
 use crate::metrics::{Metric, Metrics};
-use crate::secret::AccessToken;
+use crate::secret::{AccessToken, Fingerprint};
 use crate::token::{SourceError, Token, TokenError, TokenService};
 
 /// Why nothing could be run. No command has reached the home.
@@ -67,7 +70,7 @@ impl Retry {
 pub struct Warmth {
     /// Whether the home accepts the token; `None` if it could not be asked.
     pub valid: Option<bool>,
-    /// Whether the token was read from its source for this event.
+    /// Whether the token was read from its source for this event: during it, or in INIT before it.
     pub refreshed: bool,
     /// The token now in use.
     pub token: Option<Token>,
@@ -96,6 +99,10 @@ pub struct Bridge {
     // Std mutexes: nothing awaits while one is held.
     random: Mutex<fastrand::Rng>,
     verdict: Mutex<Option<Verdict>>,
+    /// When the home last accepted a token at its REST API, and which.
+    proof: Mutex<Option<(Fingerprint, Timestamp)>>,
+    /// How many tokens had been fetched when the last keep-warm event or command was done.
+    seen_fetches: AtomicU64,
 }
 
 impl Bridge {
@@ -116,6 +123,8 @@ impl Bridge {
             metrics,
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
             verdict: Mutex::default(),
+            proof: Mutex::default(),
+            seen_fetches: AtomicU64::new(0),
         }
     }
 
@@ -125,11 +134,13 @@ impl Bridge {
         commands: &[Command],
         deadline: Deadline,
     ) -> Result<Vec<Outcome>, BridgeError> {
-        self.with_connection(deadline, |connection| async move {
-            let limit = deadline.limit(self.session.command_timeout(), self.clock.now());
-            connection.execute(commands, limit).await
-        })
-        .await
+        let outcome = self
+            .with_connection(deadline, |connection| async move {
+                self.session.execute(&connection, commands, deadline).await
+            })
+            .await;
+        self.note_fetches();
+        outcome
     }
 
     /// Begins what the first command will need, once and without trying again.
@@ -144,7 +155,6 @@ impl Bridge {
 
     /// Makes token and session ready for the next command, and says how they are.
     pub async fn keep_warm(&self, deadline: Deadline) -> Warmth {
-        let fetches = self.tokens.fetches();
         let outcome = self
             .with_connection(deadline, |connection| self.renew(connection, deadline))
             .await;
@@ -157,7 +167,7 @@ impl Bridge {
                 ) => Some(false),
                 Err(BridgeError::Home(_) | BridgeError::Token(_)) => None,
             },
-            refreshed: self.tokens.fetches() > fetches,
+            refreshed: self.note_fetches(),
             token: self.tokens.cached(),
             session: self.session.state(),
             error: outcome.err(),
@@ -166,10 +176,7 @@ impl Bridge {
 
     /// The last verdict on token and home, if there was one.
     pub fn verdict(&self) -> Option<Verdict> {
-        self.verdict
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone()
+        lock(&self.verdict).clone()
     }
 
     /// The session, for reports.
@@ -177,9 +184,22 @@ impl Bridge {
         &self.session
     }
 
+    /// Whether tokens were fetched since this was last asked.
+    fn note_fetches(&self) -> bool {
+        let fetches = self.tokens.fetches();
+        self.seen_fetches.swap(fetches, Ordering::Relaxed) < fetches
+    }
+
     /// Proves a connection that was there before, and gives it up if the token has been replaced meanwhile.
     async fn renew(&self, connection: Connection, deadline: Deadline) -> Result<(), HomeError> {
         self.session.ready(&connection, deadline).await?;
+        let proof = *lock(&self.proof);
+        if let Some((fingerprint, at)) = proof
+            && fingerprint == connection.fingerprint()
+            && self.clock.now().since(at) < FRESH
+        {
+            return Ok(());
+        }
         match self.proven_token(deadline).await {
             Ok(token) if token.fingerprint() == connection.fingerprint() => Ok(()),
             Ok(_) => {
@@ -201,11 +221,7 @@ impl Bridge {
     where
         F: Future<Output = Result<T, HomeError>>,
     {
-        let seed = self
-            .random
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .u64(..);
+        let seed = lock(&self.random).u64(..);
         let mut delays = self.retry.delays(seed);
         let (mut replaced_token, mut replaced_connection) = (false, false);
         let outcome = loop {
@@ -237,7 +253,7 @@ impl Bridge {
                 BridgeError::Home(_) | BridgeError::Token(_) => break Err(error),
             }
         };
-        *self.verdict.lock().unwrap_or_else(PoisonError::into_inner) = Some(Verdict {
+        *lock(&self.verdict) = Some(Verdict {
             outcome: outcome.as_ref().map(drop).map_err(Clone::clone),
             at: self.clock.now(),
         });
@@ -278,6 +294,7 @@ impl Bridge {
         match verdict {
             Ok(version) => {
                 self.metrics.record(Metric::TokenValid(true));
+                *lock(&self.proof) = Some((token.fingerprint(), self.clock.now()));
                 tracing::info!(
                     fingerprint = %token.fingerprint(), version = token.version,
                     home_version = version, stage = "validate", "token accepted"
@@ -293,11 +310,16 @@ impl Bridge {
         }
     }
 
-    fn rejected(&self, fingerprint: crate::secret::Fingerprint) {
+    fn rejected(&self, fingerprint: Fingerprint) {
         self.tokens.reject(fingerprint);
         self.metrics.record(Metric::TokenValid(false));
         tracing::warn!(%fingerprint, category = "token", "the home rejected the token");
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing panics while a lock is held, and no state here can be half changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Whether the home itself answered, if only to say no.

@@ -7,7 +7,8 @@
 mod cloudwatch;
 mod emf;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use cloudwatch::CloudWatchSink;
@@ -108,7 +109,7 @@ pub struct Metrics {
     clock: Arc<dyn Clock>,
     sink: Option<Box<dyn MetricSink>>,
     // A std mutex: nothing awaits while it is held.
-    pending: Mutex<Vec<Datum>>,
+    pending: Mutex<VecDeque<Datum>>,
 }
 
 impl Metrics {
@@ -132,32 +133,35 @@ impl Metrics {
             unit: metric.unit(),
             at: self.clock.now().unix,
         };
-        self.keep(vec![datum]);
+        let mut pending = lock(&self.pending);
+        // The oldest go first once there is no room.
+        if pending.len() == MAX_PENDING {
+            pending.pop_front();
+        }
+        pending.push_back(datum);
     }
 
     /// Delivers what was recorded. To be called when nobody waits.
     pub async fn flush(&self) {
         let Some(sink) = &self.sink else { return };
-        let data =
-            std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
+        let data: Vec<Datum> = lock(&self.pending).drain(..).collect();
         if data.is_empty() {
             return;
         }
         if let Err(error) = sink.deliver(&data).await {
             tracing::warn!(error = %error, category = "metrics", data = data.len(), "kept for the next time");
-            self.keep(data);
+            let mut pending = lock(&self.pending);
+            let room = MAX_PENDING - pending.len();
+            for datum in data.into_iter().rev().take(room) {
+                pending.push_front(datum);
+            }
         }
     }
+}
 
-    fn keep(&self, mut data: Vec<Datum>) {
-        let mut pending = self.pending.lock().unwrap_or_else(PoisonError::into_inner);
-        data.append(&mut pending);
-        // The oldest go first once there is no room.
-        data.sort_by_key(|datum| datum.at);
-        let surplus = data.len().saturating_sub(MAX_PENDING);
-        data.drain(..surplus);
-        *pending = data;
-    }
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing panics while the lock is held, and no state here can be half changed.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -117,6 +117,10 @@ fn classify(event: &Members<'_>) -> Result<Trigger, TriggerError> {
 }
 
 fn gateway(event: &Members<'_>, context: &Members<'_>) -> Result<Trigger, TriggerError> {
+    // An authorizer is asked with much the same event, but wants a policy for an answer.
+    if event.has("methodArn") || event.has("routeArn") {
+        return unsupported("an event for an authorizer".into());
+    }
     if context.has("connectionId") && context.has("eventType") {
         return Ok(Trigger::WebSocket);
     }

@@ -1,8 +1,8 @@
-//! The real parts around the function, each a process of its own that ends with ours: AWS (moto), Home Assistant, and
-//! the Lambda Runtime Interface Emulator.
+//! The real parts around the function, each a process of its own that ends with ours: AWS (moto),
+//! Home Assistant, and the Lambda Runtime Interface Emulator.
 //!
-//! Their programs live under the tools directory (`LATCHKEY_TOOLS`, else `.tools` of the workspace), where `make`
-//! installs them.
+//! Their programs live under the tools directory (`LATCHKEY_TOOLS`, else `.tools` of the
+//! workspace), where `make` installs them.
 
 mod aws;
 mod control;

@@ -5,7 +5,7 @@ use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use serde::Deserialize;
 
 use super::error::{HomeError, Stage};
-use super::transport::{Resolver, Transport, from_source};
+use super::transport::{Resolver, Transport, from_source, sources};
 use crate::clock::Limit;
 use crate::config::HomeConfig;
 use crate::secret::AccessToken;
@@ -118,6 +118,15 @@ async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, HomeError> {
 }
 
 fn classify(error: &reqwest::Error) -> HomeError {
+    // Whatever is on that port, it does not speak HTTP as a home does.
+    if sources(error)
+        .filter_map(|source| source.downcast_ref::<hyper::Error>())
+        .any(hyper::Error::is_parse)
+    {
+        return HomeError::NotHomeAssistant {
+            seen: "no usable HTTP answer",
+        };
+    }
     match (error.is_connect(), error.is_timeout()) {
         (true, true) => HomeError::Timeout { stage: Stage::Tcp },
         (true, false) => from_source(error, Stage::Tcp),

@@ -14,8 +14,9 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::connection::{Connection, Status};
+use super::connection::{Connection, Outcome, Status};
 use super::error::{HomeError, Stage};
+use super::message::Command;
 use super::rest::RestClient;
 use super::socket::{self, Greeted};
 use super::transport::Transport;
@@ -210,6 +211,34 @@ impl Session {
         connection.ready(limit).await
     }
 
+    /// Runs a batch of commands on a connection. `Err` means that none of them reached the home.
+    pub async fn execute(
+        &self,
+        connection: &Connection,
+        commands: &[Command],
+        deadline: Deadline,
+    ) -> Result<Vec<Outcome>, HomeError> {
+        let limit = deadline.limit(self.config.command_timeout, self.clock.now());
+        let outcome = connection.execute(commands, limit).await;
+        let is_late = |error: &HomeError| {
+            matches!(
+                error,
+                HomeError::Timeout { .. } | HomeError::DeadlineExceeded { .. }
+            )
+        };
+        let gave_up = match &outcome {
+            Ok(outcomes) => outcomes
+                .iter()
+                .any(|outcome| matches!(outcome, Outcome::Unknown(error) if is_late(error))),
+            Err(error) => is_late(error),
+        };
+        if gave_up {
+            // Slow or dead cannot be told apart; the next command shall not have to find out.
+            self.discard(connection);
+        }
+        outcome
+    }
+
     /// Gives a connection up: the next checkout opens a new one, while those who hold it may finish.
     pub fn discard(&self, connection: &Connection) {
         let mut known = self.lock();
@@ -237,11 +266,6 @@ impl Session {
             report.home_version = Some(version);
         }
         report
-    }
-
-    /// The limit on a command's reply.
-    pub fn command_timeout(&self) -> Duration {
-        self.config.command_timeout
     }
 
     async fn usable(&self) -> Option<Connection> {

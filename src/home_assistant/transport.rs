@@ -149,22 +149,26 @@ impl reqwest::dns::Resolve for Resolver {
     }
 }
 
+/// An error and all that caused it.
+pub(super) fn sources<'a>(
+    error: &'a (dyn std::error::Error + 'static),
+) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
+    std::iter::successors(Some(error), |error| error.source())
+}
+
 /// What a failure of a connection attempt was at bottom: found by walking down its sources.
 pub(super) fn from_source(error: &(dyn std::error::Error + 'static), stage: Stage) -> HomeError {
     let mut reason = None;
-    let mut next = Some(error);
-    while let Some(error) = next {
-        if error.is::<NotResolved>() {
+    for source in sources(error) {
+        if source.is::<NotResolved>() {
             return HomeError::Dns;
         }
-        if let Some(io) = error.downcast_ref::<std::io::Error>() {
+        if let Some(io) = source.downcast_ref::<std::io::Error>() {
             match from_io(io, stage) {
-                tls @ HomeError::Tls { .. } => return tls,
                 HomeError::Unreachable { reason: found, .. } => reason = Some(found),
-                _ => {}
+                tls => return tls,
             }
         }
-        next = error.source();
     }
     HomeError::Unreachable {
         stage,

@@ -11,6 +11,12 @@ pub trait TokenSource: Send + Sync {
     fn fetch(&self) -> BoxFuture<'_, Result<StoredToken, SourceError>>;
 }
 
+impl<T: TokenSource + ?Sized> TokenSource for std::sync::Arc<T> {
+    fn fetch(&self) -> BoxFuture<'_, Result<StoredToken, SourceError>> {
+        (**self).fetch()
+    }
+}
+
 /// A token as it was stored.
 #[derive(Debug)]
 pub struct StoredToken {

@@ -15,7 +15,7 @@ struct Script {
     calls: AtomicUsize,
 }
 
-impl TokenSource for Arc<Script> {
+impl TokenSource for Script {
     fn fetch(&self) -> BoxFuture<'_, Result<StoredToken, SourceError>> {
         Box::pin(async move {
             let call = self.calls.fetch_add(1, Ordering::SeqCst);
@@ -73,14 +73,20 @@ async fn concurrent_misses_make_one_call_and_share_its_outcome() {
     for answer in [Ok("token-a"), Err(SourceError::Throttled)] {
         let fixture = fixture([answer.clone()]);
         fixture.script.gate.forget_permits(1_000);
+        let started = Arc::new(AtomicUsize::new(0));
         let tasks: Vec<_> = (0..100)
             .map(|_| {
-                let service = fixture.service.clone();
-                tokio::spawn(async move { service.current().await })
+                let (service, started) = (fixture.service.clone(), started.clone());
+                tokio::spawn(async move {
+                    started.fetch_add(1, Ordering::SeqCst);
+                    service.current().await
+                })
             })
             .collect();
-        // Every task has run until it waits for the one fetch.
-        tokio::task::yield_now().await;
+        // Every task runs on from there until it waits for the one fetch.
+        while started.load(Ordering::SeqCst) < 100 {
+            tokio::task::yield_now().await;
+        }
         fixture.script.gate.add_permits(1);
         for task in tasks {
             let outcome = task.await.unwrap();

@@ -1,4 +1,5 @@
-//! AWS on loopback: Parameter Store, KMS, CloudWatch, DynamoDB, EventBridge and STS, with the calls counted.
+//! AWS on loopback: Parameter Store, KMS, CloudWatch, DynamoDB, EventBridge and STS, with the
+//! calls counted.
 
 mod fault;
 mod metrics;
@@ -184,8 +185,8 @@ impl AwsEmulator {
         metrics::read(&aws_sdk_cloudwatch::Client::new(&self.config), namespace).await
     }
 
-    /// Waits until `enough` is content with the metrics in `namespace`, and returns them. The function sends them after
-    /// its answer.
+    /// Waits until `enough` is content with the metrics in `namespace`, and returns them. The
+    /// function sends them after its answer.
     ///
     /// # Errors
     /// When a call fails, or the metrics are not there `within` the time.

@@ -1,7 +1,8 @@
 //! A WebSocket to a real Home Assistant that stays open, for steering it.
 //!
-//! It authenticates once: Home Assistant forgets its count of failed logins whenever anybody from the same address
-//! succeeds, so a control connection that kept logging in would hide what the function under test does.
+//! It authenticates once: Home Assistant forgets its count of failed logins whenever anybody from
+//! the same address succeeds, so a control connection that kept logging in would hide what the
+//! function under test does.
 
 use std::collections::HashMap;
 

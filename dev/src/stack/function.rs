@@ -82,8 +82,8 @@ pub struct Invocation {
     /// From the request's start to the answer's last byte. Unlike Lambda, the emulator keeps the
     /// answer back until the function's extensions are done as well.
     pub elapsed: Duration,
-    /// How long the function took to answer, by the emulator's own account: what a caller would
-    /// have waited for. Nothing when the function did not answer.
+    /// How long the function took to answer and ask for its next event, by the emulator's own
+    /// account: what a caller would have waited for. Nothing when it did not answer.
     pub answered_in: Option<Duration>,
 }
 
@@ -105,7 +105,8 @@ pub struct Function {
     program: Program,
     address: SocketAddr,
     client: reqwest::Client,
-    /// The emulator, like one sandbox of Lambda's, takes one invocation at a time and refuses a second.
+    /// The emulator, like one sandbox of Lambda's, takes one invocation at a time and refuses a
+    /// second.
     turn: Mutex<()>,
 }
 
@@ -135,7 +136,8 @@ impl Function {
         let (address, runtime_api) = free_addresses().await?;
         let mut command = Command::new(tools::python("sam")?);
         command
-            // Nothing of the surroundings, no packages, no compiled files: it starts in half the time.
+            // Nothing of the surroundings, no packages, no compiled files: it starts in half the
+            // time.
             .args(["-I", "-S", "-B"])
             .arg(tools::script("supervise.py")?)
             .arg(tools::runtime_interface_emulator()?)
@@ -252,7 +254,8 @@ impl Function {
     }
 }
 
-/// The duration in a line such as `… (rapid) INVOKE RTDONE(status: success, …, duration: 3.758000ms)`.
+/// The duration in a line such as `… (rapid) INVOKE RTDONE(status: success, …, duration:
+/// 3.758000ms)`.
 fn answer_duration(line: &str) -> Option<Duration> {
     let (_, report) = line.split_once("INVOKE RTDONE(status: success")?;
     let (_, duration) = report.split_once("duration: ")?;
@@ -260,7 +263,8 @@ fn answer_duration(line: &str) -> Option<Duration> {
     Some(Duration::from_secs_f64(milliseconds / 1000.0))
 }
 
-/// Two addresses that were free a moment ago: the emulator cannot be asked which port the system chose for it.
+/// Two addresses that were free a moment ago: the emulator cannot be asked which port the system
+/// chose for it.
 async fn free_addresses() -> Result<(SocketAddr, SocketAddr)> {
     let failed = |source| Error::Process { name: NAME, source };
     // Both held at once, or they might be the same.

@@ -1,6 +1,7 @@
 //! Programs beside ours, which end when we do.
 //!
-//! Each watches its standard input, whose other end only we hold: the kernel closes it however we end.
+//! Each watches its standard input, whose other end only we hold: the kernel closes it however we
+//! end.
 
 use std::process::Stdio;
 use std::sync::Arc;
@@ -75,7 +76,8 @@ impl Program {
         Ok(program)
     }
 
-    /// Starts `command` and waits for its first line of output, a JSON document about how to reach it.
+    /// Starts `command` and waits for its first line of output, a JSON document about how to reach
+    /// it.
     pub(super) async fn spawn_announced<T: DeserializeOwned>(
         name: &'static str,
         command: Command,
@@ -131,7 +133,8 @@ impl Program {
         Ok((program, BufReader::new(stdout).lines()))
     }
 
-    /// Goes on reading `lines` into the log, which also keeps the program from stalling on a full pipe.
+    /// Goes on reading `lines` into the log, which also keeps the program from stalling on a full
+    /// pipe.
     fn keep<R: AsyncRead + Unpin + Send + 'static>(&mut self, mut lines: Lines<BufReader<R>>) {
         let log = self.log.clone();
         self.readers.push(tokio::spawn(async move {

@@ -98,7 +98,11 @@ impl RealHome {
     /// When Home Assistant refuses.
     pub async fn mint_token(&self, name: &str) -> Result<String> {
         let token = self
-            .call(json!({ "type": "auth/long_lived_access_token", "client_name": name, "lifespan": LIFESPAN_DAYS }))
+            .call(json!({
+                "type": "auth/long_lived_access_token",
+                "client_name": name,
+                "lifespan": LIFESPAN_DAYS,
+            }))
             .await?;
         let token = token.as_str().map(str::to_owned);
         token.ok_or_else(|| Error::HomeAssistant("no token in the answer".to_owned()))
@@ -153,7 +157,8 @@ impl RealHome {
     /// # Errors
     /// When the log cannot be read.
     pub async fn settled_log(&self) -> Result<String> {
-        // Home Assistant logs through a queue: once a line of ours is in the file, so is all that came before.
+        // Home Assistant logs through a queue: once a line of ours is in the file, so is all that
+        // came before.
         let marker = format!("marker <{}>", fresh_number());
         self.call(json!({
             "type": "call_service",

@@ -1,4 +1,5 @@
-//! `make run`: the main job once, from event to light, on the local stack, with everything it claims checked.
+//! `make run`: the main job once, from event to light, on the local stack, with everything it
+//! claims checked.
 
 mod home;
 mod report;
@@ -42,8 +43,8 @@ impl RunOptions {
         }
     }
 
-    /// As the environment asks: `HOME_ASSISTANT` (`simulated`, `real`), or `HA_URL` for a home of one's own, `LIGHT`,
-    /// `KEEP`.
+    /// As the environment asks: `HOME_ASSISTANT` (`simulated`, `real`), or `HA_URL` for a home of
+    /// one's own, `LIGHT`, `KEEP`.
     ///
     /// # Errors
     /// When a variable has a value that means nothing.

@@ -15,9 +15,9 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// Fails every call of `action` (such as `ssm:GetParameter`) with AWS's error `code`. Two codes are ours: `hang` answers
-    /// nothing until faults are cleared, and `KMSAccessDenied` is Parameter Store's wording for a key it may not use; `500`
-    /// is an internal error.
+    /// Fails every call of `action` (such as `ssm:GetParameter`) with AWS's error `code`. Two
+    /// codes are ours: `hang` answers nothing until faults are cleared, and `KMSAccessDenied` is
+    /// Parameter Store's wording for a key it may not use; `500` is an internal error.
     pub fn new(action: impl Into<String>, code: impl Into<String>) -> Self {
         Self {
             action: action.into(),

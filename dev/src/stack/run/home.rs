@@ -11,8 +11,9 @@ use super::{HomeChoice, RunOptions};
 use crate::home::{HomeOptions, SimulatedHome};
 use crate::stack::{RealHome, RealHomeOptions, http_client};
 
-/// Home Assistant's demo and the simulated home both have it.
+/// A light of Home Assistant's demo that takes nothing but being switched.
 const DEMO_LIGHT: &str = "light.bed_light";
+const SIMULATED_LIGHT: &str = "light.living_room";
 /// A real lamp may take its time to report back.
 const STATE_WITHIN: Duration = Duration::from_secs(5);
 const STATE_POLL_EVERY: Duration = Duration::from_millis(50);
@@ -77,13 +78,15 @@ impl Home {
         format!("{}, {kind}", self.url)
     }
 
-    /// The light to switch: the one asked for, the demo's, or the first there is.
+    /// The light to switch: the one asked for, one that is known to be there, or the first.
     pub(super) async fn choose_light(&self, wanted: Option<&str>) -> Result<String, String> {
         if let Some(light) = wanted {
             return Ok(light.to_owned());
         }
-        if !matches!(self.owner, Owner::Foreign) {
-            return Ok(DEMO_LIGHT.to_owned());
+        match self.owner {
+            Owner::Simulated(_) => return Ok(SIMULATED_LIGHT.to_owned()),
+            Owner::Real(_) => return Ok(DEMO_LIGHT.to_owned()),
+            Owner::Foreign => {}
         }
         let states = self.get("states").await?;
         states

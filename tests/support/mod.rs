@@ -1,0 +1,106 @@
+//! A bridge over the simulated home, with a token source that a test can script and count.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use latchkey::bridge::{Bridge, Retry};
+use latchkey::clock::{Clock, Deadline, SystemClock};
+use latchkey::config::{Config, TokenFormat};
+use latchkey::home_assistant::{Command, Session};
+use latchkey::metrics::Metrics;
+use latchkey::token::{SourceError, StoredToken, TokenService, TokenSource};
+use serde_json::Value;
+
+/// A place that holds whatever the test puts there, and counts how often it is read.
+#[derive(Default)]
+pub(crate) struct Stored {
+    value: Mutex<Option<Result<String, SourceError>>>,
+    version: AtomicU64,
+    reads: AtomicU64,
+}
+
+impl Stored {
+    pub(crate) fn put(&self, value: Result<&str, SourceError>) {
+        *self.value.lock().unwrap() = Some(value.map(str::to_owned));
+        self.version.fetch_add(1, Ordering::SeqCst);
+    }
+
+    pub(crate) fn reads(&self) -> u64 {
+        self.reads.load(Ordering::SeqCst)
+    }
+}
+
+impl TokenSource for Stored {
+    fn fetch(&self) -> BoxFuture<'_, Result<StoredToken, SourceError>> {
+        self.reads.fetch_add(1, Ordering::SeqCst);
+        let version = i64::try_from(self.version.load(Ordering::SeqCst)).unwrap();
+        let value = self.value.lock().unwrap().clone().unwrap();
+        Box::pin(std::future::ready(value.map(|text| StoredToken {
+            value: text.into(),
+            version: Some(version),
+        })))
+    }
+}
+
+/// Limits short enough to meet every one of them, long enough for a busy machine to finish in.
+pub(crate) const LIMIT_MS: &str = "700";
+
+pub(crate) struct Fixture {
+    pub(crate) bridge: Arc<Bridge>,
+    pub(crate) stored: Arc<Stored>,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Fixture {
+    pub(crate) fn new(home_url: &str, token: &str) -> Self {
+        Self::with_clock(home_url, token, Arc::new(SystemClock::new()))
+    }
+
+    pub(crate) fn with_clock(home_url: &str, token: &str, clock: Arc<dyn Clock>) -> Self {
+        let config = Config::read(&[
+            ("HA_URL", home_url),
+            ("HA_VALIDATE_TIMEOUT_MS", LIMIT_MS),
+            ("HA_CONNECT_TIMEOUT_MS", LIMIT_MS),
+            ("HA_COMMAND_TIMEOUT_MS", LIMIT_MS),
+            ("HA_MAX_MESSAGE_BYTES", "1048576"),
+        ])
+        .unwrap();
+        let stored = Arc::new(Stored::default());
+        stored.put(Ok(token));
+        let metrics = Arc::new(Metrics::new(None, clock.clone()));
+        let tokens = TokenService::new(
+            Box::new(stored.clone()),
+            TokenFormat::Jwt,
+            Duration::from_secs(300),
+            clock.clone(),
+            metrics.clone(),
+            1,
+        );
+        let session = Session::new(config.home, clock.clone()).unwrap();
+        let retry = Retry {
+            base: Duration::from_millis(1),
+            cap: Duration::from_millis(4),
+            attempts: 3,
+        };
+        let bridge = Bridge::new(tokens, session, retry, clock.clone(), metrics, 1);
+        Self {
+            bridge: Arc::new(bridge),
+            stored,
+            clock,
+        }
+    }
+
+    pub(crate) fn deadline(&self) -> Deadline {
+        self.deadline_in(Duration::from_secs(20))
+    }
+
+    pub(crate) fn deadline_in(&self, duration: Duration) -> Deadline {
+        Deadline::at(self.clock.now().after(duration))
+    }
+}
+
+pub(crate) fn command(value: Value) -> Command {
+    Command::new(value).unwrap()
+}
