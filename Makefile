@@ -41,6 +41,8 @@ help: ## This list.
 	@echo '  make run HOME_ASSISTANT=real           on Home Assistant itself instead of the simulated home'
 	@echo '  make run HA_URL=http://host:8123       on your own home; its token comes from standard input'
 	@echo '  make run LIGHT=light.porch KEEP=1      with this light; leave everything up afterwards'
+	@echo '  make bench ONLY=warm_command,memory    some parts of it'
+	@echo '  make bench BENCH_FREEZE_SECONDS=90     with a freeze as long as that'
 
 # What `run` may need on top depends on which home it is asked for.
 .PHONY: run
@@ -68,10 +70,18 @@ check: $(SAM_VENV) $(DENY) ## Format, lints, docs, dependencies, template.
 	fi
 	$(SAM) validate --lint --region $(VALIDATION_REGION) --template template.yaml
 
+# The function is built on its own, as it is deployed: built together with the stack it would get the features that the
+# stack asks of what both use.
 .PHONY: bench
-bench: tools ## Init, size, memory and hot paths, next to a bare runtime's.
-	cargo build --release --package latchkey --bin bootstrap --package latchkey-dev --bin latchkey-dev --bin bare
-	$(RELEASE)/latchkey-dev bench --bootstrap $(abspath $(RELEASE)/bootstrap) --bare $(abspath $(RELEASE)/bare)
+bench: $(AWS) ## Speed, memory and size, next to what cannot be beaten.
+	cargo build --release --package latchkey --bin bootstrap
+	cargo build --release --package latchkey-dev --bin latchkey-dev --bin bare
+	@for name in bootstrap bare; do \
+	    rm -f $(RELEASE)/$$name.zip; \
+	    $(LATCHKEY_TOOLS)/aws/bin/python -m zipfile -c $(RELEASE)/$$name.zip $(RELEASE)/$$name; \
+	done
+	$(RELEASE)/latchkey-dev bench --bootstrap $(abspath $(RELEASE)/bootstrap) --bare $(abspath $(RELEASE)/bare) \
+	    --report $(TARGET_DIR)/bench.json
 
 .PHONY: build
 build: $(SAM_VENV) ## The release zip, target/lambda/latchkey.zip.

@@ -11,6 +11,8 @@ use crate::clock::{Clock, Deadline, Timestamp};
 use crate::commands::CommandsRequest;
 use crate::config::CallerAuth;
 use crate::http;
+use crate::idempotency::{Admission, Idempotency};
+use crate::json::json_bytes;
 use crate::metrics::Metrics;
 use crate::reply::{CommandsReply, Failure, KeepWarmReply, Problem};
 use crate::trigger::{Trigger, TriggerError};
@@ -18,9 +20,13 @@ use crate::trigger::{Trigger, TriggerError};
 /// What is kept of an invocation's time to write the answer.
 const TIME_TO_ANSWER: Duration = Duration::from_millis(250);
 
+/// Lambda refuses replies above 6,291,556 bytes; a few are left for what goes around an HTTP body.
+pub(crate) const MAX_REPLY_BYTES: usize = 6_291_556 - 4_096;
+
 /// Everything that serves invocations.
 pub struct App {
     pub(crate) bridge: Bridge,
+    idempotency: Idempotency,
     pub(crate) caller_auth: CallerAuth,
     pub(crate) clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
@@ -62,12 +68,14 @@ impl App {
     /// An application over a bridge.
     pub fn new(
         bridge: Bridge,
+        idempotency: Idempotency,
         caller_auth: CallerAuth,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
             bridge,
+            idempotency,
             caller_auth,
             clock,
             metrics,
@@ -118,12 +126,12 @@ impl App {
             }
             Trigger::Direct => {
                 let request = CommandsRequest::parse(payload)?;
-                let outcomes = self
-                    .bridge
-                    .run(&request.commands, deadline)
-                    .await
-                    .map_err(Failure::Bridge)?;
-                Ok(Reply::Commands(CommandsReply::new(outcomes, true)))
+                let reply = self.run(&request, deadline).await?.with_status_code();
+                let bytes = json_bytes(&reply);
+                if bytes > MAX_REPLY_BYTES {
+                    return Err(Failure::ReplyTooLarge { bytes });
+                }
+                Ok(Reply::Commands(reply))
             }
             Trigger::HttpV1 | Trigger::HttpV2 | Trigger::FunctionUrl | Trigger::Alb => {
                 let request = http::read(trigger, payload)?;
@@ -142,6 +150,37 @@ impl App {
             }
             .into()),
         }
+    }
+
+    /// Runs the commands of a request, once for each idempotency key.
+    pub(crate) async fn run(
+        &self,
+        request: &CommandsRequest,
+        deadline: Deadline,
+    ) -> Result<CommandsReply, Failure> {
+        let commands = &request.commands;
+        let ticket = match &request.idempotency_key {
+            None => None,
+            Some(key) => match self.idempotency.admit(key, commands).await? {
+                Admission::Run(ticket) => Some(ticket),
+                Admission::Repeat(results) => return Ok(CommandsReply::repeated(results)),
+                Admission::TooLarge => return Err(Failure::ResultsNotKept),
+                Admission::Mismatch => return Err(Failure::KeyMismatch),
+                Admission::Unknown => return Ok(CommandsReply::begun_before(commands.len())),
+            },
+        };
+        let outcome = self.bridge.run(commands, deadline).await;
+        let reply = outcome.map(CommandsReply::new).map_err(Failure::Bridge);
+        if let Some(ticket) = ticket {
+            match &reply {
+                Ok(reply) => {
+                    let results = reply.results().unwrap_or_default();
+                    self.idempotency.finish(ticket, results).await;
+                }
+                Err(_) => self.idempotency.forget(ticket).await,
+            }
+        }
+        reply
     }
 
     /// When an invocation must be ready to answer.
@@ -165,6 +204,17 @@ impl App {
             tracing::error!(request_id, category, stage, error = %failure, "failed");
         }
         problem
+    }
+
+    /// Lets go of token and connections before this process is made a snapshot of.
+    pub async fn suspend(&self) {
+        self.bridge.suspend().await;
+    }
+
+    /// Comes back from a snapshot that many may have been started from: with its own randomness, and warm.
+    pub async fn resume(&self, seed: u64, limit: Duration) {
+        self.bridge.reseed(seed);
+        self.warm_up(limit).await;
     }
 
     /// Delivers what was measured. To be called after the answer was posted.

@@ -7,11 +7,15 @@
 //! * After a rejection the parameter is read once more. Only another token is presented; the same one is an error.
 //! * Only what provably did not reach the home is tried again.
 
+mod breaker;
+mod retry;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use backon::BackoffBuilder as _;
+use breaker::Breaker;
+pub use retry::Retry;
 
 use crate::clock::{Clock, Deadline, Timestamp};
 use crate::home_assistant::{
@@ -19,7 +23,8 @@ use crate::home_assistant::{
 };
 use crate::metrics::{Metric, Metrics};
 use crate::secret::{AccessToken, Fingerprint};
-use crate::token::{SourceError, Token, TokenError, TokenService};
+use crate::source::SourceError;
+use crate::token::{Token, TokenError, TokenService};
 
 /// Why nothing could be run. No command has reached the home.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -30,39 +35,6 @@ pub enum BridgeError {
     /// The home could not be talked to.
     #[error(transparent)]
     Home(#[from] HomeError),
-}
-
-/// How failed connections are tried again.
-#[derive(Clone, Copy, Debug)]
-pub struct Retry {
-    /// The first delay; each further one is twice as long.
-    pub base: Duration,
-    /// The longest delay.
-    pub cap: Duration,
-    /// How many attempts there are in all.
-    pub attempts: usize,
-}
-
-impl Default for Retry {
-    fn default() -> Self {
-        Self {
-            base: Duration::from_secs(1),
-            cap: Duration::from_secs(60),
-            attempts: 5,
-        }
-    }
-}
-
-impl Retry {
-    fn delays(self, seed: u64) -> impl Iterator<Item = Duration> {
-        backon::ExponentialBuilder::new()
-            .with_min_delay(self.base)
-            .with_max_delay(self.cap)
-            .with_max_times(self.attempts.saturating_sub(1))
-            .with_jitter()
-            .with_jitter_seed(seed)
-            .build()
-    }
 }
 
 /// What a keep-warm event found.
@@ -98,6 +70,7 @@ pub struct Bridge {
     metrics: Arc<Metrics>,
     // Std mutexes: nothing awaits while one is held.
     random: Mutex<fastrand::Rng>,
+    breaker: Mutex<Breaker<HomeError>>,
     verdict: Mutex<Option<Verdict>>,
     /// When the home last accepted a token at its REST API, and which.
     proof: Mutex<Option<(Fingerprint, Timestamp)>>,
@@ -122,6 +95,7 @@ impl Bridge {
             clock,
             metrics,
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
+            breaker: Mutex::default(),
             verdict: Mutex::default(),
             proof: Mutex::default(),
             seen_fetches: AtomicU64::new(0),
@@ -134,9 +108,13 @@ impl Bridge {
         commands: &[Command],
         deadline: Deadline,
     ) -> Result<Vec<Outcome>, BridgeError> {
+        let is_probe = lock(&self.breaker).admit(self.clock.now())?;
+        // A probe asks once: while it does, everyone else is turned away.
+        let delays = self.delays().take(if is_probe { 0 } else { usize::MAX });
         let outcome = self
-            .with_connection(deadline, |connection| async move {
-                self.session.execute(&connection, commands, deadline).await
+            .with_connection(deadline, delays, |connection| async move {
+                let outcome = self.session.execute(&connection, commands, deadline).await;
+                outcome.map_err(|error| self.failed_on(&connection, error))
             })
             .await;
         self.note_fetches();
@@ -146,7 +124,7 @@ impl Bridge {
     /// Begins what the first command will need, once and without trying again.
     pub async fn warm_up(&self, deadline: Deadline) {
         let attempt = self.attempt(deadline, |connection| async move {
-            self.session.ready(&connection, deadline).await
+            self.ready(&connection, deadline).await
         });
         if let Err((error, _)) = attempt.await {
             tracing::debug!(error = %error, "not warm yet");
@@ -156,7 +134,9 @@ impl Bridge {
     /// Makes token and session ready for the next command, and says how they are.
     pub async fn keep_warm(&self, deadline: Deadline) -> Warmth {
         let outcome = self
-            .with_connection(deadline, |connection| self.renew(connection, deadline))
+            .with_connection(deadline, self.delays(), |connection| {
+                self.renew(connection, deadline)
+            })
             .await;
         Warmth {
             valid: match &outcome {
@@ -179,6 +159,25 @@ impl Bridge {
         lock(&self.verdict).clone()
     }
 
+    /// The circuit breaker's state, for reports.
+    pub fn breaker(&self) -> &'static str {
+        lock(&self.breaker).name()
+    }
+
+    /// Lets go of everything that must not be in a snapshot of this process: token and connections.
+    pub async fn suspend(&self) {
+        self.tokens.clear();
+        self.session.close().await;
+        *lock(&self.proof) = None;
+    }
+
+    /// Makes randomness this process's own again, once many were started from one snapshot.
+    pub fn reseed(&self, seed: u64) {
+        let mut random = fastrand::Rng::with_seed(seed);
+        self.tokens.reseed(random.u64(..));
+        *lock(&self.random) = random;
+    }
+
     /// The session, for reports.
     pub fn session(&self) -> &Session {
         &self.session
@@ -191,8 +190,8 @@ impl Bridge {
     }
 
     /// Proves a connection that was there before, and gives it up if the token has been replaced meanwhile.
-    async fn renew(&self, connection: Connection, deadline: Deadline) -> Result<(), HomeError> {
-        self.session.ready(&connection, deadline).await?;
+    async fn renew(&self, connection: Connection, deadline: Deadline) -> Result<(), BridgeError> {
+        self.ready(&connection, deadline).await?;
         let proof = *lock(&self.proof);
         if let Some((fingerprint, at)) = proof
             && fingerprint == connection.fingerprint()
@@ -204,25 +203,39 @@ impl Bridge {
             Ok(token) if token.fingerprint() == connection.fingerprint() => Ok(()),
             Ok(_) => {
                 self.session.discard(&connection);
-                Err(HomeError::Closed)
+                Err(HomeError::Closed.into())
             }
-            Err(BridgeError::Home(error)) => Err(error),
             // An open connection is proof of its own token, whatever the source says of the next.
             Err(BridgeError::Token(_)) => Ok(()),
+            Err(error) => Err(error),
         }
+    }
+
+    async fn ready(&self, connection: &Connection, deadline: Deadline) -> Result<(), BridgeError> {
+        let ready = self.session.ready(connection, deadline).await;
+        ready
+            .map(drop)
+            .map_err(|error| self.failed_on(connection, error))
+    }
+
+    /// Notes what a failure on a connection says of the token it was opened with.
+    fn failed_on(&self, connection: &Connection, error: HomeError) -> BridgeError {
+        if error == HomeError::Rejected {
+            self.rejected(connection.fingerprint());
+        }
+        error.into()
     }
 
     /// Runs `work` on a connection, with all that this module promises about trying again.
     async fn with_connection<T, F>(
         &self,
         deadline: Deadline,
+        mut delays: impl Iterator<Item = Duration>,
         work: impl Fn(Connection) -> F,
     ) -> Result<T, BridgeError>
     where
-        F: Future<Output = Result<T, HomeError>>,
+        F: Future<Output = Result<T, BridgeError>>,
     {
-        let seed = lock(&self.random).u64(..);
-        let mut delays = self.retry.delays(seed);
         let (mut replaced_token, mut replaced_connection) = (false, false);
         let outcome = loop {
             let (error, reused) = match self.attempt(deadline, &work).await {
@@ -253,9 +266,15 @@ impl Bridge {
                 BridgeError::Home(_) | BridgeError::Token(_) => break Err(error),
             }
         };
+        let now = self.clock.now();
+        let down = match &outcome {
+            Err(BridgeError::Home(error)) if error.is_down() => Some(error.clone()),
+            _ => None,
+        };
+        lock(&self.breaker).report(down, now);
         *lock(&self.verdict) = Some(Verdict {
             outcome: outcome.as_ref().map(drop).map_err(Clone::clone),
-            at: self.clock.now(),
+            at: now,
         });
         outcome
     }
@@ -266,20 +285,21 @@ impl Bridge {
         work: impl Fn(Connection) -> F,
     ) -> Result<T, (BridgeError, bool)>
     where
-        F: Future<Output = Result<T, HomeError>>,
+        F: Future<Output = Result<T, BridgeError>>,
     {
         let checkout = self
             .session
             .checkout(deadline, self.proven_token(deadline))
             .await
             .map_err(|error: BridgeError| (error, false))?;
-        let fingerprint = checkout.connection.fingerprint();
-        work(checkout.connection).await.map_err(|error| {
-            if error == HomeError::Rejected {
-                self.rejected(fingerprint);
-            }
-            (error.into(), checkout.reused)
-        })
+        work(checkout.connection)
+            .await
+            .map_err(|error| (error, checkout.reused))
+    }
+
+    fn delays(&self) -> impl Iterator<Item = Duration> + use<> {
+        let seed = lock(&self.random).u64(..);
+        self.retry.delays(seed)
     }
 
     /// The current token, once the home has accepted it.
@@ -337,43 +357,13 @@ fn is_reachable(verdict: &Result<String, HomeError>) -> bool {
             HomeError::EdgeBlocked { .. }
             | HomeError::NotHomeAssistant { .. }
             | HomeError::Tls { .. }
+            | HomeError::SettingUnavailable { .. }
+            | HomeError::SettingInvalid { .. }
             | HomeError::Dns
             | HomeError::Timeout { .. }
             | HomeError::DeadlineExceeded { .. }
             | HomeError::Unreachable { .. }
             | HomeError::Closed,
         ) => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::home_assistant::Stage;
-
-    #[test]
-    fn delays_double_with_jitter_and_end() {
-        let retry = Retry {
-            base: Duration::from_secs(1),
-            cap: Duration::from_secs(3),
-            attempts: 5,
-        };
-        let delays: Vec<Duration> = retry.delays(1).collect();
-        assert_eq!(delays.len(), 4);
-        for (delay, floor) in delays.iter().zip([1, 2, 3, 3]) {
-            let floor = Duration::from_secs(floor);
-            assert!(*delay >= floor && *delay <= floor * 2, "{delays:?}");
-        }
-        assert_ne!(delays, retry.delays(2).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn a_step_that_may_have_presented_the_token_is_not_tried_again() {
-        assert!(
-            !HomeError::Timeout {
-                stage: Stage::Validate
-            }
-            .is_transient()
-        );
     }
 }

@@ -4,6 +4,7 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use crate::home_assistant::{Command, CommandError};
+use crate::idempotency::IdempotencyKey;
 use crate::json::{JsonError, Members, kind_of, kind_of_text};
 
 /// The most commands of one request.
@@ -14,6 +15,8 @@ pub const MAX_COMMANDS: usize = 100;
 pub struct CommandsRequest {
     /// At least one, at most [`MAX_COMMANDS`].
     pub commands: Vec<Command>,
+    /// Under which the outcome is remembered, if the caller wants that.
+    pub idempotency_key: Option<IdempotencyKey>,
 }
 
 /// Why a request to run commands is refused as a whole.
@@ -61,11 +64,6 @@ impl CommandsRequest {
                     .into(),
             ));
         }
-        if members.has("idempotency_key") {
-            return Err(shape(
-                "`idempotency_key` is not supported here, and ignoring it could run a command twice; leave it out".into(),
-            ));
-        }
         let commands = commands(&members)?
             .into_iter()
             .enumerate()
@@ -73,8 +71,22 @@ impl CommandsRequest {
                 Command::new(value).map_err(|error| RequestError::Command { index, error })
             })
             .collect::<Result<_, _>>()?;
-        Ok(Self { commands })
+        Ok(Self {
+            commands,
+            idempotency_key: idempotency_key(&members)?,
+        })
     }
+}
+
+fn idempotency_key(members: &Members<'_>) -> Result<Option<IdempotencyKey>, RequestError> {
+    let Some(raw) = members.get("idempotency_key") else {
+        return Ok(None);
+    };
+    serde_json::from_str(raw.get())
+        .ok()
+        .and_then(IdempotencyKey::new)
+        .map(Some)
+        .ok_or_else(|| shape("`idempotency_key` must be a string of 1 to 255 characters".into()))
 }
 
 fn commands(members: &Members<'_>) -> Result<Vec<Value>, RequestError> {
@@ -159,6 +171,14 @@ mod tests {
             (r#"{"commands":[{"type":"x"},{}]}"#, "command 1: "),
             (r#"{"command":{"type":"x","id":1}}"#, "no `id`"),
             (r#"{"command":{"type":"x"},"home":"a"}"#, "`home`"),
+            (
+                r#"{"command":{"type":"x"},"idempotency_key":""}"#,
+                "1 to 255",
+            ),
+            (
+                r#"{"command":{"type":"x"},"idempotency_key":7}"#,
+                "1 to 255",
+            ),
             (&deep, "128 levels"),
         ] {
             let error = CommandsRequest::parse(text).unwrap_err().to_string();

@@ -4,7 +4,9 @@
 
 mod connection;
 mod error;
+mod extras;
 mod message;
+mod preconnect;
 mod rest;
 mod session;
 mod socket;
@@ -12,6 +14,7 @@ mod transport;
 
 pub use connection::{Connection, Outcome, Status};
 pub use error::{HomeError, Stage};
+pub use extras::Extras;
 pub use message::{Answer, Command, CommandError, CommandFailure};
 pub use session::{
     Checkout, FRESH, Freshness, PING_TIMEOUT, STALE, Session, SessionReport, SessionState,

@@ -11,11 +11,12 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::app::App;
+use crate::app::{App, MAX_REPLY_BYTES};
 use crate::bridge::BridgeError;
 use crate::commands::{CommandsRequest, RequestError};
 use crate::config::CallerAuth;
-use crate::reply::{CommandsReply, Failure, Problem, ProblemName};
+use crate::json::json_bytes;
+use crate::reply::{Failure, Problem, ProblemName};
 use crate::trigger::Trigger;
 
 /// Reads an HTTP event of a known kind.
@@ -96,16 +97,18 @@ async fn commands(app: &App, request: &Request) -> Result<Response<Body>, Failur
         .lambda_context_ref()
         .map(|context| app.deadline(context))
         .ok_or(Failure::Event { kind: "http" })?;
-    let outcomes = app
-        .bridge
-        .run(&parsed.commands, deadline)
-        .await
-        .map_err(Failure::Bridge)?;
-    Ok(json(
-        StatusCode::OK,
-        "application/json",
-        &CommandsReply::new(outcomes, false),
-    ))
+    let reply = app.run(&parsed, deadline).await?;
+    let response = json(StatusCode::OK, "application/json", &reply);
+    drop(reply);
+    // The body travels as a JSON string, whose escapes count.
+    let bytes = match response.body() {
+        Body::Text(text) => json_bytes(text),
+        _ => 0,
+    };
+    if bytes > MAX_REPLY_BYTES {
+        return Err(Failure::ReplyTooLarge { bytes });
+    }
+    Ok(response)
 }
 
 #[derive(Serialize)]

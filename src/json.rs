@@ -7,8 +7,8 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::Deserialize;
 use serde::de::{Error as _, MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -102,6 +102,26 @@ impl<'de> Deserialize<'de> for Members<'de> {
 #[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
+/// How many bytes a value has as JSON, without writing it anywhere.
+pub(crate) fn json_bytes(value: &impl Serialize) -> usize {
+    struct Counter(usize);
+    impl std::io::Write for Counter {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0 += bytes.len();
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let mut counter = Counter(0);
+    match serde_json::to_writer(&mut counter, value) {
+        Ok(()) => counter.0,
+        // What cannot be written is refused like what is too large.
+        Err(_) => usize::MAX,
+    }
+}
+
 /// The kind of a JSON value, with its article, for messages to people.
 pub(crate) fn kind_of(value: &Value) -> &'static str {
     match value {
@@ -145,6 +165,16 @@ mod tests {
         assert!(members.object("o").has("p"));
         assert!(!members.object("source").has("p"));
         assert_eq!(members.names().collect::<Vec<_>>(), ["a", "o", "source"]);
+    }
+
+    #[test]
+    fn bytes_are_counted_as_they_would_be_written() {
+        for text in ["", "plain", "\"quoted\"\n", "ü"] {
+            assert_eq!(
+                json_bytes(&text),
+                serde_json::to_string(&text).unwrap().len()
+            );
+        }
     }
 
     #[test]

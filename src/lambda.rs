@@ -10,7 +10,9 @@ use std::time::Duration;
 
 use lambda_extension::{Extension, NextEvent, service_fn as extension_fn};
 use lambda_runtime::tower::{Layer, Service};
-use lambda_runtime::{Error, LambdaEvent, LambdaInvocation, Runtime, service_fn};
+use lambda_runtime::{
+    BoxFuture, Error, LambdaEvent, LambdaInvocation, Runtime, SnapStartResource, service_fn,
+};
 use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
 
@@ -23,10 +25,6 @@ const EXTENSION: &str = "latchkey-metrics";
 pub async fn run(app: Arc<App>, warm_up_limit: Duration) -> Result<(), Error> {
     let answered = Arc::new(Semaphore::new(0));
     let background = start_extension(app.clone(), answered.clone()).await;
-    tokio::spawn({
-        let app = app.clone();
-        async move { app.warm_up(warm_up_limit).await }
-    });
     flush_at_shutdown(app.clone())?;
     let handler = {
         let app = app.clone();
@@ -43,11 +41,46 @@ pub async fn run(app: Arc<App>, warm_up_limit: Duration) -> Result<(), Error> {
         })
     };
     let answered = Answered {
-        app,
+        app: app.clone(),
         answered,
         background,
     };
-    Runtime::new(handler).layer(answered).run_concurrent().await
+    let runtime = Runtime::new(handler).layer(answered);
+    if !runtime.is_snapstart() {
+        // Nobody waits for this; what is not ready when the first invocation comes is awaited there.
+        tokio::spawn({
+            let app = app.clone();
+            async move { app.warm_up(warm_up_limit).await }
+        });
+    }
+    runtime
+        .register_snapstart_resource(Arc::new(Snapshot { app, warm_up_limit }))
+        .run_concurrent()
+        .await
+}
+
+/// What is done around a snapshot of this process.
+struct Snapshot {
+    app: Arc<App>,
+    warm_up_limit: Duration,
+}
+
+impl SnapStartResource for Snapshot {
+    fn before_snapshot(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async {
+            self.app.suspend().await;
+            Ok(())
+        })
+    }
+
+    fn after_restore(&self) -> BoxFuture<'_, Result<(), Error>> {
+        Box::pin(async {
+            // Every generator in this process is a copy of the snapshot's: only the system has fresh randomness.
+            let seed = getrandom::u64()?;
+            self.app.resume(seed, self.warm_up_limit).await;
+            Ok(())
+        })
+    }
 }
 
 /// Registers the extension. Without it (some emulators have none) metrics are delivered before the next event is asked for.
@@ -134,7 +167,7 @@ where
 {
     type Response = ();
     type Error = Error;
-    type Future = futures_util::future::BoxFuture<'static, Result<(), Error>>;
+    type Future = BoxFuture<'static, Result<(), Error>>;
 
     fn poll_ready(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Error>> {
         self.inner.poll_ready(cx)

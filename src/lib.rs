@@ -10,8 +10,10 @@
 //! | [`trigger`] | who invoked the function, told by the payload's members |
 //! | [`commands`] | the request to run commands, checked |
 //! | [`app`] | payload in, reply out; the only composition point |
+//! | [`idempotency`] | the same request twice is run once |
 //! | [`bridge`] | token and home together: run, refresh once when rejected, try again what did not arrive |
 //! | [`token`] | the token from its source, through a cache, one fetch at a time |
+//! | [`source`] | places that secrets are read from |
 //! | [`home_assistant`] | the home's REST API and WebSocket, one session a home |
 //! | [`reply`] | the table from outcome or error to answer |
 //! | [`config`] | everything latchkey can be told from outside |
@@ -28,12 +30,14 @@ pub mod commands;
 pub mod config;
 pub mod home_assistant;
 mod http;
+pub mod idempotency;
 mod json;
 pub mod lambda;
 pub mod logging;
 pub mod metrics;
 pub mod reply;
 pub mod secret;
+pub mod source;
 pub mod token;
 pub mod trigger;
 

@@ -9,12 +9,14 @@ use aws_smithy_http_client::tls;
 use latchkey::app::App;
 use latchkey::bridge::{Bridge, Retry};
 use latchkey::clock::{Clock, SystemClock};
-use latchkey::config::{Config, Environment, MetricsConfig, MetricsSink, TokenOrigin};
-use latchkey::home_assistant::Session;
+use latchkey::config::{Config, Environment, HomeConfig, MetricsConfig, MetricsSink, TokenOrigin};
+use latchkey::home_assistant::{Extras, Session};
+use latchkey::idempotency::{DynamoDbStore, Idempotency, MemoryStore, OutcomeStore};
 use latchkey::metrics::{CloudWatchSink, EmfSink, MetricSink, Metrics};
-use latchkey::token::{FileSource, SsmSource, TokenService, TokenSource, VariableSource};
+use latchkey::source::{Encryption, FileSource, SecretSource, SsmSource, VariableSource};
+use latchkey::token::TokenService;
 use latchkey::{lambda, logging};
-use once_cell::unsync::OnceCell;
+use tokio::sync::OnceCell;
 
 /// How long INIT may go on making things ready; the first invocation waits for it if it comes sooner.
 const WARM_UP_LIMIT: Duration = Duration::from_secs(10);
@@ -39,11 +41,8 @@ async fn build(config: Config) -> Result<App, lambda_runtime::Error> {
     let aws = Aws::default();
     let sink = metric_sink(&config.metrics, &aws).await;
     let metrics = Arc::new(Metrics::new(sink, clock.clone()));
-    let source: Box<dyn TokenSource> = match config.token.origin {
-        TokenOrigin::Parameter(name) => {
-            let client = aws_sdk_ssm::Client::new(aws.config().await);
-            Box::new(SsmSource::new(client, name))
-        }
+    let source: Box<dyn SecretSource> = match config.token.origin {
+        TokenOrigin::Parameter(name) => aws.parameter(name, Encryption::Required).await,
         TokenOrigin::Variable(value) => Box::new(VariableSource::new(value)),
         TokenOrigin::File(path) => Box::new(FileSource::new(path)),
     };
@@ -55,7 +54,9 @@ async fn build(config: Config) -> Result<App, lambda_runtime::Error> {
         metrics.clone(),
         fastrand::u64(..),
     );
-    let session = Session::new(config.home, clock.clone())?;
+    let home = config.home.address.to_string();
+    let extras = extras(&config.home, &aws).await;
+    let session = Session::new(config.home, extras, clock.clone());
     let bridge = Bridge::new(
         tokens,
         session,
@@ -64,7 +65,21 @@ async fn build(config: Config) -> Result<App, lambda_runtime::Error> {
         metrics.clone(),
         fastrand::u64(..),
     );
-    Ok(App::new(bridge, config.caller_auth, clock, metrics))
+    let store: Box<dyn OutcomeStore> = match config.table {
+        Some(table) => {
+            let client = aws_sdk_dynamodb::Client::new(aws.config().await);
+            Box::new(DynamoDbStore::new(client, table))
+        }
+        None => Box::new(MemoryStore::default()),
+    };
+    let idempotency = Idempotency::new(store, home, clock.clone());
+    Ok(App::new(
+        bridge,
+        idempotency,
+        config.caller_auth,
+        clock,
+        metrics,
+    ))
 }
 
 async fn metric_sink(config: &MetricsConfig, aws: &Aws) -> Option<Box<dyn MetricSink>> {
@@ -79,31 +94,54 @@ async fn metric_sink(config: &MetricsConfig, aws: &Aws) -> Option<Box<dyn Metric
     }
 }
 
-/// The AWS settings, read when something first needs AWS.
+async fn extras(config: &HomeConfig, aws: &Aws) -> Extras {
+    let secret = async |name: &Option<String>, encryption| match name {
+        Some(name) => Some(aws.parameter(name.clone(), encryption).await),
+        None => None,
+    };
+    Extras {
+        ca: secret(&config.ca_parameter, Encryption::Optional).await,
+        client_cert: secret(&config.client_cert_parameter, Encryption::Required).await,
+        headers: secret(&config.headers_parameter, Encryption::Required).await,
+    }
+}
+
+/// The AWS settings and clients, made when something first needs AWS.
 #[derive(Default)]
-struct Aws(OnceCell<aws_config::SdkConfig>);
+struct Aws {
+    config: OnceCell<aws_config::SdkConfig>,
+    ssm: OnceCell<aws_sdk_ssm::Client>,
+}
 
 impl Aws {
     async fn config(&self) -> &aws_config::SdkConfig {
-        if self.0.get().is_none() {
-            let http = aws_smithy_http_client::Builder::new()
-                .tls_provider(tls::Provider::Rustls(
-                    tls::rustls_provider::CryptoMode::Ring,
-                ))
-                .build_https();
-            // Parameter Store answers in milliseconds. What takes longer is better tried again.
-            let timeouts = TimeoutConfig::builder()
-                .connect_timeout(Duration::from_millis(1_000))
-                .operation_attempt_timeout(Duration::from_millis(2_000))
-                .operation_timeout(Duration::from_millis(5_000))
-                .build();
-            let config = aws_config::defaults(BehaviorVersion::latest())
-                .http_client(http)
-                .timeout_config(timeouts)
-                .load()
-                .await;
-            return self.0.get_or_init(|| config);
-        }
-        self.0.get_or_init(|| unreachable!("it was set above"))
+        self.config.get_or_init(load_aws_config).await
     }
+
+    async fn parameter(&self, name: String, encryption: Encryption) -> Box<dyn SecretSource> {
+        let client = self
+            .ssm
+            .get_or_init(async || aws_sdk_ssm::Client::new(self.config().await))
+            .await;
+        Box::new(SsmSource::new(client.clone(), name, encryption))
+    }
+}
+
+async fn load_aws_config() -> aws_config::SdkConfig {
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(
+            tls::rustls_provider::CryptoMode::Ring,
+        ))
+        .build_https();
+    // Parameter Store answers in milliseconds. What takes longer is better tried again.
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_millis(1_000))
+        .operation_attempt_timeout(Duration::from_millis(2_000))
+        .operation_timeout(Duration::from_millis(5_000))
+        .build();
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        .timeout_config(timeouts)
+        .load()
+        .await
 }

@@ -5,8 +5,6 @@
 
 mod cache;
 mod format;
-mod source;
-mod ssm;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -16,13 +14,12 @@ pub use format::{Claims, Defect, inspect};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 use secrecy::ExposeSecret as _;
-pub use source::{FileSource, SourceError, StoredToken, TokenSource, VariableSource};
-pub use ssm::SsmSource;
 
 use crate::clock::Clock;
 use crate::config::TokenFormat;
 use crate::metrics::{Metric, Metrics};
 use crate::secret::{AccessToken, Fingerprint};
+use crate::source::{SecretSource, SourceError, StoredSecret};
 
 /// Why there is no usable token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -59,7 +56,7 @@ pub struct TokenService {
 }
 
 struct Inner {
-    source: Box<dyn TokenSource>,
+    source: Box<dyn SecretSource>,
     format: TokenFormat,
     ttl: Duration,
     clock: Arc<dyn Clock>,
@@ -78,7 +75,7 @@ struct State {
 impl TokenService {
     /// A service with an empty cache. `seed` starts the jitter of its TTLs.
     pub fn new(
-        source: Box<dyn TokenSource>,
+        source: Box<dyn SecretSource>,
         format: TokenFormat,
         ttl: Duration,
         clock: Arc<dyn Clock>,
@@ -138,6 +135,17 @@ impl TokenService {
         lock(&self.inner.state).cache.reject(fingerprint);
     }
 
+    /// Drops the token from memory, which zeroes it once nobody holds it. Rejections stay known.
+    pub fn clear(&self) {
+        lock(&self.inner.state).cache.clear();
+        *lock(&self.flight) = None;
+    }
+
+    /// Starts the jitter anew.
+    pub fn reseed(&self, seed: u64) {
+        lock(&self.inner.state).random = fastrand::Rng::with_seed(seed);
+    }
+
     /// How many tokens were fetched from the source so far; two readings tell whether a refresh lay between them.
     pub fn fetches(&self) -> u64 {
         lock(&self.inner.state).fetches
@@ -170,7 +178,7 @@ impl Inner {
     }
 
     /// Checks what was fetched and keeps it. An error is never kept.
-    fn accept(&self, stored: &StoredToken) -> Result<Token, TokenError> {
+    fn accept(&self, stored: &StoredSecret) -> Result<Token, TokenError> {
         let now = self.clock.now();
         let (text, claims) = inspect(stored.value.expose_secret(), self.format)?;
         let token = Token {

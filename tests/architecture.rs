@@ -20,9 +20,13 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     ("metrics", &["clock"]),
     ("config", &["secret"]),
     ("logging", &["config"]),
+    ("source", &[]),
     ("trigger", &["json"]),
-    ("token", &["clock", "config", "metrics", "secret"]),
-    ("home_assistant", &["clock", "config", "json", "secret"]),
+    ("token", &["clock", "config", "metrics", "secret", "source"]),
+    (
+        "home_assistant",
+        &["clock", "config", "json", "secret", "source"],
+    ),
     ("commands", &["home_assistant", "json"]),
     (
         "bridge",
@@ -68,7 +72,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         &[
             "src/main.rs",
             "src/metrics/cloudwatch.rs",
-            "src/token/ssm.rs",
+            "src/source/ssm.rs",
         ],
     ),
     ("lambda_runtime", &["src/lambda.rs", "src/main.rs"]),
@@ -319,7 +323,7 @@ fn violations_are_found() {
             "`token` may not know `reply`",
         ),
         (
-            "src/token/ssm.rs",
+            "src/source/ssm.rs",
             "use super::super::home_assistant::Session;",
             1,
             "`home_assistant`",

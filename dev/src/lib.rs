@@ -1,5 +1,6 @@
 //! The local stack.
 
+pub mod bench;
 pub mod home;
 pub mod relay;
 pub mod stack;

@@ -36,6 +36,10 @@ fn every_fault_is_reported_at_once_and_no_value_is_shown() {
         ("HA_MAX_MESSAGE_BYTES", "canary"),
         ("HA_TOKEN_PARAMETER", "canary canary"),
         ("HA_TOKEN_FORMAT", "canary"),
+        ("HA_CA_PARAMETER", "canary canary"),
+        ("HA_CLIENT_CERT_PARAMETER", "canary canary"),
+        ("HA_HEADERS_PARAMETER", "canary canary"),
+        ("TABLE_NAME", "canary canary"),
         ("CALLER_AUTH", "canary"),
         ("METRICS", "canary"),
         ("METRICS_NAMESPACE", "canary canary"),
@@ -47,6 +51,10 @@ fn every_fault_is_reported_at_once_and_no_value_is_shown() {
     seen.sort_unstable();
     let mut expected = vec![
         "CALLER_AUTH",
+        "HA_CA_PARAMETER",
+        "HA_CLIENT_CERT_PARAMETER",
+        "HA_HEADERS_PARAMETER",
+        "TABLE_NAME",
         "HA_COMMAND_TIMEOUT_MS",
         "HA_CONNECT_TIMEOUT_MS",
         "HA_MAX_MESSAGE_BYTES",

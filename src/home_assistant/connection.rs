@@ -14,24 +14,22 @@
 //! * It was written and not answered: `unknown`, with one exception: after `auth_invalid` a home reads nothing more, so
 //!   what stood behind `auth` is `not_sent`.
 
+mod reader;
+mod writer;
+
 use std::collections::HashMap;
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use futures_util::stream::{SplitSink, SplitStream};
-use futures_util::{SinkExt as _, StreamExt as _};
-use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use futures_util::StreamExt as _;
+use reader::Reader;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::error::CapacityError;
-use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
+use writer::Writer;
 
 use super::error::{HomeError, Stage};
-use super::message::{self, Answer, Command, Incoming};
+use super::message::{Answer, Command};
 use super::socket::Greeted;
-use super::transport::Stream;
 use crate::clock::{Clock, Limit, Timestamp};
 use crate::secret::{AccessToken, Fingerprint};
 
@@ -296,194 +294,6 @@ impl Shared {
             };
             let _ = reply.send(outcome);
         }
-    }
-}
-
-struct Writer {
-    sink: SplitSink<WebSocketStream<Stream>, Message>,
-    watch: OwnedFd,
-    queue: mpsc::UnboundedReceiver<Request>,
-    shared: Arc<Shared>,
-}
-
-impl Writer {
-    async fn run(&mut self, token: &AccessToken) -> HomeError {
-        let Ok(auth) = message::auth_frame(token) else {
-            return HomeError::Closed;
-        };
-        if self.sink.send(Message::text(auth)).await.is_err() {
-            return HomeError::Closed;
-        }
-        while let Some(request) = self.queue.recv().await {
-            if self.is_hung_up().await {
-                request.refuse(&HomeError::Closed);
-                return HomeError::Closed;
-            }
-            let written = match request {
-                Request::Commands {
-                    commands,
-                    replies,
-                    claim,
-                } => {
-                    // One who gave up while this waited in the queue was told `not_sent`.
-                    if !claim.take(Claim::WRITING) {
-                        continue;
-                    }
-                    self.write(&commands, replies).await
-                }
-                Request::Ping(pong) => {
-                    lock(&self.shared.waiting).pongs.push(pong);
-                    self.sink
-                        .send(Message::Ping(Default::default()))
-                        .await
-                        .map_err(|_| HomeError::Closed)
-                }
-            };
-            if let Err(error) = written {
-                return error;
-            }
-        }
-        // The last handle is gone: part as the protocol asks.
-        let _ = self.sink.close().await;
-        HomeError::Closed
-    }
-
-    async fn write(
-        &mut self,
-        commands: &[Command],
-        replies: Vec<oneshot::Sender<Reply>>,
-    ) -> Result<(), HomeError> {
-        let count = u64::try_from(replies.len()).unwrap_or(u64::MAX);
-        let first_id = {
-            let mut waiting = lock(&self.shared.waiting);
-            // Callers who left without waiting for their replies leave nothing behind.
-            waiting.replies.retain(|_, reply| !reply.is_closed());
-            let first_id = waiting.next_id + 1;
-            waiting.next_id += count;
-            // Before the frame is written: a reply may come before the write returns.
-            waiting.replies.extend((first_id..).zip(replies));
-            first_id
-        };
-        let sent = match message::frame(commands, first_id) {
-            Ok(text) => self.sink.send(Message::text(text)).await.is_ok(),
-            Err(_) => false,
-        };
-        if sent {
-            return Ok(());
-        }
-        let mut waiting = lock(&self.shared.waiting);
-        for id in first_id..first_id + count {
-            if let Some(reply) = waiting.replies.remove(&id) {
-                let _ = reply.send(Reply::NotSent(HomeError::Closed));
-            }
-        }
-        Err(HomeError::Closed)
-    }
-
-    /// Whether the home has hung up, as far as the kernel knows: after a freeze, its farewell lies in the receive buffer.
-    async fn is_hung_up(&self) -> bool {
-        // Bytes may lie there unread, among them a close frame. Yielding lets the driver see them and the reader, which
-        // runs in this same task, take them; it ends the task when one is a farewell. Three rounds, since bytes that stay
-        // after that are part of a longer message and no reason to wait.
-        for _ in 0..3 {
-            let mut watched = [PollFd::new(&self.watch, PollFlags::IN | PollFlags::RDHUP)];
-            let now = Timespec {
-                tv_sec: 0,
-                tv_nsec: 0,
-            };
-            if poll(&mut watched, Some(&now)).is_err() {
-                return true;
-            }
-            let seen = watched[0].revents();
-            if seen.intersects(PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR) {
-                return true;
-            }
-            if !seen.contains(PollFlags::IN) {
-                return false;
-            }
-            tokio::task::yield_now().await;
-        }
-        false
-    }
-}
-
-struct Reader {
-    stream: SplitStream<WebSocketStream<Stream>>,
-    shared: Arc<Shared>,
-    clock: Arc<dyn Clock>,
-    max_message_bytes: usize,
-}
-
-impl Reader {
-    async fn run(&mut self, auth_timeout: Duration) -> HomeError {
-        match tokio::time::timeout(auth_timeout, self.read_until_ready()).await {
-            Ok(Ok(())) => {}
-            Ok(Err(end)) => return end,
-            Err(_) => return HomeError::Timeout { stage: Stage::Auth },
-        }
-        loop {
-            if let Err(end) = self.read().await {
-                return end;
-            }
-        }
-    }
-
-    async fn read_until_ready(&mut self) -> Result<(), HomeError> {
-        while *self.shared.status.borrow() == Status::Authenticating {
-            self.read().await?;
-        }
-        Ok(())
-    }
-
-    /// Takes one message. `Err` is the connection's end.
-    async fn read(&mut self) -> Result<(), HomeError> {
-        let received = self.stream.next().await;
-        *lock(&self.shared.last_heard) = self.clock.now();
-        match received {
-            Some(Ok(Message::Text(text))) => {
-                let messages = message::parse(&text).map_err(|_| HomeError::NotHomeAssistant {
-                    seen: "a malformed message on the WebSocket",
-                })?;
-                drop(text);
-                messages
-                    .into_iter()
-                    .try_for_each(|message| self.take(message))
-            }
-            // The library answers pings by itself.
-            Some(Ok(Message::Ping(_) | Message::Frame(_))) => Ok(()),
-            Some(Ok(Message::Pong(_))) => {
-                for pong in std::mem::take(&mut lock(&self.shared.waiting).pongs) {
-                    let _ = pong.send(());
-                }
-                Ok(())
-            }
-            Some(Ok(Message::Binary(_))) => Err(HomeError::NotHomeAssistant {
-                seen: "a binary message on the WebSocket",
-            }),
-            Some(Err(SocketError::Capacity(CapacityError::MessageTooLong { .. }))) => {
-                Err(HomeError::MessageTooLarge {
-                    limit_bytes: self.max_message_bytes,
-                })
-            }
-            Some(Ok(Message::Close(_)) | Err(_)) | None => Err(HomeError::Closed),
-        }
-    }
-
-    fn take(&self, message: Incoming) -> Result<(), HomeError> {
-        match message {
-            Incoming::AuthOk { version } => {
-                self.shared.status.send_replace(Status::Ready { version });
-            }
-            Incoming::AuthInvalid => return Err(HomeError::Rejected),
-            Incoming::Answer { id, answer } => {
-                // An id nobody waits for: its caller has left, or the home is confused. Neither is ours to mend.
-                if let Some(reply) = lock(&self.shared.waiting).replies.remove(&id) {
-                    let _ = reply.send(Reply::Answered(answer));
-                }
-            }
-            Incoming::AuthRequired | Incoming::Other => {}
-        }
-        Ok(())
     }
 }
 

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::source::SourceError;
+
 /// A step on the way from an address to an answer. Each has a limit, and a failure names its step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
@@ -65,6 +67,22 @@ pub enum HomeError {
     /// The home is up but not ready (503).
     #[error("the home is starting")]
     Starting,
+    /// A setting of this home's that lies in a parameter could not be read.
+    #[error("{variable}: {error}")]
+    SettingUnavailable {
+        /// The variable that names the parameter.
+        variable: &'static str,
+        /// Why not.
+        error: SourceError,
+    },
+    /// A setting of this home's that lies in a parameter is not what it should be.
+    #[error("{variable}: {problem}")]
+    SettingInvalid {
+        /// The variable that names the parameter.
+        variable: &'static str,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// The TLS handshake failed.
     #[error("the TLS handshake failed ({reason})")]
     Tls {
@@ -120,6 +138,29 @@ impl HomeError {
             | Self::EdgeBlocked { .. }
             | Self::NotHomeAssistant { .. }
             | Self::Tls { .. }
+            | Self::SettingUnavailable { .. }
+            | Self::SettingInvalid { .. }
+            | Self::DeadlineExceeded { .. }
+            | Self::MessageTooLarge { .. } => false,
+        }
+    }
+
+    /// Whether it means that the home is down, for everyone and for now.
+    pub fn is_down(&self) -> bool {
+        match self {
+            Self::Starting
+            | Self::Dns
+            | Self::Closed
+            | Self::Timeout { .. }
+            | Self::Unreachable { .. } => true,
+            Self::Rejected
+            | Self::Banned
+            | Self::ProxyNotTrusted
+            | Self::EdgeBlocked { .. }
+            | Self::NotHomeAssistant { .. }
+            | Self::Tls { .. }
+            | Self::SettingUnavailable { .. }
+            | Self::SettingInvalid { .. }
             | Self::DeadlineExceeded { .. }
             | Self::MessageTooLarge { .. } => false,
         }

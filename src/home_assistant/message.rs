@@ -62,6 +62,13 @@ impl Command {
         Ok(Self(members))
     }
 
+    /// Commands as one text, the same for the same commands however their members were ordered.
+    pub(crate) fn canonical(commands: &[Self]) -> String {
+        let values: Vec<_> = commands.iter().map(|Self(members)| members).collect();
+        // Maps of values with keys that are strings: nothing that JSON could not hold.
+        serde_json::to_string(&values).unwrap_or_default()
+    }
+
     /// What it asks for, like `call_service`.
     pub fn kind(&self) -> &str {
         self.0

@@ -1,10 +1,13 @@
 //! The home's REST API, as far as proving a token needs it.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use http::HeaderValue;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
 use serde::Deserialize;
 
 use super::error::{HomeError, Stage};
+use super::preconnect::{self, Preconnect};
 use super::transport::{Resolver, Transport, from_source, sources};
 use crate::clock::Limit;
 use crate::config::HomeConfig;
@@ -17,6 +20,8 @@ const MAX_CONFIG_BYTES: usize = 1 << 20;
 pub(super) struct RestClient {
     client: reqwest::Client,
     config_url: url::Url,
+    preconnect: preconnect::Trigger,
+    has_connected: AtomicBool,
 }
 
 /// The one thing of `/api/config` that is read; the rest holds the home's location.
@@ -27,8 +32,11 @@ struct HomeFacts {
 
 impl RestClient {
     pub(super) fn new(config: &HomeConfig, transport: &Transport) -> Result<Self, HomeError> {
+        let preconnect = preconnect::Trigger::default();
         let client = reqwest::Client::builder()
-            .tls_backend_preconfigured((*transport.tls()?).clone())
+            .connector_layer(Preconnect::new(preconnect.clone()))
+            .tls_backend_preconfigured(transport.tls().clone())
+            .default_headers(transport.headers().clone())
             .dns_resolver(Resolver)
             .connect_timeout(config.connect_timeout)
             // A home keeps idle connections for an hour; a closed one is noticed when it is taken up.
@@ -46,7 +54,24 @@ impl RestClient {
         Ok(Self {
             client,
             config_url: config.address.rest("/api/config"),
+            preconnect,
+            has_connected: AtomicBool::new(false),
         })
+    }
+
+    /// Begins to connect, once in the client's life, for a request that is yet to come. Nothing is sent.
+    pub(super) async fn preconnect(&self) {
+        if self.has_connected.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        self.preconnect.arm();
+        // Turned away before it touches the network.
+        let _ = self.client.get(self.config_url.clone()).send().await;
+    }
+
+    /// Gives up a connection that was begun ahead and not used.
+    pub(super) fn forget_preconnected(&self) {
+        self.preconnect.void();
     }
 
     /// Presents the token to `GET /api/config`. `Ok` holds the home's version.

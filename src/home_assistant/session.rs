@@ -16,6 +16,7 @@ use std::time::Duration;
 
 use super::connection::{Connection, Outcome, Status};
 use super::error::{HomeError, Stage};
+use super::extras::Extras;
 use super::message::Command;
 use super::rest::RestClient;
 use super::socket::{self, Greeted};
@@ -105,13 +106,19 @@ pub struct Checkout {
 /// The session with one home.
 pub struct Session {
     config: HomeConfig,
-    transport: Transport,
-    rest: RestClient,
+    extras: Extras,
     clock: Arc<dyn Clock>,
     // Held while a connection is opened, so that callers who come together share one.
     slot: tokio::sync::Mutex<Slot>,
     // A std mutex: nothing awaits while it is held.
     report: Mutex<Known>,
+    link: tokio::sync::Mutex<Option<Arc<Link>>>,
+}
+
+/// What connections are made with.
+struct Link {
+    transport: Transport,
+    rest: RestClient,
 }
 
 #[derive(Default)]
@@ -129,17 +136,26 @@ struct Known {
 
 impl Session {
     /// A session with no connection yet.
-    pub fn new(config: HomeConfig, clock: Arc<dyn Clock>) -> Result<Self, HomeError> {
-        let transport = Transport::new();
-        let rest = RestClient::new(&config, &transport)?;
-        Ok(Self {
+    pub fn new(config: HomeConfig, extras: Extras, clock: Arc<dyn Clock>) -> Self {
+        Self {
             config,
-            transport,
-            rest,
+            extras,
             clock,
             slot: tokio::sync::Mutex::default(),
             report: Mutex::default(),
-        })
+            link: tokio::sync::Mutex::default(),
+        }
+    }
+
+    /// What connections are made with, built when it is first needed. A failure is not kept.
+    async fn link(&self) -> Result<Arc<Link>, HomeError> {
+        let mut link = self.link.lock().await;
+        if let Some(link) = &*link {
+            return Ok(link.clone());
+        }
+        let transport = Transport::load(&self.extras).await?;
+        let rest = RestClient::new(&self.config, &transport)?;
+        Ok(link.insert(Arc::new(Link { transport, rest })).clone())
     }
 
     /// Presents a token to the home's REST API. `Ok` holds the home's version.
@@ -148,8 +164,9 @@ impl Session {
         token: &AccessToken,
         deadline: Deadline,
     ) -> Result<String, HomeError> {
+        let link = self.link().await?;
         let limit = deadline.limit(self.config.validate_timeout, self.clock.now());
-        self.rest.validate(token, limit).await
+        link.rest.validate(token, limit).await
     }
 
     /// The open connection if it may be used, or a new one.
@@ -174,6 +191,9 @@ impl Session {
         self.begin();
         let (greeted, token) =
             tokio::join!(self.greeted(slot.greeted.take(), deadline), proven_token);
+        if let Some(link) = &*self.link.lock().await {
+            link.rest.forget_preconnected();
+        }
         let connection = match (greeted, token) {
             (Ok(greeted), Ok(token)) => Ok(Connection::start(
                 greeted,
@@ -209,6 +229,14 @@ impl Session {
     ) -> Result<String, HomeError> {
         let limit = deadline.limit(self.config.connect_timeout, self.clock.now());
         connection.ready(limit).await
+    }
+
+    /// Closes every connection; the next checkout opens new ones.
+    pub async fn close(&self) {
+        let mut slot = self.slot.lock().await;
+        slot.greeted = None;
+        *self.link.lock().await = None;
+        self.lock().connection = None;
     }
 
     /// Runs a batch of commands on a connection. `Err` means that none of them reached the home.
@@ -290,8 +318,10 @@ impl Session {
         if let Some(greeted) = kept.filter(|greeted| now.since(greeted.at) < GREETING_KEEPS) {
             return Ok(greeted);
         }
+        let link = self.link().await?;
+        link.rest.preconnect().await;
         let limit = deadline.limit(self.config.connect_timeout, now);
-        socket::open(&self.config, &self.transport, limit, || self.clock.now()).await
+        socket::open(&self.config, &link.transport, limit, || self.clock.now()).await
     }
 
     fn begin(&self) {

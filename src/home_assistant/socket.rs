@@ -60,12 +60,13 @@ async fn greeted(
         .try_clone_to_owned()
         .map_err(|error| from_io(&error, Stage::Tcp))?;
     *stage = Stage::Upgrade;
-    let request = config
+    let mut request = config
         .address
         .socket()
         .as_str()
         .into_client_request()
         .map_err(|error| failed(error, config))?;
+    request.headers_mut().extend(transport.headers().clone());
     let limits = WebSocketConfig::default()
         .max_message_size(Some(config.max_message_bytes))
         .max_frame_size(Some(config.max_message_bytes));

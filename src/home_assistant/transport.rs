@@ -3,9 +3,11 @@
 use std::net::SocketAddr;
 use std::sync::Arc;
 
+use http::HeaderMap;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::connect::dns::Name;
-use once_cell::sync::OnceCell;
+use once_cell::sync::Lazy;
+use rustls::crypto::CryptoProvider;
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
@@ -15,44 +17,52 @@ use tokio_util::either::Either;
 use tower_service::Service;
 
 use super::error::{HomeError, Stage};
+use super::extras::Extras;
 use crate::config::HomeAddress;
 
 /// A connection to a home, encrypted or not.
 pub(super) type Stream = Either<TcpStream, TlsStream<TcpStream>>;
 
+/// The one crypto provider of the process.
+static PROVIDER: Lazy<Arc<CryptoProvider>> =
+    Lazy::new(|| Arc::new(rustls::crypto::ring::default_provider()));
+
 /// How connections to one home are made; the REST client and the WebSocket share it.
-#[derive(Debug)]
 pub(super) struct Transport {
-    // std's cell has no fallible initialiser yet.
-    tls: OnceCell<Arc<ClientConfig>>,
+    tls: Arc<ClientConfig>,
+    headers: HeaderMap,
 }
 
 impl Transport {
-    pub(super) fn new() -> Self {
-        Self {
-            tls: OnceCell::new(),
-        }
+    /// Transport with what the home needs beyond the public roots. Reads it from its sources, all at once.
+    pub(super) async fn load(extras: &Extras) -> Result<Self, HomeError> {
+        let loaded = extras.load().await?;
+        let tls = ClientConfig::builder_with_provider(PROVIDER.clone())
+            .with_safe_default_protocol_versions()
+            .map_err(tls_error)?
+            .with_root_certificates(RootCertStore {
+                roots: loaded.roots,
+            });
+        let mut tls = match loaded.identity {
+            Some((chain, key)) => tls.with_client_auth_cert(chain, key).map_err(tls_error)?,
+            None => tls.with_no_client_auth(),
+        };
+        // WebSockets need HTTP/1.1.
+        tls.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(Self {
+            tls: Arc::new(tls),
+            headers: loaded.headers,
+        })
     }
 
-    /// The TLS settings: the public roots, HTTP/1.1 (WebSockets need it).
-    pub(super) fn tls(&self) -> Result<Arc<ClientConfig>, HomeError> {
-        self.tls
-            .get_or_try_init(|| {
-                let provider = Arc::new(rustls::crypto::ring::default_provider());
-                let roots = RootCertStore {
-                    roots: webpki_roots::TLS_SERVER_ROOTS.to_vec(),
-                };
-                let mut config = ClientConfig::builder_with_provider(provider)
-                    .with_safe_default_protocol_versions()
-                    .map_err(|error| HomeError::Tls {
-                        reason: error.to_string(),
-                    })?
-                    .with_root_certificates(roots)
-                    .with_no_client_auth();
-                config.alpn_protocols = vec![b"http/1.1".to_vec()];
-                Ok(Arc::new(config))
-            })
-            .cloned()
+    /// The TLS settings.
+    pub(super) fn tls(&self) -> &ClientConfig {
+        &self.tls
+    }
+
+    /// Headers that go with every request.
+    pub(super) fn headers(&self) -> &HeaderMap {
+        &self.headers
     }
 
     /// Connects to the home's WebSocket port. `reached` is told each step as it begins.
@@ -71,7 +81,7 @@ impl Transport {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| HomeError::Tls {
             reason: "the host is no valid server name".into(),
         })?;
-        TlsConnector::from(self.tls()?)
+        TlsConnector::from(self.tls.clone())
             .connect(name, tcp)
             .await
             .map(Either::Right)
@@ -146,6 +156,12 @@ impl reqwest::dns::Resolve for Resolver {
             let addresses = resolve(host).await?;
             Ok(Box::new(addresses.into_iter()) as reqwest::dns::Addrs)
         })
+    }
+}
+
+fn tls_error(error: rustls::Error) -> HomeError {
+    HomeError::Tls {
+        reason: error.to_string(),
     }
 }
 

@@ -65,6 +65,11 @@ impl TokenCache {
         });
     }
 
+    /// Drops the token; rejections stay known.
+    pub fn clear(&mut self) {
+        self.entry = None;
+    }
+
     /// Remembers that the home rejected this token, and drops it if it is the one in here; a newer one stays.
     pub fn reject(&mut self, fingerprint: Fingerprint) {
         if !self.is_rejected(fingerprint) {

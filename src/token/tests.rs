@@ -15,8 +15,8 @@ struct Script {
     calls: AtomicUsize,
 }
 
-impl TokenSource for Script {
-    fn fetch(&self) -> BoxFuture<'_, Result<StoredToken, SourceError>> {
+impl SecretSource for Script {
+    fn fetch(&self) -> BoxFuture<'_, Result<StoredSecret, SourceError>> {
         Box::pin(async move {
             let call = self.calls.fetch_add(1, Ordering::SeqCst);
             self.gate.acquire().await.unwrap().forget();
@@ -26,7 +26,7 @@ impl TokenSource for Script {
             } else {
                 answers[0].clone()
             };
-            answer.map(|text| StoredToken {
+            answer.map(|text| StoredSecret {
                 value: text.into(),
                 version: Some(i64::try_from(call).unwrap() + 1),
             })

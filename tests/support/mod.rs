@@ -8,9 +8,10 @@ use futures_util::future::BoxFuture;
 use latchkey::bridge::{Bridge, Retry};
 use latchkey::clock::{Clock, Deadline, SystemClock};
 use latchkey::config::{Config, TokenFormat};
-use latchkey::home_assistant::{Command, Session};
+use latchkey::home_assistant::{Command, Extras, Session};
 use latchkey::metrics::Metrics;
-use latchkey::token::{SourceError, StoredToken, TokenService, TokenSource};
+use latchkey::source::{SecretSource, SourceError, StoredSecret};
+use latchkey::token::TokenService;
 use serde_json::Value;
 
 /// A place that holds whatever the test puts there, and counts how often it is read.
@@ -32,12 +33,12 @@ impl Stored {
     }
 }
 
-impl TokenSource for Stored {
-    fn fetch(&self) -> BoxFuture<'_, Result<StoredToken, SourceError>> {
+impl SecretSource for Stored {
+    fn fetch(&self) -> BoxFuture<'_, Result<StoredSecret, SourceError>> {
         self.reads.fetch_add(1, Ordering::SeqCst);
         let version = i64::try_from(self.version.load(Ordering::SeqCst)).unwrap();
         let value = self.value.lock().unwrap().clone().unwrap();
-        Box::pin(std::future::ready(value.map(|text| StoredToken {
+        Box::pin(std::future::ready(value.map(|text| StoredSecret {
             value: text.into(),
             version: Some(version),
         })))
@@ -78,7 +79,7 @@ impl Fixture {
             metrics.clone(),
             1,
         );
-        let session = Session::new(config.home, clock.clone()).unwrap();
+        let session = Session::new(config.home, Extras::default(), clock.clone());
         let retry = Retry {
             base: Duration::from_millis(1),
             cap: Duration::from_millis(4),

@@ -274,6 +274,11 @@ impl<'a> Session<'a> {
                 }
                 json!({})
             }
+            // No command of Home Assistant's: a reply that shows whose it is.
+            "latchkey_dev/echo" => {
+                only(command, &["payload"])?;
+                command["payload"].clone()
+            }
             _ => return Err(Refused::new("unknown_command", "Unknown command.")),
         };
         Ok(Some(result.to_string()))

@@ -1,32 +1,37 @@
-//! The role of a place that tokens are read from, and the one for local use.
+//! Places that secrets are read from: the token, and what a private or fenced home needs beside it.
+//!
+//! [`SecretSource`] is the role; [`SsmSource`] reads Parameter Store, the others are for local use.
+
+mod ssm;
 
 use std::path::PathBuf;
 
 use futures_util::future::BoxFuture;
 use secrecy::SecretString;
+pub use ssm::{Encryption, SsmSource};
 
-/// A place that a token can be read from.
-pub trait TokenSource: Send + Sync {
-    /// Reads the token afresh.
-    fn fetch(&self) -> BoxFuture<'_, Result<StoredToken, SourceError>>;
+/// A place that a secret can be read from.
+pub trait SecretSource: Send + Sync {
+    /// Reads the secret afresh.
+    fn fetch(&self) -> BoxFuture<'_, Result<StoredSecret, SourceError>>;
 }
 
-impl<T: TokenSource + ?Sized> TokenSource for std::sync::Arc<T> {
-    fn fetch(&self) -> BoxFuture<'_, Result<StoredToken, SourceError>> {
+impl<T: SecretSource + ?Sized> SecretSource for std::sync::Arc<T> {
+    fn fetch(&self) -> BoxFuture<'_, Result<StoredSecret, SourceError>> {
         (**self).fetch()
     }
 }
 
-/// A token as it was stored.
+/// A secret as it was stored.
 #[derive(Debug)]
-pub struct StoredToken {
+pub struct StoredSecret {
     /// Its text, not yet inspected.
     pub value: SecretString,
     /// The version of the parameter; `None` where the place keeps no versions.
     pub version: Option<i64>,
 }
 
-/// Why a token could not be read. One variant for each thing an operator would do about it.
+/// Why a secret could not be read. One variant for each thing an operator would do about it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
     /// There is no such parameter or file.
@@ -90,9 +95,9 @@ impl VariableSource {
     }
 }
 
-impl TokenSource for VariableSource {
-    fn fetch(&self) -> BoxFuture<'_, Result<StoredToken, SourceError>> {
-        let stored = StoredToken {
+impl SecretSource for VariableSource {
+    fn fetch(&self) -> BoxFuture<'_, Result<StoredSecret, SourceError>> {
+        let stored = StoredSecret {
             value: self.0.clone(),
             version: None,
         };
@@ -110,10 +115,10 @@ impl FileSource {
         Self(path)
     }
 
-    fn read(&self) -> Result<StoredToken, SourceError> {
+    fn read(&self) -> Result<StoredSecret, SourceError> {
         let place = format!("the file {}", self.0.display());
         match std::fs::read_to_string(&self.0) {
-            Ok(text) => Ok(StoredToken {
+            Ok(text) => Ok(StoredSecret {
                 value: text.into(),
                 version: None,
             }),
@@ -129,8 +134,8 @@ impl FileSource {
     }
 }
 
-impl TokenSource for FileSource {
-    fn fetch(&self) -> BoxFuture<'_, Result<StoredToken, SourceError>> {
+impl SecretSource for FileSource {
+    fn fetch(&self) -> BoxFuture<'_, Result<StoredSecret, SourceError>> {
         // A small local file: blocking for it is cheaper than a thread.
         Box::pin(std::future::ready(self.read()))
     }

@@ -1,4 +1,4 @@
-//! The token in AWS SSM Parameter Store, a SecureString, read with decryption.
+//! Secrets in AWS SSM Parameter Store, read with decryption.
 
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::error::{ProvideErrorMetadata as _, SdkError};
@@ -7,22 +7,36 @@ use aws_sdk_ssm::types::ParameterType;
 use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 
-use super::source::{SourceError, StoredToken, TokenSource};
+use super::{SecretSource, SourceError, StoredSecret};
 
-/// A SecureString by name.
+/// Whether a parameter must be stored encrypted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encryption {
+    /// It must be a SecureString.
+    Required,
+    /// It may be a String as well: it is no secret, like a certificate.
+    Optional,
+}
+
+/// A parameter by name.
 #[derive(Debug)]
 pub struct SsmSource {
     client: Client,
     name: String,
+    encryption: Encryption,
 }
 
 impl SsmSource {
     /// A source that reads the parameter `name`.
-    pub fn new(client: Client, name: String) -> Self {
-        Self { client, name }
+    pub fn new(client: Client, name: String, encryption: Encryption) -> Self {
+        Self {
+            client,
+            name,
+            encryption,
+        }
     }
 
-    async fn get(&self) -> Result<StoredToken, SourceError> {
+    async fn get(&self) -> Result<StoredSecret, SourceError> {
         let output = self
             .client
             .get_parameter()
@@ -34,7 +48,9 @@ impl SsmSource {
         let Some(parameter) = output.parameter else {
             return Err(self.failed("EmptyAnswer"));
         };
-        if parameter.r#type != Some(ParameterType::SecureString) {
+        if self.encryption == Encryption::Required
+            && parameter.r#type != Some(ParameterType::SecureString)
+        {
             let kind = parameter
                 .r#type
                 .map_or_else(|| "value of no type".to_owned(), |kind| kind.to_string());
@@ -43,7 +59,7 @@ impl SsmSource {
                 kind,
             });
         }
-        Ok(StoredToken {
+        Ok(StoredSecret {
             // The SDK's string is moved, not copied: its memory is zeroed with the secret.
             value: SecretString::from(parameter.value.unwrap_or_default()),
             version: Some(parameter.version),
@@ -108,8 +124,8 @@ impl SsmSource {
     }
 }
 
-impl TokenSource for SsmSource {
-    fn fetch(&self) -> BoxFuture<'_, Result<StoredToken, SourceError>> {
+impl SecretSource for SsmSource {
+    fn fetch(&self) -> BoxFuture<'_, Result<StoredSecret, SourceError>> {
         Box::pin(self.get())
     }
 }

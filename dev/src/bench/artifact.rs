@@ -1,0 +1,55 @@
+//! Size and start.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::figures::{Figure, Sample};
+use super::sandbox::{Program, Sandbox};
+use super::surroundings::Surroundings;
+use super::{Error, Part};
+use crate::home::HomeOptions;
+
+pub(super) const WHAT: &str =
+    "from starting the process until it asks for an invocation; the floor is a bare runtime's";
+
+const STARTS: usize = 20;
+const ZIP_LIMIT_BYTES: u64 = 5_000_000;
+
+pub(super) async fn measure(surroundings: &Surroundings) -> Result<Vec<Figure>, Error> {
+    let home = surroundings
+        .home(Duration::ZERO, HomeOptions::default())
+        .await?;
+    let mut bare_times = Sample::default();
+    let mut times = Sample::default();
+    for _ in 0..STARTS {
+        bare_times.push(start(&surroundings.bare()).await?);
+        times.push(start(&surroundings.latchkey(&home)).await?);
+    }
+    let [bootstrap, bare] = surroundings.executables();
+    let zip_bytes = size(&bootstrap.with_added_extension("zip"))?;
+    let name = Part::Artifact.name();
+    let figure = Figure::timed(name, Duration::ZERO, &times, bare_times.p50_ms())
+        .with("bootstrap_bytes", size(bootstrap)?)
+        .with("zip_bytes", zip_bytes)
+        .with("bare_bytes", size(bare)?)
+        .with("bare_zip_bytes", size(&bare.with_added_extension("zip"))?)
+        .bound("zip < 5 MB", zip_bytes < ZIP_LIMIT_BYTES);
+    Ok(vec![figure])
+}
+
+async fn start(program: &Program) -> Result<Duration, Error> {
+    let mut sandbox = Sandbox::start(program).await?;
+    let api = sandbox.api();
+    let asked = sandbox.while_alive(api.first_asked()).await?;
+    let time = asked - sandbox.spawned();
+    sandbox.end().await;
+    Ok(time)
+}
+
+fn size(path: &Path) -> Result<u64, Error> {
+    let metadata = std::fs::metadata(path).map_err(|source| Error::Io {
+        what: format!("looking at {}", path.display()),
+        source,
+    })?;
+    Ok(metadata.len())
+}

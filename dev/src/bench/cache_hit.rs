@@ -1,0 +1,108 @@
+//! A token from the cache.
+
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use latchkey::clock::{Clock, SystemClock};
+use latchkey::config::TokenFormat;
+use latchkey::metrics::Metrics;
+use latchkey::source::VariableSource;
+use latchkey::token::TokenService;
+use tokio::runtime::Builder;
+
+use super::figures::{Figure, Sample};
+use super::surroundings::Surroundings;
+use super::{Error, Part};
+use crate::home::HomeOptions;
+
+pub(super) const WHAT: &str =
+    "the token service's cached read, in this process; the floor is one reading of both clocks";
+
+/// One read is too short to be timed: a time is that of a batch, divided.
+const BATCHES: u32 = 200;
+const BATCH: u32 = 10_000;
+const TASKS: u32 = 64;
+const READS_OF_A_TASK: u32 = 20_000;
+
+pub(super) async fn measure(surroundings: &Surroundings) -> Result<Vec<Figure>, Error> {
+    let home = surroundings
+        .home(Duration::ZERO, HomeOptions::default())
+        .await?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let service = Arc::new(TokenService::new(
+        Box::new(VariableSource::new(home.token().into())),
+        TokenFormat::Jwt,
+        Duration::from_secs(300),
+        Arc::clone(&clock),
+        Arc::new(Metrics::new(None, Arc::clone(&clock))),
+        1,
+    ));
+    let no_token = |error| Error::Wrong(format!("no token: {error}"));
+    service.current().await.map_err(no_token)?;
+
+    let mut floor = Sample::default();
+    let mut alone = Sample::default();
+    for _ in 0..BATCHES {
+        let started = Instant::now();
+        for _ in 0..BATCH {
+            black_box(clock.now());
+        }
+        floor.push(started.elapsed());
+        let started = Instant::now();
+        for _ in 0..BATCH {
+            black_box(service.current().await).map_err(no_token)?;
+        }
+        alone.push(started.elapsed());
+    }
+    let contended = tokio::task::spawn_blocking(move || contended(&service))
+        .await
+        .map_err(|error| Error::Wrong(error.to_string()))??;
+
+    let ns_of_one = |ms: f64| ms * 1_000_000.0 / f64::from(BATCH);
+    let (alone_ns, floor_ns) = (ns_of_one(alone.p50_ms()), ns_of_one(floor.p50_ms()));
+    let contended_ns = contended.as_secs_f64() * 1e9 / f64::from(TASKS * READS_OF_A_TASK);
+    let name = Part::CacheHit.name();
+    let mut figure = Figure::timed(name, Duration::ZERO, &alone, floor.p50_ms());
+    for ms in [
+        &mut figure.p50_ms,
+        &mut figure.p99_ms,
+        &mut figure.floor_p50_ms,
+    ] {
+        *ms = ms.map(|ms| ms / f64::from(BATCH));
+    }
+    Ok(vec![
+        figure
+            .with_number("alone_ns", alone_ns)
+            .with_number("floor_ns", floor_ns)
+            .with_number("contended_by_64_ns", contended_ns)
+            .bound("below 1 us", alone_ns < 1_000.0),
+    ])
+}
+
+/// The time that many tasks together take for their reads, on as many threads as there are cores.
+fn contended(service: &Arc<TokenService>) -> Result<Duration, Error> {
+    let failed = |source| Error::Io {
+        what: "starting threads".to_owned(),
+        source,
+    };
+    let runtime = Builder::new_multi_thread().build().map_err(failed)?;
+    runtime.block_on(async {
+        let started = Instant::now();
+        let tasks: Vec<_> = (0..TASKS)
+            .map(|_| {
+                let service = Arc::clone(service);
+                tokio::spawn(async move {
+                    for _ in 0..READS_OF_A_TASK {
+                        black_box(service.current().await).ok();
+                    }
+                })
+            })
+            .collect();
+        for task in tasks {
+            task.await
+                .map_err(|error| Error::Wrong(error.to_string()))?;
+        }
+        Ok(started.elapsed())
+    })
+}

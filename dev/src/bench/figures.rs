@@ -1,0 +1,215 @@
+//! What was measured: samples, the figures made of them, the lines and the file that show them.
+
+use std::path::Path;
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::Error;
+
+/// Times of one thing, measured again and again.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Sample(Vec<Duration>);
+
+impl Sample {
+    pub(super) fn push(&mut self, time: Duration) {
+        self.0.push(time);
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The median in milliseconds.
+    pub(super) fn p50_ms(&self) -> f64 {
+        self.quantile_ms(50)
+    }
+
+    /// The 99th percentile in milliseconds.
+    pub(super) fn p99_ms(&self) -> f64 {
+        self.quantile_ms(99)
+    }
+
+    /// By nearest rank: the smallest time that at least this percentage of all do not exceed.
+    fn quantile_ms(&self, percent: usize) -> f64 {
+        let mut times = self.0.clone();
+        times.sort_unstable();
+        let rank = (times.len() * percent).div_ceil(100).max(1);
+        times.get(rank - 1).copied().map_or(f64::NAN, ms)
+    }
+}
+
+impl From<Vec<Duration>> for Sample {
+    fn from(times: Vec<Duration>) -> Self {
+        Self(times)
+    }
+}
+
+/// A time in milliseconds.
+pub(super) fn ms(time: Duration) -> f64 {
+    time.as_secs_f64() * 1_000.0
+}
+
+/// One line of the report. Times that a figure does not have are absent.
+#[derive(Debug, Default, Serialize)]
+pub(super) struct Figure {
+    /// What was measured.
+    pub(super) name: &'static str,
+    /// The round trip to the home.
+    pub(super) rtt_ms: f64,
+    pub(super) p50_ms: Option<f64>,
+    pub(super) p99_ms: Option<f64>,
+    /// The same without latchkey, measured in the same run.
+    pub(super) floor_p50_ms: Option<f64>,
+    /// What latchkey costs by the floor.
+    pub(super) ratio: f64,
+    /// What was asked for.
+    pub(super) bound: String,
+    /// Whether it is so.
+    pub(super) held: bool,
+    /// What else is worth knowing.
+    #[serde(flatten)]
+    pub(super) extra: Map<String, Value>,
+}
+
+impl Figure {
+    /// A figure of times, next to its floor.
+    pub(super) fn timed(
+        name: &'static str,
+        round_trip: Duration,
+        sample: &Sample,
+        floor_ms: f64,
+    ) -> Self {
+        Self {
+            name,
+            rtt_ms: ms(round_trip),
+            p50_ms: Some(rounded(sample.p50_ms())),
+            p99_ms: Some(rounded(sample.p99_ms())),
+            floor_p50_ms: Some(rounded(floor_ms)),
+            ratio: rounded(sample.p50_ms() / floor_ms),
+            ..Self::default()
+        }
+        .with("samples", sample.len())
+    }
+
+    /// Adds something worth knowing.
+    pub(super) fn with(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.extra.insert(name.to_owned(), value.into());
+        self
+    }
+
+    /// Adds a number with as many digits as make sense.
+    pub(super) fn with_number(self, name: &str, value: f64) -> Self {
+        self.with(name, rounded(value))
+    }
+
+    /// Says what was asked for and whether it is so.
+    pub(super) fn bound(mut self, bound: impl Into<String>, held: bool) -> Self {
+        self.bound = bound.into();
+        self.held = held;
+        self
+    }
+
+    /// Prints it.
+    pub(super) fn print(&self) {
+        let time = |time: Option<f64>| time.map_or("-".to_owned(), |time| format!("{time:.3}"));
+        say(&format!(
+            "{:<22}{:>5}{:>11}{:>11}{:>11}{:>8.3}   bound: {}: {}",
+            self.name,
+            self.rtt_ms,
+            time(self.p50_ms),
+            time(self.p99_ms),
+            time(self.floor_p50_ms),
+            self.ratio,
+            self.bound,
+            if self.held { "held" } else { "NOT held" },
+        ));
+        let extra: Vec<String> = self
+            .extra
+            .iter()
+            .map(|(name, value)| format!("{name} {value}"))
+            .collect();
+        if !extra.is_empty() {
+            say(&format!("{:<22}{}", "", extra.join(", ")));
+        }
+    }
+}
+
+/// Prints the heads of the columns.
+pub(super) fn print_heads() {
+    say(&format!(
+        "{:<22}{:>5}{:>11}{:>11}{:>11}{:>8}",
+        "", "R/ms", "p50/ms", "p99/ms", "floor/ms", "ratio"
+    ));
+}
+
+/// Writes all figures to a file.
+pub(super) fn write(figures: &[Figure], path: &Path) -> Result<(), Error> {
+    let failed = |source| Error::Io {
+        what: format!("writing {}", path.display()),
+        source,
+    };
+    let mut text = serde_json::to_string_pretty(figures).map_err(|error| failed(error.into()))?;
+    text.push('\n');
+    std::fs::write(path, text).map_err(failed)
+}
+
+/// Microseconds are the last that mean anything; below one, three digits.
+pub(super) fn rounded(value: f64) -> f64 {
+    let scale = if value.abs() < 0.001 {
+        1_000_000_000.0
+    } else {
+        10_000.0
+    };
+    (value * scale).round() / scale
+}
+
+/// Prints one line.
+#[expect(
+    clippy::print_stdout,
+    reason = "printing is what a command line program is for"
+)]
+pub(super) fn say(line: &str) {
+    println!("{line}");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(count: u64) -> Sample {
+        Sample::from(
+            (1..=count)
+                .rev()
+                .map(Duration::from_millis)
+                .collect::<Vec<_>>(),
+        )
+    }
+
+    #[test]
+    fn quantiles_are_by_nearest_rank() {
+        assert_eq!((sample(1).p50_ms(), sample(1).p99_ms()), (1.0, 1.0));
+        assert_eq!((sample(15).p50_ms(), sample(15).p99_ms()), (8.0, 15.0));
+        assert_eq!((sample(200).p50_ms(), sample(200).p99_ms()), (100.0, 198.0));
+        assert!(Sample::default().p50_ms().is_nan());
+    }
+
+    #[test]
+    fn figures_keep_the_members_that_readers_rely_on() {
+        let figure = Figure::timed("warm_command", Duration::from_millis(20), &sample(3), 1.0);
+        let figure = serde_json::to_value(figure.bound("none", true)).unwrap();
+        for name in [
+            "name",
+            "rtt_ms",
+            "p50_ms",
+            "p99_ms",
+            "floor_p50_ms",
+            "ratio",
+        ] {
+            assert!(!figure[name].is_null(), "{name}");
+        }
+        assert_eq!(figure["ratio"], 2.0);
+        assert_eq!(figure["samples"], 3);
+    }
+}

@@ -1,0 +1,96 @@
+//! The reading half: matches replies to those who wait for them.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt as _;
+use futures_util::stream::SplitStream;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::error::CapacityError;
+use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
+
+use super::{Reply, Shared, Status, lock};
+use crate::clock::Clock;
+use crate::home_assistant::error::{HomeError, Stage};
+use crate::home_assistant::message::{self, Incoming};
+use crate::home_assistant::transport::Stream;
+
+pub(super) struct Reader {
+    pub(super) stream: SplitStream<WebSocketStream<Stream>>,
+    pub(super) shared: Arc<Shared>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) max_message_bytes: usize,
+}
+
+impl Reader {
+    pub(super) async fn run(&mut self, auth_timeout: Duration) -> HomeError {
+        match tokio::time::timeout(auth_timeout, self.read_until_ready()).await {
+            Ok(Ok(())) => {}
+            Ok(Err(end)) => return end,
+            Err(_) => return HomeError::Timeout { stage: Stage::Auth },
+        }
+        loop {
+            if let Err(end) = self.read().await {
+                return end;
+            }
+        }
+    }
+
+    async fn read_until_ready(&mut self) -> Result<(), HomeError> {
+        while *self.shared.status.borrow() == Status::Authenticating {
+            self.read().await?;
+        }
+        Ok(())
+    }
+
+    /// Takes one message. `Err` is the connection's end.
+    async fn read(&mut self) -> Result<(), HomeError> {
+        let received = self.stream.next().await;
+        *lock(&self.shared.last_heard) = self.clock.now();
+        match received {
+            Some(Ok(Message::Text(text))) => {
+                let messages = message::parse(&text).map_err(|_| HomeError::NotHomeAssistant {
+                    seen: "a malformed message on the WebSocket",
+                })?;
+                drop(text);
+                messages
+                    .into_iter()
+                    .try_for_each(|message| self.take(message))
+            }
+            // The library answers pings by itself.
+            Some(Ok(Message::Ping(_) | Message::Frame(_))) => Ok(()),
+            Some(Ok(Message::Pong(_))) => {
+                for pong in std::mem::take(&mut lock(&self.shared.waiting).pongs) {
+                    let _ = pong.send(());
+                }
+                Ok(())
+            }
+            Some(Ok(Message::Binary(_))) => Err(HomeError::NotHomeAssistant {
+                seen: "a binary message on the WebSocket",
+            }),
+            Some(Err(SocketError::Capacity(CapacityError::MessageTooLong { .. }))) => {
+                Err(HomeError::MessageTooLarge {
+                    limit_bytes: self.max_message_bytes,
+                })
+            }
+            Some(Ok(Message::Close(_)) | Err(_)) | None => Err(HomeError::Closed),
+        }
+    }
+
+    fn take(&self, message: Incoming) -> Result<(), HomeError> {
+        match message {
+            Incoming::AuthOk { version } => {
+                self.shared.status.send_replace(Status::Ready { version });
+            }
+            Incoming::AuthInvalid => return Err(HomeError::Rejected),
+            Incoming::Answer { id, answer } => {
+                // An id nobody waits for: its caller has left, or the home is confused. Neither is ours to mend.
+                if let Some(reply) = lock(&self.shared.waiting).replies.remove(&id) {
+                    let _ = reply.send(Reply::Answered(answer));
+                }
+            }
+            Incoming::AuthRequired | Incoming::Other => {}
+        }
+        Ok(())
+    }
+}

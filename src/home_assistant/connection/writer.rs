@@ -1,0 +1,125 @@
+//! The writing half: `auth` first, then one frame a batch.
+
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+
+use futures_util::SinkExt as _;
+use futures_util::stream::SplitSink;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use tokio::sync::{mpsc, oneshot};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::Message;
+
+use super::{Claim, Reply, Request, Shared, lock};
+use crate::home_assistant::error::HomeError;
+use crate::home_assistant::message::{self, Command};
+use crate::home_assistant::transport::Stream;
+use crate::secret::AccessToken;
+
+pub(super) struct Writer {
+    pub(super) sink: SplitSink<WebSocketStream<Stream>, Message>,
+    pub(super) watch: OwnedFd,
+    pub(super) queue: mpsc::UnboundedReceiver<Request>,
+    pub(super) shared: Arc<Shared>,
+}
+
+impl Writer {
+    pub(super) async fn run(&mut self, token: &AccessToken) -> HomeError {
+        let Ok(auth) = message::auth_frame(token) else {
+            return HomeError::Closed;
+        };
+        if self.sink.send(Message::text(auth)).await.is_err() {
+            return HomeError::Closed;
+        }
+        while let Some(request) = self.queue.recv().await {
+            if self.is_hung_up().await {
+                request.refuse(&HomeError::Closed);
+                return HomeError::Closed;
+            }
+            let written = match request {
+                Request::Commands {
+                    commands,
+                    replies,
+                    claim,
+                } => {
+                    // One who gave up while this waited in the queue was told `not_sent`.
+                    if !claim.take(Claim::WRITING) {
+                        continue;
+                    }
+                    self.write(&commands, replies).await
+                }
+                Request::Ping(pong) => {
+                    lock(&self.shared.waiting).pongs.push(pong);
+                    self.sink
+                        .send(Message::Ping(Default::default()))
+                        .await
+                        .map_err(|_| HomeError::Closed)
+                }
+            };
+            if let Err(error) = written {
+                return error;
+            }
+        }
+        // The last handle is gone: part as the protocol asks.
+        let _ = self.sink.close().await;
+        HomeError::Closed
+    }
+
+    async fn write(
+        &mut self,
+        commands: &[Command],
+        replies: Vec<oneshot::Sender<Reply>>,
+    ) -> Result<(), HomeError> {
+        let count = u64::try_from(replies.len()).unwrap_or(u64::MAX);
+        let first_id = {
+            let mut waiting = lock(&self.shared.waiting);
+            // Callers who left without waiting for their replies leave nothing behind.
+            waiting.replies.retain(|_, reply| !reply.is_closed());
+            let first_id = waiting.next_id + 1;
+            waiting.next_id += count;
+            // Before the frame is written: a reply may come before the write returns.
+            waiting.replies.extend((first_id..).zip(replies));
+            first_id
+        };
+        let sent = match message::frame(commands, first_id) {
+            Ok(text) => self.sink.send(Message::text(text)).await.is_ok(),
+            Err(_) => false,
+        };
+        if sent {
+            return Ok(());
+        }
+        let mut waiting = lock(&self.shared.waiting);
+        for id in first_id..first_id + count {
+            if let Some(reply) = waiting.replies.remove(&id) {
+                let _ = reply.send(Reply::NotSent(HomeError::Closed));
+            }
+        }
+        Err(HomeError::Closed)
+    }
+
+    /// Whether the home has hung up, as far as the kernel knows: after a freeze, its farewell lies in the receive buffer.
+    async fn is_hung_up(&self) -> bool {
+        // Bytes may lie there unread, among them a close frame. Yielding lets the driver see them and the reader, which
+        // runs in this same task, take them; it ends the task when one is a farewell. Three rounds, since bytes that stay
+        // after that are part of a longer message and no reason to wait.
+        for _ in 0..3 {
+            let mut watched = [PollFd::new(&self.watch, PollFlags::IN | PollFlags::RDHUP)];
+            let now = Timespec {
+                tv_sec: 0,
+                tv_nsec: 0,
+            };
+            if poll(&mut watched, Some(&now)).is_err() {
+                return true;
+            }
+            let seen = watched[0].revents();
+            if seen.intersects(PollFlags::RDHUP | PollFlags::HUP | PollFlags::ERR) {
+                return true;
+            }
+            if !seen.contains(PollFlags::IN) {
+                return false;
+            }
+            tokio::task::yield_now().await;
+        }
+        false
+    }
+}

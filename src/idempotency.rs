@@ -1,0 +1,189 @@
+//! The same request twice is run once: a caller's key, the first outcome, and a day in which both are remembered.
+//!
+//! A record is begun before anything is sent and finished with the outcome. A record that was begun and never finished
+//! belongs to an invocation that died or still runs: whether its commands reached the home cannot be told, so the answer is
+//! `unknown`, and nothing is run. Where nothing was sent, the record is taken back, so that the caller may try again.
+
+mod dynamodb;
+mod memory;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use dynamodb::DynamoDbStore;
+use futures_util::future::BoxFuture;
+pub use memory::MemoryStore;
+use serde_json::value::RawValue;
+use sha2::{Digest as _, Sha256};
+
+use crate::clock::{Clock, Timestamp};
+use crate::home_assistant::Command;
+
+/// How long an outcome is remembered.
+pub const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// The largest outcome that is remembered whole; DynamoDB's items end at 400 KB.
+const MAX_OUTCOME_BYTES: usize = 350 * 1024;
+
+/// A caller's key: 1 to 255 characters.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IdempotencyKey(String);
+
+impl IdempotencyKey {
+    /// Checks a caller's text.
+    pub fn new(text: String) -> Option<Self> {
+        (1..=255)
+            .contains(&text.chars().count())
+            .then_some(Self(text))
+    }
+}
+
+/// What is known under a key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Which commands it stands for, as a SHA-256.
+    pub request: String,
+    /// The outcome; `None` while it is not known.
+    pub outcome: Option<Remembered>,
+}
+
+/// A remembered outcome.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Remembered {
+    /// The results, as JSON.
+    Results(String),
+    /// There are results, too large to keep.
+    TooLarge,
+}
+
+/// Why a record could not be read or written.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the table of idempotency keys could not be used ({0})")]
+pub struct StoreError(pub String);
+
+/// A place that keeps records.
+pub trait OutcomeStore: Send + Sync {
+    /// Begins a record, or yields the one that is there and has not ended.
+    fn begin<'a>(
+        &'a self,
+        id: &'a str,
+        request: &'a str,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<Option<Record>, StoreError>>;
+
+    /// Finishes a record with its outcome.
+    fn finish<'a>(
+        &'a self,
+        id: &'a str,
+        record: Record,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Takes a record back.
+    fn forget<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
+}
+
+/// What a key leads to.
+#[derive(Debug)]
+pub enum Admission {
+    /// Nobody has used it: run the commands, then settle the ticket.
+    Run(Ticket),
+    /// It was used for these commands, with this outcome.
+    Repeat(Box<RawValue>),
+    /// It was used for these commands, and the outcome was too large to keep.
+    TooLarge,
+    /// It was used for these commands, and what became of them is not known.
+    Unknown,
+    /// It was used for other commands.
+    Mismatch,
+}
+
+/// The duty to report what became of a key's commands.
+#[derive(Debug)]
+pub struct Ticket {
+    id: String,
+    request: String,
+}
+
+/// Remembers outcomes by key.
+pub struct Idempotency {
+    store: Box<dyn OutcomeStore>,
+    /// Keys of different homes are different keys.
+    scope: String,
+    clock: Arc<dyn Clock>,
+}
+
+impl Idempotency {
+    /// Records in `store`, for the home called `scope`.
+    pub fn new(store: Box<dyn OutcomeStore>, scope: String, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            store,
+            scope,
+            clock,
+        }
+    }
+
+    /// Asks what a key leads to, and takes it if it is free.
+    pub async fn admit(
+        &self,
+        key: &IdempotencyKey,
+        commands: &[Command],
+    ) -> Result<Admission, StoreError> {
+        let id = hex(&[&self.scope, &key.0]);
+        let request = hex(&[&Command::canonical(commands)]);
+        let found = self.store.begin(&id, &request, self.clock.now()).await?;
+        Ok(match found {
+            None => Admission::Run(Ticket { id, request }),
+            Some(record) if record.request != request => Admission::Mismatch,
+            Some(Record { outcome, .. }) => match outcome {
+                None => Admission::Unknown,
+                Some(Remembered::TooLarge) => Admission::TooLarge,
+                Some(Remembered::Results(json)) => Admission::Repeat(
+                    RawValue::from_string(json)
+                        .map_err(|_| StoreError("a damaged record".into()))?,
+                ),
+            },
+        })
+    }
+
+    /// Records the results of the commands behind a ticket. A failure leaves the record begun: `unknown` from then on.
+    pub async fn finish(&self, ticket: Ticket, results: String) {
+        let outcome = if results.len() <= MAX_OUTCOME_BYTES {
+            Remembered::Results(results)
+        } else {
+            Remembered::TooLarge
+        };
+        let record = Record {
+            request: ticket.request,
+            outcome: Some(outcome),
+        };
+        let finished = self.store.finish(&ticket.id, record, self.clock.now());
+        if let Err(error) = finished.await {
+            tracing::error!(category = "idempotency", error = %error, "an outcome was not recorded");
+        }
+    }
+
+    /// Gives a key back whose commands were not sent.
+    pub async fn forget(&self, ticket: Ticket) {
+        if let Err(error) = self.store.forget(&ticket.id).await {
+            tracing::error!(category = "idempotency", error = %error, "a key was not given back");
+        }
+    }
+}
+
+/// The SHA-256 of some texts, told apart by their lengths.
+fn hex(texts: &[&str]) -> String {
+    let mut digest = Sha256::new();
+    for text in texts {
+        digest.update(text.len().to_be_bytes());
+        digest.update(text);
+    }
+    digest
+        .finalize()
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,77 @@
+//! Everything that can end an invocation.
+
+use crate::bridge::BridgeError;
+use crate::commands::RequestError;
+use crate::home_assistant::HomeError;
+use crate::idempotency::StoreError;
+use crate::trigger::TriggerError;
+
+/// Everything that can go wrong with an invocation.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Failure {
+    /// The payload is no event latchkey serves.
+    #[error(transparent)]
+    Trigger(#[from] TriggerError),
+    /// The request is not what it should be.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// An event of a known kind whose members are not what the sender's documentation says.
+    #[error("the event is not a well-formed {kind} event")]
+    Event {
+        /// Its kind.
+        kind: &'static str,
+    },
+    /// No command could be run.
+    #[error(transparent)]
+    Bridge(#[from] BridgeError),
+    /// The idempotency key stands for other commands.
+    #[error("this `idempotency_key` was used for other commands")]
+    KeyMismatch,
+    /// The commands of this idempotency key were run, and the results were too large to keep.
+    #[error(
+        "the commands of this `idempotency_key` were run before, and their results were too large to keep"
+    )]
+    ResultsNotKept,
+    /// The commands were run, and their answer is larger than Lambda can carry.
+    #[error(
+        "the commands were executed, but their answer has {bytes} bytes, more than the 6 MB that Lambda carries"
+    )]
+    ReplyTooLarge {
+        /// Its size.
+        bytes: usize,
+    },
+    /// The record of an idempotency key could not be made, so nothing was run.
+    #[error(transparent)]
+    Idempotency(#[from] StoreError),
+    /// The caller has not proven who they are.
+    #[error("the caller has not proven who they are")]
+    Unauthenticated,
+    /// No such route, or no such method on it.
+    #[error("no route for {method} {path}")]
+    NotFound {
+        /// The method.
+        method: String,
+        /// The path.
+        path: String,
+    },
+}
+
+impl Failure {
+    /// Where on the way it happened, for the log.
+    pub(crate) fn stage(&self) -> String {
+        match self {
+            Self::Trigger(_) | Self::Event { .. } => "trigger".into(),
+            Self::Request(_) | Self::NotFound { .. } => "request".into(),
+            Self::ReplyTooLarge { .. } => "reply".into(),
+            Self::KeyMismatch | Self::ResultsNotKept | Self::Idempotency(_) => "idempotency".into(),
+            Self::Unauthenticated => "access".into(),
+            Self::Bridge(BridgeError::Token(_)) => "token".into(),
+            Self::Bridge(BridgeError::Home(
+                HomeError::Timeout { stage }
+                | HomeError::DeadlineExceeded { stage }
+                | HomeError::Unreachable { stage, .. },
+            )) => stage.to_string(),
+            Self::Bridge(BridgeError::Home(_)) => "home".into(),
+        }
+    }
+}

@@ -1,0 +1,257 @@
+//! THE table from failure to problem: name, what happened, and what to do about it.
+//!
+//! Every failure there is stands here, matched without a catch-all arm, so a new one does not compile until somebody has
+//! decided what the caller is told.
+
+use std::borrow::Cow;
+
+use serde::Serialize;
+
+use super::failure::Failure;
+use super::problem_name::ProblemName;
+use crate::bridge::BridgeError;
+use crate::commands::RequestError;
+use crate::home_assistant::HomeError;
+use crate::source::SourceError;
+use crate::token::TokenError;
+use crate::trigger::TriggerError;
+
+/// What went wrong, for the caller: RFC 9457 problem details with an action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// Which problem.
+    pub name: ProblemName,
+    /// What happened, for people.
+    pub detail: String,
+    /// What to do about it.
+    pub action: Cow<'static, str>,
+}
+
+impl Problem {
+    /// The table.
+    pub fn of(failure: &Failure) -> Self {
+        match failure {
+            Failure::Trigger(error) => Self::of_trigger(error),
+            Failure::Request(error @ RequestError::Command { .. }) => Self::new(
+                ProblemName::CommandInvalid,
+                error,
+                "send a command of Home Assistant's WebSocket API without its id",
+            ),
+            Failure::Request(error @ (RequestError::NotJson(_) | RequestError::Shape(_))) => {
+                Self::new(
+                    ProblemName::BadRequest,
+                    error,
+                    r#"send {"command":{"type":…}} or {"commands":[{"type":…},…]}"#,
+                )
+            }
+            Failure::Event { .. } => Self::new(
+                ProblemName::BadRequest,
+                failure,
+                "send events through the service that makes them",
+            ),
+            Failure::Bridge(BridgeError::Token(error)) => Self::of_token(error),
+            Failure::Bridge(BridgeError::Home(error)) => Self::of_home(error),
+            Failure::KeyMismatch => Self::new(
+                ProblemName::BadRequest,
+                failure,
+                "use a new key for each new request",
+            ),
+            Failure::ResultsNotKept => Self::new(
+                ProblemName::MessageTooLarge,
+                failure,
+                "look at the home's state; repeat the commands under a new key only if it is not as it should be",
+            ),
+            Failure::ReplyTooLarge { .. } => Self::new(
+                ProblemName::MessageTooLarge,
+                failure,
+                "ask for less in one request",
+            ),
+            Failure::Idempotency(_) => Self::new(
+                ProblemName::Internal,
+                failure,
+                "nothing was run; try again, and if it stays, see that TABLE_NAME names a table that the function's role may use",
+            ),
+            Failure::Unauthenticated => Self::new(
+                ProblemName::Unauthenticated,
+                failure,
+                "this latchkey has no way yet to prove callers over HTTP; invoke the function directly",
+            ),
+            Failure::NotFound { .. } => Self::new(
+                ProblemName::NotFound,
+                failure,
+                "use POST /commands or GET /health",
+            ),
+        }
+    }
+
+    fn of_trigger(error: &TriggerError) -> Self {
+        match error {
+            TriggerError::NotJson(_) => Self::new(
+                ProblemName::BadRequest,
+                error,
+                "send one JSON object, each member once",
+            ),
+            TriggerError::Unsupported { .. } => Self::new(
+                ProblemName::UnsupportedEvent,
+                error,
+                r#"send {"source":"keep-warm"}, {"command":…}, {"commands":[…]}, or an HTTP event of API Gateway, a function URL or a load balancer"#,
+            ),
+        }
+    }
+
+    fn of_token(error: &TokenError) -> Self {
+        let (name, action) = match error {
+            TokenError::Source(error) => return Self::of_source(error),
+            TokenError::Malformed(_) => (
+                ProblemName::TokenMalformed,
+                "store the long-lived access token again, exactly as Home Assistant shows it",
+            ),
+            TokenError::Expired { .. } => (
+                ProblemName::TokenExpired,
+                "make a new long-lived access token in Home Assistant (profile, security) and store it in the parameter",
+            ),
+            TokenError::Rejected { .. } => (
+                ProblemName::TokenRejected,
+                "make a new long-lived access token in Home Assistant (profile, security) and store it in the parameter; the rejected one is not tried again",
+            ),
+        };
+        Self::new(name, error, action)
+    }
+
+    fn of_source(error: &SourceError) -> Self {
+        use ProblemName::TokenSourceUnavailable as Unavailable;
+        let (name, action) = match error {
+            SourceError::NotFound { .. } => (
+                ProblemName::TokenMissing,
+                "store the token as a SecureString of that name, or set HA_TOKEN_PARAMETER to the name it has",
+            ),
+            SourceError::NotSecure { .. } => (
+                Unavailable,
+                "delete the parameter and store the token as a SecureString; then revoke it in Home Assistant, since it lay in clear text",
+            ),
+            SourceError::AccessDenied { .. } => (
+                Unavailable,
+                "allow the function's role ssm:GetParameter on exactly this parameter",
+            ),
+            SourceError::Decryption { .. } => (
+                Unavailable,
+                "allow the function's role kms:Decrypt on the parameter's key, and see that the key is enabled",
+            ),
+            SourceError::Throttled => (
+                Unavailable,
+                "try again shortly; if it stays, raise TOKEN_TTL_SECONDS or Parameter Store's throughput",
+            ),
+            SourceError::TimedOut => (
+                Unavailable,
+                "try again; if it stays, see that the function's network reaches Parameter Store (a VPC needs an endpoint or NAT)",
+            ),
+            SourceError::Unreachable { .. } => (
+                Unavailable,
+                "see that the function has a role and a region and that its network reaches Parameter Store",
+            ),
+            SourceError::Failed { .. } => (
+                Unavailable,
+                "look the error code up in the documentation of Parameter Store",
+            ),
+        };
+        Self::new(name, error, action)
+    }
+
+    fn of_home(error: &HomeError) -> Self {
+        let (name, action) = match error {
+            HomeError::Rejected => (
+                ProblemName::TokenRejected,
+                "make a new long-lived access token in Home Assistant (profile, security) and store it in the parameter; the rejected one is not tried again",
+            ),
+            HomeError::Banned => (
+                ProblemName::HomeBanned,
+                "remove this address from ip_bans.yaml in Home Assistant's configuration and restart it",
+            ),
+            HomeError::ProxyNotTrusted => (
+                ProblemName::HomeProxyNotTrusted,
+                "set http: use_x_forwarded_for and trusted_proxies in Home Assistant's configuration",
+            ),
+            HomeError::EdgeBlocked { .. } => (
+                ProblemName::HomeEdgeBlocked,
+                "let latchkey through the tunnel, CDN or login page in front of the home, for /api/config and /api/websocket",
+            ),
+            HomeError::NotHomeAssistant { .. } => (
+                ProblemName::NotHomeAssistant,
+                "set HA_URL to the address of Home Assistant itself, with its port and path prefix",
+            ),
+            HomeError::Starting => (
+                ProblemName::HomeStarting,
+                "wait until Home Assistant has started, and try again",
+            ),
+            HomeError::Tls { .. } => (
+                ProblemName::HomeTls,
+                "see that the home's certificate is valid, names the host of HA_URL, and comes from a public authority",
+            ),
+            HomeError::SettingUnavailable { error, .. } => return Self::of_source(error),
+            HomeError::SettingInvalid { .. } => (
+                ProblemName::Internal,
+                "mend the parameter that the variable names, as the README describes it",
+            ),
+            HomeError::Dns => (
+                ProblemName::HomeUnreachable,
+                "see that the host in HA_URL is a public name that resolves",
+            ),
+            HomeError::Unreachable { .. } | HomeError::Closed => (
+                ProblemName::HomeUnreachable,
+                "see that Home Assistant runs and that its address is open to the function",
+            ),
+            HomeError::Timeout { .. } => (
+                ProblemName::HomeTimeout,
+                "see that the home is up and its connection not overloaded, and try again",
+            ),
+            HomeError::DeadlineExceeded { .. } => (
+                ProblemName::DeadlineExceeded,
+                "raise the function's timeout above the sum of the HA_*_TIMEOUT_MS settings, or try again",
+            ),
+            HomeError::MessageTooLarge { .. } => (
+                ProblemName::MessageTooLarge,
+                "ask for less, or raise HA_MAX_MESSAGE_BYTES",
+            ),
+        };
+        Self::new(name, error, action)
+    }
+
+    fn new(name: ProblemName, detail: impl ToString, action: &'static str) -> Self {
+        let mut detail = detail.to_string();
+        if let Some(first) = detail.get(..1) {
+            detail = first.to_uppercase() + &detail[1..];
+        }
+        Self {
+            name,
+            detail,
+            action: Cow::Borrowed(action),
+        }
+    }
+
+    /// The problem as JSON for one request. `with_status_code` adds `statusCode`, which direct callers look at.
+    pub fn document<'a>(&'a self, request_id: &'a str, with_status_code: bool) -> Document<'a> {
+        let (name, title, status) = self.name.row();
+        Document {
+            status_code: with_status_code.then_some(status),
+            r#type: format!("urn:latchkey:problem:{name}"),
+            title,
+            status,
+            detail: &self.detail,
+            action: &self.action,
+            request_id,
+        }
+    }
+}
+
+/// RFC 9457 problem details.
+#[derive(Debug, Serialize)]
+pub struct Document<'a> {
+    #[serde(rename = "statusCode", skip_serializing_if = "Option::is_none")]
+    status_code: Option<u16>,
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    detail: &'a str,
+    action: &'a str,
+    request_id: &'a str,
+}

@@ -1,0 +1,219 @@
+//! What became of commands and of keep-warm events.
+
+use std::borrow::Cow;
+
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use super::failure::Failure;
+use super::problem::Problem;
+use super::problem_name::ProblemName;
+use crate::bridge::Warmth;
+use crate::home_assistant::{Answer, CommandFailure, HomeError, Outcome};
+
+/// The answer to commands.
+#[derive(Debug, Serialize)]
+pub struct CommandsReply {
+    #[serde(rename = "statusCode", skip_serializing_if = "Option::is_none")]
+    status_code: Option<u16>,
+    results: Results,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Results {
+    New(Vec<CommandResult>),
+    /// As they were recorded the first time.
+    Repeated(Box<RawValue>),
+}
+
+/// What became of one command.
+#[derive(Debug, Serialize)]
+struct CommandResult {
+    outcome: &'static str,
+    success: bool,
+    #[serde(skip_serializing_if = "Content::is_error", rename = "result")]
+    content: Content,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<CommandErrorReply>,
+}
+
+#[derive(Debug)]
+enum Content {
+    Result(Option<Box<RawValue>>),
+    Error,
+}
+
+impl Content {
+    fn is_error(&self) -> bool {
+        matches!(self, Self::Error)
+    }
+}
+
+impl Serialize for Content {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Result(Some(raw)) => raw.serialize(serializer),
+            Self::Result(None) | Self::Error => serializer.serialize_none(),
+        }
+    }
+}
+
+#[derive(Debug, Serialize)]
+struct CommandErrorReply {
+    code: Cow<'static, str>,
+    message: String,
+}
+
+impl CommandsReply {
+    /// The reply to a batch.
+    pub fn new(outcomes: Vec<Outcome>) -> Self {
+        let results = outcomes.into_iter().map(CommandResult::of).collect();
+        Self {
+            status_code: None,
+            results: Results::New(results),
+        }
+    }
+
+    /// The reply to a batch that was run before, with the results it had then.
+    pub fn repeated(results: Box<RawValue>) -> Self {
+        Self {
+            status_code: None,
+            results: Results::Repeated(results),
+        }
+    }
+
+    /// The reply to a batch that was begun before, by an invocation that did not record what became of it.
+    pub fn begun_before(count: usize) -> Self {
+        let message = "a request with this `idempotency_key` was begun before, and what became of it is not known";
+        let results = std::iter::repeat_with(|| CommandResult::unknown(message.to_owned()))
+            .take(count)
+            .collect();
+        Self {
+            status_code: None,
+            results: Results::New(results),
+        }
+    }
+
+    /// With `statusCode`, which direct callers look at.
+    #[must_use]
+    pub fn with_status_code(self) -> Self {
+        Self {
+            status_code: Some(200),
+            ..self
+        }
+    }
+
+    /// The results alone, as JSON, to be remembered.
+    pub(crate) fn results(&self) -> serde_json::Result<String> {
+        serde_json::to_string(&self.results)
+    }
+}
+
+impl CommandResult {
+    fn of(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Answered(Answer::Success(result)) => Self {
+                outcome: "answered",
+                success: true,
+                content: Content::Result(result),
+                error: None,
+            },
+            Outcome::Answered(Answer::Failure(CommandFailure { code, message })) => Self {
+                outcome: "answered",
+                success: false,
+                content: Content::Error,
+                error: Some(CommandErrorReply {
+                    code: code.into(),
+                    message,
+                }),
+            },
+            Outcome::Unknown(error) => {
+                let unknown = Self::unknown(format!(
+                    "the command was sent and may have been executed, but no answer came: {error}"
+                ));
+                match error {
+                    HomeError::MessageTooLarge { .. } => {
+                        unknown.named(ProblemName::MessageTooLarge)
+                    }
+                    _ => unknown,
+                }
+            }
+        }
+    }
+
+    fn unknown(message: String) -> Self {
+        let error = CommandErrorReply {
+            code: ProblemName::CommandOutcomeUnknown.name().into(),
+            message: format!("{message}; look at the home's state before sending it again"),
+        };
+        Self {
+            outcome: "unknown",
+            success: false,
+            content: Content::Error,
+            error: Some(error),
+        }
+    }
+
+    fn named(mut self, name: ProblemName) -> Self {
+        if let Some(error) = &mut self.error {
+            error.code = name.name().into();
+        }
+        self
+    }
+}
+
+/// The answer to a keep-warm event.
+#[derive(Debug, Serialize)]
+pub struct KeepWarmReply {
+    #[serde(rename = "statusCode")]
+    status_code: u16,
+    warm: bool,
+    token: TokenReply,
+    session: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<KeepWarmProblem>,
+}
+
+#[derive(Debug, Serialize)]
+struct TokenReply {
+    valid: Option<bool>,
+    refreshed: bool,
+    fingerprint: Option<String>,
+    version: Option<i64>,
+}
+
+#[derive(Debug, Serialize)]
+struct KeepWarmProblem {
+    r#type: String,
+    detail: String,
+    action: String,
+}
+
+impl KeepWarmReply {
+    /// The reply to what was found.
+    pub fn new(warmth: &Warmth) -> Self {
+        Self {
+            status_code: 200,
+            warm: true,
+            token: TokenReply {
+                valid: warmth.valid,
+                refreshed: warmth.refreshed,
+                fingerprint: warmth
+                    .token
+                    .as_ref()
+                    .map(|token| token.fingerprint().to_string()),
+                version: warmth.token.as_ref().and_then(|token| token.version),
+            },
+            session: warmth.session.name(),
+            problem: warmth.error.as_ref().map(|error| {
+                let problem = Problem::of(&Failure::Bridge(error.clone()));
+                KeepWarmProblem {
+                    r#type: format!("urn:latchkey:problem:{}", problem.name.name()),
+                    detail: problem.detail,
+                    action: problem.action.into_owned(),
+                }
+            }),
+        }
+    }
+}

@@ -1,0 +1,170 @@
+//! What `Debug`, `Display` and panics make of every type that a token passes through.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use latchkey::bridge::{BridgeError, Warmth};
+use latchkey::clock::{Clock, Deadline, SystemClock};
+use latchkey::config::{Config, TokenFormat};
+use latchkey::home_assistant::{Extras, HomeError, Session, SessionState};
+use latchkey::metrics::Metrics;
+use latchkey::reply::{Failure, KeepWarmReply, Problem};
+use latchkey::secret::AccessToken;
+use latchkey::source::{
+    Encryption, FileSource, SecretSource as _, SourceError, SsmSource, StoredSecret, VariableSource,
+};
+use latchkey::token::{Token, TokenCache, TokenError, TokenService, inspect};
+use latchkey_dev::home::{HomeOptions, SimulatedHome};
+use latchkey_dev::stack::AwsEmulator;
+
+use crate::search::Canary;
+
+struct Shown {
+    canary: Canary,
+    fingerprint: String,
+}
+
+impl Shown {
+    /// Searches both forms of `Debug`.
+    fn debug(&self, what: &str, value: &impl Debug) -> String {
+        let shown = format!("{value:?} {value:#?}");
+        self.canary.search(what, &shown);
+        shown
+    }
+
+    /// As [`Shown::debug`], of something that shows which token it holds.
+    fn with_fingerprint(&self, what: &str, value: &impl Debug) {
+        let shown = self.debug(what, value);
+        assert!(shown.contains(&self.fingerprint), "{what}: {shown}");
+    }
+}
+
+#[tokio::test]
+async fn no_debug_output_shows_the_token() {
+    let home = SimulatedHome::start(HomeOptions::default()).await.unwrap();
+    let aws = AwsEmulator::start().await.unwrap();
+    let text = home.mint_token("latchkey");
+    let access = Arc::new(AccessToken::new(text.as_str().into()));
+    let shown = Shown {
+        canary: Canary::new(&text),
+        fingerprint: access.fingerprint().to_string(),
+    };
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let now = clock.now();
+
+    // The token itself and what keeps it.
+    shown.with_fingerprint("AccessToken", &access);
+    shown.with_fingerprint("Fingerprint", &access.fingerprint());
+    let token = Token {
+        access: access.clone(),
+        version: Some(1),
+        expires_at: None,
+    };
+    shown.with_fingerprint("Token", &token);
+    let mut cache = TokenCache::default();
+    cache.put(token.clone(), now, Duration::from_secs(300));
+    shown.with_fingerprint("TokenCache", &cache);
+    cache.reject(token.fingerprint());
+    shown.with_fingerprint("TokenCache", &cache);
+
+    // Where it comes from.
+    let stored = || StoredSecret {
+        value: text.as_str().into(),
+        version: Some(1),
+    };
+    shown.debug("StoredSecret", &stored());
+    let variable = VariableSource::new(text.as_str().into());
+    shown.debug("VariableSource", &variable);
+    shown.debug("what a source fetches", &variable.fetch().await);
+    shown.debug("FileSource", &FileSource::new("/token".into()));
+    let client = aws_sdk_ssm::Client::new(aws.sdk_config());
+    shown.debug(
+        "SsmSource",
+        &SsmSource::new(client, "/token".to_owned(), Encryption::Required),
+    );
+    let url = home.url();
+    let config = Config::read(&[("HA_URL", url.as_str()), ("HA_TOKEN", text.as_str())]).unwrap();
+    shown.debug("Config", &config);
+    shown.debug("TokenConfig", &config.token);
+    shown.debug("TokenOrigin", &config.token.origin);
+    shown.debug("Claims", &inspect(&text, TokenFormat::Jwt).unwrap().1);
+
+    // What it opens.
+    let session = Session::new(config.home, Extras::default(), clock.clone());
+    let deadline = Deadline::at(now.after(Duration::from_secs(20)));
+    let proven = async { Ok::<_, HomeError>(access.clone()) };
+    let checkout = session.checkout(deadline, proven).await.unwrap();
+    session.ready(&checkout.connection, deadline).await.unwrap();
+    shown.with_fingerprint("Checkout", &checkout);
+    shown.with_fingerprint("Connection", &checkout.connection);
+    shown.debug("Status", &checkout.connection.status());
+    shown.debug("SessionReport", &session.report());
+
+    // What is said of it when it goes wrong.
+    let fingerprint = token.fingerprint();
+    let place = "/token".to_owned();
+    let mut errors = vec![
+        TokenError::Expired { fingerprint },
+        TokenError::Rejected {
+            fingerprint,
+            version: Some(1),
+        },
+        TokenError::Source(SourceError::NotFound { place }),
+    ];
+    for damaged in [
+        format!("Bearer {text}"),
+        format!("'{text}'"),
+        format!("{text} {text}"),
+        format!("{text}.{text}"),
+        text[..100].to_owned(),
+        text.repeat(30),
+    ] {
+        let defect = inspect(&damaged, TokenFormat::Jwt).unwrap_err();
+        errors.push(TokenError::Malformed(defect));
+    }
+    for error in errors {
+        shown.canary.search("TokenError", &error.to_string());
+        shown.debug("TokenError", &error);
+        let failure = Failure::Bridge(BridgeError::Token(error.clone()));
+        shown.canary.search("Failure", &failure.to_string());
+        let problem = Problem::of(&failure);
+        shown.debug("Problem", &problem);
+        shown.debug("Document", &problem.document("request", true));
+        let warmth = Warmth {
+            valid: Some(false),
+            refreshed: true,
+            token: Some(token.clone()),
+            session: SessionState::Ready,
+            error: Some(error.into()),
+        };
+        shown.with_fingerprint("Warmth", &warmth);
+        let reply = KeepWarmReply::new(&warmth);
+        shown.with_fingerprint("KeepWarmReply", &reply);
+        let sent = serde_json::to_string(&reply).unwrap();
+        shown.canary.search("KeepWarmReply", &sent);
+    }
+}
+
+/// A panic shows what `Debug` shows.
+#[tokio::test]
+async fn no_panic_shows_the_token() {
+    let home = SimulatedHome::start(HomeOptions::default()).await.unwrap();
+    let text = home.mint_token("latchkey");
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let service = TokenService::new(
+        Box::new(VariableSource::new(text.as_str().into())),
+        TokenFormat::Jwt,
+        Duration::from_secs(300),
+        clock.clone(),
+        Arc::new(Metrics::new(None, clock)),
+        1,
+    );
+    let panicked = tokio::spawn(async move {
+        service.current().await.expect_err("there is a token");
+    });
+    let panic = panicked.await.unwrap_err().into_panic();
+    let message = panic.downcast_ref::<String>().unwrap();
+    assert!(message.contains("AccessToken("), "{message}");
+    Canary::new(&text).search("a panic", message);
+}

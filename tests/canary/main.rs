@@ -1,0 +1,19 @@
+//! The token shows up nowhere: every path is taken at the most talkative log level with tokens that can be recognised, and
+//! everything that comes out is searched for any twelve characters in a row of theirs.
+
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests may panic, also in what they share"
+)]
+
+#[path = "../lambda/app.rs"]
+mod in_process;
+#[path = "../lambda/mod.rs"]
+mod lambda;
+
+mod debug;
+mod faults;
+mod function;
+mod misplaced;
+mod search;

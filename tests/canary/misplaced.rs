@@ -1,0 +1,176 @@
+//! A token in the wrong place: in a variable that is not for it, or in what a caller sends. People paste.
+
+use std::process::Command;
+
+use latchkey_dev::home::{HomeOptions, SimulatedHome};
+use latchkey_dev::stack::{AwsEmulator, Function};
+use serde_json::{Value, json};
+
+use crate::lambda::{self, PARAMETER, invoke, sample};
+use crate::search::Canary;
+
+/// Everything the function reads.
+const VARIABLES: &[&str] = &[
+    "HA_URL",
+    "HA_TOKEN",
+    "HA_TOKEN_FILE",
+    "HA_TOKEN_FORMAT",
+    "HA_TOKEN_PARAMETER",
+    "TOKEN_TTL_SECONDS",
+    "HA_VALIDATE_TIMEOUT_MS",
+    "HA_CONNECT_TIMEOUT_MS",
+    "HA_COMMAND_TIMEOUT_MS",
+    "HA_MAX_MESSAGE_BYTES",
+    "CALLER_AUTH",
+    "METRICS",
+    "METRICS_NAMESPACE",
+    "LOG_LEVEL",
+    "LOG_FORMAT",
+];
+
+fn a_token() -> (SimulatedHomeToken, Canary) {
+    let token = SimulatedHomeToken::new();
+    let canary = Canary::new(&token.0);
+    (token, canary)
+}
+
+/// In form a token of a home's.
+struct SimulatedHomeToken(String);
+
+impl SimulatedHomeToken {
+    fn new() -> Self {
+        use base64::Engine as _;
+        use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+        let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
+        Self(format!(
+            "{}.{}.{}",
+            encode(r#"{"alg":"HS256","typ":"JWT"}"#),
+            encode(
+                r#"{"iss":"c0ffee00c0ffee11c0ffee22c0ffee33","iat":1700000000,"exp":2015360000}"#
+            ),
+            encode("the canary's signature, 32 bytes")
+        ))
+    }
+}
+
+#[test]
+fn a_faulty_configuration_is_told_without_the_token() {
+    let (SimulatedHomeToken(token), canary) = a_token();
+    for name in VARIABLES {
+        for value in [
+            token.clone(),
+            format!("Bearer {token}"),
+            format!("http://{token}@home:8123"),
+            format!("http://home:8123/?token={token}"),
+            format!("http://home:8123/#{token}"),
+            format!("{token}://home"),
+        ] {
+            // The last word is the wrong one: with it the function ends at start whatever the token did.
+            let output = Command::new(lambda::bootstrap())
+                .env_clear()
+                .env("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9")
+                .env("HA_URL", "http://127.0.0.1:9")
+                .env("CALLER_AUTH", "wrong")
+                .env(name, &value)
+                .output()
+                .unwrap();
+            assert!(!output.status.success(), "{name}: {output:?}");
+            canary.search(name, &String::from_utf8_lossy(&output.stdout));
+            canary.search(name, &String::from_utf8_lossy(&output.stderr));
+        }
+    }
+}
+
+/// Variables that take almost any text accept a token too; it must not come out again where they are used.
+#[tokio::test]
+async fn a_variable_that_takes_any_text_does_not_show_the_token() {
+    let (SimulatedHomeToken(token), canary) = a_token();
+    let home = SimulatedHome::start(HomeOptions::default()).await.unwrap();
+    let aws = AwsEmulator::start().await.unwrap();
+    let good = home.mint_token("latchkey");
+    aws.put_token(PARAMETER, &good).await.unwrap();
+    let mut leaks = Vec::new();
+    for (name, value) in [
+        ("HA_TOKEN_PARAMETER", token.clone()),
+        ("HA_TOKEN_FILE", token.clone()),
+        ("METRICS_NAMESPACE", token.clone()),
+        ("HA_URL", format!("http://127.0.0.1:9/{token}")),
+        ("HA_URL", format!("http://{token}:8123")),
+    ] {
+        let options = lambda::options(&aws, &home.url())
+            .env("LOG_LEVEL", "trace")
+            .env("METRICS", "emf")
+            .timeout(std::time::Duration::from_secs(3))
+            .env(name, value);
+        let function = Function::start(options).await.unwrap();
+        let mut said = String::new();
+        for event in [
+            json!({ "command": { "type": "ping" } }),
+            json!({ "source": "keep-warm" }),
+        ] {
+            // It may refuse to start at all.
+            said += &function.invoke(&event).await.unwrap().text();
+        }
+        said += &function.stop().await;
+        if let Some(leak) = canary.leak(&said) {
+            leaks.push(format!("{name}: …{leak}…"));
+        }
+    }
+    assert!(leaks.is_empty(), "{}", leaks.join("\n\n"));
+}
+
+#[tokio::test]
+async fn a_token_that_a_caller_sends_is_not_repeated() {
+    let (SimulatedHomeToken(token), canary) = a_token();
+    let home = SimulatedHome::start(HomeOptions::default()).await.unwrap();
+    let aws = AwsEmulator::start().await.unwrap();
+    let good = home.mint_token("latchkey");
+    aws.put_token(PARAMETER, &good).await.unwrap();
+    let options = lambda::options(&aws, &home.url()).env("LOG_LEVEL", "trace");
+    let function = Function::start(options).await.unwrap();
+    let http = |path: &str, body: Value| {
+        let mut event = sample("events/http-api-command.json");
+        event["rawPath"] = path.into();
+        event["requestContext"]["http"]["path"] = path.into();
+        event["headers"]["authorization"] = format!("Bearer {token}").into();
+        event["rawQueryString"] = format!("access_token={token}").into();
+        event["body"] = body;
+        event
+    };
+    let command = json!({ "command": { "type": "ping" } }).to_string();
+    let mut leaks = Vec::new();
+    for event in [
+        json!(token),
+        json!([token]),
+        json!({ "token": token }),
+        json!({ "source": token }),
+        json!({ "source": token, "detail-type": token }),
+        json!({ token.clone(): 1 }),
+        json!({ "directive": { "header": { "namespace": token } } }),
+        json!({ "requestContext": { "token": token }, "version": token }),
+        json!({ "command": token }),
+        json!({ "command": { "type": token, "id": 1 } }),
+        json!({ "command": { "type": "auth", "access_token": token } }),
+        json!({ "command": { "type": format!("subscribe_{token}") } }),
+        json!({ "command": { "type": "ping" }, token.clone(): 1 }),
+        json!({ "commands": token }),
+        http("/commands", json!(command)),
+        http("/commands", json!(token)),
+        http("/commands", json!(format!("{{\"{token}\":1}}"))),
+        http(&format!("/{token}"), json!(command)),
+        http(&format!("/commands/{token}"), json!(command)),
+    ] {
+        let answer = invoke(&function, &event).await;
+        if let Some(leak) = canary.leak(&answer.to_string()) {
+            leaks.push(format!(
+                "answer to {}: …{leak}…",
+                event.to_string().replace(&token, "TOKEN")
+            ));
+        }
+    }
+    let raw = function.invoke_raw(token.clone()).await.unwrap();
+    canary.search("the answer to the token alone", &raw.text());
+    let log = function.stop().await;
+    assert!(leaks.is_empty(), "{}", leaks.join("\n\n"));
+    canary.search("the function's output", &log);
+}

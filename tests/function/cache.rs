@@ -1,0 +1,109 @@
+//! How often the token is read: once for everyone, and not again while its TTL lasts.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use latchkey::clock::SystemClock;
+use latchkey::config::TokenFormat;
+use latchkey::metrics::Metrics;
+use latchkey::source::{Encryption, SsmSource};
+use latchkey::token::TokenService;
+use latchkey_dev::stack::Function;
+use serde_json::json;
+
+use crate::lambda::{PARAMETER, invoke};
+use crate::{Stage, in_process};
+
+#[tokio::test]
+async fn a_hundred_first_uses_make_one_call() {
+    let stage = Stage::set().await;
+    let clock = Arc::new(SystemClock::new());
+    let client = aws_sdk_ssm::Client::new(stage.aws.sdk_config());
+    let service = Arc::new(TokenService::new(
+        Box::new(SsmSource::new(
+            client,
+            PARAMETER.to_owned(),
+            Encryption::Required,
+        )),
+        TokenFormat::Jwt,
+        Duration::from_secs(300),
+        clock.clone(),
+        Arc::new(Metrics::new(None, clock)),
+        1,
+    ));
+    let uses: Vec<_> = (0..100)
+        .map(|_| {
+            let service = service.clone();
+            tokio::spawn(async move { service.current().await })
+        })
+        .collect();
+    let mut fingerprints = Vec::new();
+    for each in uses {
+        fingerprints.push(each.await.unwrap().unwrap().fingerprint());
+    }
+    fingerprints.dedup();
+    assert_eq!(fingerprints.len(), 1);
+    assert_eq!(stage.reads().await, 1);
+}
+
+#[tokio::test]
+async fn a_thousand_warm_invocations_make_no_call() {
+    let stage = Stage::set().await;
+    let function = stage.function().await;
+    let event = json!({ "command": { "type": "ping" } });
+    for _ in 0..1_001 {
+        let answer = invoke(&function, &event).await;
+        assert_eq!(answer["results"][0]["success"], true, "{answer}");
+    }
+    assert_eq!(stage.reads().await, 1);
+    let counters = stage.home.counters();
+    assert_eq!(counters.commands["ping"], 1_001);
+    assert_eq!((counters.auth_ok, counters.config_checks), (1, 1));
+}
+
+/// Many at once in one process, as on Managed Instances.
+#[tokio::test]
+async fn concurrent_invocations_share_token_and_socket() {
+    let stage = Stage::set().await;
+    let app = in_process::app(&stage.aws, &[("HA_URL", stage.home.url().as_str())], None);
+    let payload = json!({ "command": { "type": "ping" } }).to_string();
+    for _ in 0..10 {
+        let invocations: Vec<_> = (0..100)
+            .map(|_| {
+                let (app, payload) = (app.clone(), payload.clone());
+                tokio::spawn(async move { in_process::handle(&app, &payload).await })
+            })
+            .collect();
+        for invocation in invocations {
+            let answer = invocation.await.unwrap();
+            assert_eq!(answer["results"][0]["success"], true, "{answer}");
+        }
+    }
+    assert_eq!(stage.reads().await, 1);
+    let counters = stage.home.counters();
+    assert_eq!(counters.commands["ping"], 1_000);
+    assert_eq!((counters.auth_ok, counters.config_checks), (1, 1));
+}
+
+#[tokio::test]
+async fn without_a_ttl_the_token_is_read_whenever_it_is_needed() {
+    for (ttl, reads) in [("0", 3), ("300", 1)] {
+        let mut stage = Stage::set().await;
+        let function = Function::start(stage.options().env("TOKEN_TTL_SECONDS", ttl))
+            .await
+            .unwrap();
+        let event = json!({ "command": { "type": "ping" } });
+        for restarts in 0..3 {
+            if restarts > 0 {
+                stage.home.restart().await.unwrap();
+            }
+            for _ in 0..2 {
+                let answer = invoke(&function, &event).await;
+                assert_eq!(answer["results"][0]["success"], true, "{answer}");
+            }
+        }
+        // An open socket needs no token: only the first command on each did.
+        assert_eq!(stage.home.counters().auth_ok, 3);
+        assert_eq!(stage.reads().await, reads, "TTL {ttl}");
+    }
+}

@@ -1,0 +1,100 @@
+//! Every sample of an event gets an answer fit for its sender: those in `events/` are served, the others are told why not.
+
+use std::collections::BTreeMap;
+
+use latchkey_dev::stack::Function;
+use serde_json::{Value, json};
+
+use crate::Stage;
+use crate::input::assert_problem;
+use crate::lambda::{invoke, sample};
+
+/// What is in an answer over HTTP, and its status.
+fn http_answer(answer: &Value) -> (u64, Value) {
+    let status = answer["statusCode"].as_u64();
+    let body = answer["body"]
+        .as_str()
+        .and_then(|body| serde_json::from_str(body).ok());
+    status
+        .zip(body)
+        .unwrap_or_else(|| panic!("no answer over HTTP: {answer}"))
+}
+
+#[tokio::test]
+async fn the_samples_for_trying_it_out_are_all_served() {
+    let stage = Stage::set().await;
+    let function = stage.function().await;
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/events");
+    let mut served = 0;
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let name = entry.unwrap().file_name().into_string().unwrap();
+        // Variables for `sam local`, not an event.
+        if name == "sam-env.json" {
+            continue;
+        }
+        let answer = invoke(&function, &sample(&format!("events/{name}"))).await;
+        assert_eq!(answer["statusCode"], 200, "{name}: {answer}");
+        if name.starts_with("keep-warm") {
+            assert_eq!(answer["token"]["valid"], true, "{name}: {answer}");
+        } else if name.contains("health") {
+            assert_eq!(
+                http_answer(&answer).1["service"],
+                "latchkey",
+                "{name}: {answer}"
+            );
+        } else {
+            let reply = match answer.get("results") {
+                Some(_) => answer.clone(),
+                None => http_answer(&answer).1,
+            };
+            assert_eq!(reply["results"][0]["success"], true, "{name}: {answer}");
+        }
+        served += 1;
+    }
+    assert!(served >= 9, "the samples are missing");
+}
+
+#[tokio::test]
+async fn every_event_of_another_service_is_told_apart_and_answered() {
+    let stage = Stage::set().await;
+    let function = stage.function().await;
+    let triggers: BTreeMap<String, String> =
+        serde_json::from_value(sample("tests/fixtures/events/expected.json")).unwrap();
+    assert!(triggers.len() > 90, "the samples are missing");
+    for (path, trigger) in &triggers {
+        let event = sample(&format!("tests/fixtures/events/{path}"));
+        let answer = invoke(&function, &event).await;
+        match trigger.as_str() {
+            "unsupported" | "websocket" | "alexa" | "doctor" | "rotate_token"
+            | "parameter_change" => {
+                assert_problem(&answer, "unsupported-event", path);
+                assert_eq!(answer["statusCode"], 400, "{path}");
+            }
+            "keep_warm" => assert_eq!(answer["token"]["valid"], true, "{path}: {answer}"),
+            // Options that this version does not have are refused.
+            "direct" => assert_eq!(
+                answer["statusCode"],
+                if path.contains("options") { 400 } else { 200 },
+                "{path}: {answer}"
+            ),
+            "http_v1" | "http_v2" | "function_url" | "alb" => {
+                let (status, body) = http_answer(&answer);
+                match status {
+                    200 => assert!(body.get("results").or(body.get("service")).is_some()),
+                    404 => assert_problem(&body, "not-found", path),
+                    _ => panic!("{path}: {answer}"),
+                }
+            }
+            other => panic!("{path}: no trigger is called {other}"),
+        }
+    }
+    still_the_same(&stage, &function).await;
+}
+
+/// It runs a command, in the process it started in: on its first socket, with the token it read first.
+pub(crate) async fn still_the_same(stage: &Stage, function: &Function) {
+    let answer = invoke(function, &json!({ "command": { "type": "ping" } })).await;
+    assert_eq!(answer["results"][0]["success"], true, "{answer}");
+    assert_eq!(stage.reads().await, 1);
+    assert_eq!(stage.home.counters().auth_ok, 1);
+}

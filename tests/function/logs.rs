@@ -1,0 +1,108 @@
+//! What the function prints: one JSON object a line, and one line an error that says where to look.
+
+use latchkey_dev::home::RestFault;
+use latchkey_dev::stack::{Fault, Function};
+use serde_json::{Map, Value, json};
+
+use crate::Stage;
+use crate::lambda::{GET_PARAMETER, invoke, sample};
+
+/// The lines that the function printed among the emulator's own.
+fn printed(log: &str) -> Vec<&str> {
+    let of_the_emulator = |line: &str| {
+        line.starts_with("START RequestId: ")
+            || line.starts_with("END RequestId: ")
+            || line.starts_with("REPORT RequestId: ")
+            || line.contains("[INFO] (rapid) ")
+            || line.contains("[WARNING] ")
+            || line.trim().is_empty()
+    };
+    log.lines().filter(|line| !of_the_emulator(line)).collect()
+}
+
+fn parsed(log: &str) -> Vec<Map<String, Value>> {
+    let parse = |line: &str| match serde_json::from_str(line) {
+        Ok(Value::Object(line)) => line,
+        _ => panic!("not a JSON object: {line}"),
+    };
+    printed(log).into_iter().map(parse).collect()
+}
+
+/// Goes through success, refusals and failures.
+async fn go_through_all(stage: &Stage, function: &Function) {
+    let command = json!({ "command": { "type": "ping" } });
+    let throttled = Fault::new(GET_PARAMETER, "AccessDeniedException");
+    stage.aws.inject(&throttled).await.unwrap();
+    invoke(function, &command).await;
+    stage.aws.clear_faults().await.unwrap();
+    stage.home.set_fault(RestFault::Status(403));
+    invoke(function, &command).await;
+    stage.home.clear_faults();
+    invoke(function, &command).await;
+    invoke(function, &json!({ "source": "keep-warm" })).await;
+    invoke(function, &sample("events/http-api-command.json")).await;
+    invoke(function, &json!({})).await;
+    function.invoke_raw("not JSON").await.unwrap();
+    stage.home.revoke(&stage.token);
+    invoke(function, &command).await;
+}
+
+#[tokio::test]
+async fn every_line_is_a_json_object_and_errors_say_where_to_look() {
+    let stage = Stage::set().await;
+    let function = Function::start(stage.options().env("LOG_LEVEL", "trace"))
+        .await
+        .unwrap();
+    go_through_all(&stage, &function).await;
+    let lines = parsed(&function.stop().await);
+    for line in &lines {
+        for member in ["timestamp", "level", "message"] {
+            assert!(line[member].is_string(), "no {member} in {line:?}");
+        }
+    }
+    let errors: Vec<_> = lines
+        .iter()
+        .filter(|line| line["level"] == "ERROR")
+        .collect();
+    let mut categories = Vec::new();
+    for line in &errors {
+        for member in ["category", "stage", "request_id", "error"] {
+            let text = line.get(member).and_then(Value::as_str).unwrap_or_default();
+            assert!(!text.is_empty(), "no {member} in {line:?}");
+        }
+        categories.push(line["category"].as_str().unwrap());
+    }
+    // One line an error.
+    assert_eq!(
+        categories,
+        ["token-source-unavailable", "home-banned", "token-rejected"]
+    );
+    let fetched = lines
+        .iter()
+        .find(|line| line["message"] == "token fetched")
+        .unwrap();
+    assert_eq!(fetched["fingerprint"].as_str().unwrap().len(), 8);
+    assert_eq!(fetched["version"], 1);
+}
+
+#[tokio::test]
+async fn the_level_is_kept_and_text_is_for_people() {
+    let stage = Stage::set().await;
+    let options = stage
+        .options()
+        .env("LOG_LEVEL", "error")
+        .env("LOG_FORMAT", "text");
+    let function = Function::start(options).await.unwrap();
+    go_through_all(&stage, &function).await;
+    let log = function.stop().await;
+    let lines = printed(&log);
+    assert_eq!(lines.len(), 3, "{lines:#?}");
+    for line in lines {
+        assert!(
+            line.contains(" ERROR ") && line.contains("category="),
+            "{line}"
+        );
+        assert!(serde_json::from_str::<Value>(line).is_err());
+        assert!(!line.contains('\u{1b}'), "no colours: {line}");
+    }
+}

@@ -1,0 +1,157 @@
+//! Every way in which Parameter Store can fail to give a token: told apart, each with its own mend.
+
+use std::collections::BTreeSet;
+
+use latchkey_dev::stack::{Fault, Function};
+use serde_json::{Value, json};
+
+use crate::Stage;
+use crate::lambda::{GET_PARAMETER, PARAMETER, invoke, problem};
+
+fn told(document: &Value, member: &str) -> String {
+    let text = document[member].as_str().unwrap();
+    assert!(!text.is_empty(), "{document}");
+    text.to_owned()
+}
+
+#[tokio::test]
+async fn each_fault_has_a_problem_of_its_own() {
+    let stage = Stage::set().await;
+    let function = stage.function().await;
+    let command = json!({ "command": { "type": "ping" } });
+    let mut answers = Vec::new();
+    for (fault, name) in [
+        (
+            Fault::new(GET_PARAMETER, "ParameterNotFound"),
+            "token-missing",
+        ),
+        (
+            Fault::new(GET_PARAMETER, "AccessDeniedException")
+                .message("User is not authorized to perform: ssm:GetParameter on resource"),
+            "token-source-unavailable",
+        ),
+        (
+            Fault::new(GET_PARAMETER, "KMSAccessDenied"),
+            "token-source-unavailable",
+        ),
+        (
+            Fault::new(GET_PARAMETER, "ThrottlingException"),
+            "token-source-unavailable",
+        ),
+        (Fault::new(GET_PARAMETER, "500"), "token-source-unavailable"),
+        (
+            Fault::new(GET_PARAMETER, "hang"),
+            "token-source-unavailable",
+        ),
+    ] {
+        stage.aws.inject(&fault).await.unwrap();
+        let answer = invoke(&function, &command).await;
+        assert_eq!(answer["statusCode"], 503, "{fault:?}: {answer}");
+        assert_eq!(problem(&answer), name, "{fault:?}: {answer}");
+        answers.push(answer);
+        stage.aws.clear_faults().await.unwrap();
+    }
+    // The key itself is at fault: the same mend as a refusal of it, so it is looked at apart.
+    let fault = Fault::new(GET_PARAMETER, "InvalidKeyId").message("key-q7 is disabled");
+    stage.aws.inject(&fault).await.unwrap();
+    let disabled = invoke(&function, &command).await;
+    assert_eq!(problem(&disabled), "token-source-unavailable");
+    assert!(told(&disabled, "action").contains("kms:Decrypt"));
+    assert!(!disabled.to_string().contains("q7"), "{disabled}");
+    stage.aws.clear_faults().await.unwrap();
+
+    // Not a fault of AWS: somebody stored the token in clear text.
+    stage
+        .aws
+        .put_parameter("/plain", &stage.token)
+        .await
+        .unwrap();
+    let options = stage.options().env("HA_TOKEN_PARAMETER", "/plain");
+    let plain = Function::start(options).await.unwrap();
+    let answer = invoke(&plain, &command).await;
+    assert_eq!(answer["statusCode"], 503);
+    assert_eq!(problem(&answer), "token-source-unavailable");
+    assert!(told(&answer, "detail").contains("not a SecureString"));
+    answers.push(answer);
+
+    let distinct = |member: &str| {
+        let texts: BTreeSet<String> = answers.iter().map(|answer| told(answer, member)).collect();
+        texts.len()
+    };
+    assert_eq!(distinct("detail"), answers.len(), "{answers:#?}");
+    assert_eq!(distinct("action"), answers.len(), "{answers:#?}");
+    assert!(
+        answers
+            .iter()
+            .all(|answer| answer["detail"] != disabled["detail"])
+    );
+    assert!(told(&answers[0], "detail").contains(PARAMETER));
+    assert!(told(&answers[2], "action").contains("kms:Decrypt"));
+    // Whatever was wrong, the home has heard nothing of it.
+    assert_eq!(stage.home.counters().config_checks, 0);
+    assert_eq!(stage.home.counters().failed_logins, 0);
+
+    // None of it is remembered.
+    let answer = invoke(&function, &command).await;
+    assert_eq!(answer["results"][0]["success"], true, "{answer}");
+}
+
+#[tokio::test]
+async fn a_fault_that_passes_is_not_even_noticed() {
+    let stage = Stage::set().await;
+    for code in ["ThrottlingException", "500"] {
+        let fault = Fault::new(GET_PARAMETER, code).times(1);
+        stage.aws.inject(&fault).await.unwrap();
+        let function = stage.function().await;
+        let answer = invoke(&function, &json!({ "command": { "type": "ping" } })).await;
+        assert_eq!(answer["results"][0]["success"], true, "{code}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_stored_text_that_is_no_token_never_reaches_the_home() {
+    let stage = Stage::set().await;
+    let function = stage.function().await;
+    let token = &stage.token;
+    let mut details = BTreeSet::new();
+    for (text, part) in [
+        (" ".to_owned(), "empty"),
+        (format!("Bearer {token}"), "Bearer"),
+        (format!("\"{token}\""), "quotes"),
+        (format!("{token} {token}"), "blanks"),
+        ("changeme".to_owned(), "three"),
+        (token[..100].to_owned(), "three"),
+        ("x".repeat(4_097), "4 KB"),
+    ] {
+        stage.aws.put_token(PARAMETER, &text).await.unwrap();
+        let answer = invoke(&function, &json!({ "command": { "type": "ping" } })).await;
+        assert_eq!(problem(&answer), "token-malformed", "{answer}");
+        assert_eq!(answer["statusCode"], 503);
+        assert!(told(&answer, "detail").contains(part), "{part}: {answer}");
+        details.insert(told(&answer, "detail"));
+    }
+    assert_eq!(details.len(), 6, "{details:#?}");
+    assert_eq!(stage.home.counters().config_checks, 0);
+    // White space around it, as an editor leaves it, does no harm.
+    stage
+        .aws
+        .put_token(PARAMETER, &format!(" {token}\n"))
+        .await
+        .unwrap();
+    let answer = invoke(&function, &json!({ "command": { "type": "ping" } })).await;
+    assert_eq!(answer["results"][0]["success"], true, "{answer}");
+}
+
+#[tokio::test]
+async fn an_expired_token_never_reaches_the_home() {
+    let stage = Stage::set().await;
+    let expired = stage.home.mint_expiring_token("expired", 1_700_000_000);
+    stage.aws.put_token(PARAMETER, &expired).await.unwrap();
+    let function = stage.function().await;
+    let answer = invoke(&function, &json!({ "command": { "type": "ping" } })).await;
+    assert_eq!(problem(&answer), "token-expired", "{answer}");
+    let warm = invoke(&function, &json!({ "source": "keep-warm" })).await;
+    assert_eq!(warm["token"]["valid"], false, "{warm}");
+    assert_eq!(stage.home.counters().presented(&expired), 0);
+    assert_eq!(stage.home.counters().failed_logins, 0);
+}

@@ -1,0 +1,23 @@
+//! Stories of the function against a real Home Assistant: the executable itself, under Lambda's emulator, with its token in
+//! an emulated AWS.
+
+#![expect(
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "tests may panic, also in what they share"
+)]
+
+#[path = "../lambda/mod.rs"]
+mod lambda;
+
+mod commands;
+mod metrics;
+mod rejection;
+mod rotation;
+
+use latchkey_dev::stack::RealHomeOptions;
+
+/// A home that counts failed logins: without a limit to them Home Assistant does not even log those over REST.
+fn watched() -> RealHomeOptions {
+    RealHomeOptions::default().login_attempts_threshold(9)
+}

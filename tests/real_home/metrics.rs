@@ -1,0 +1,74 @@
+//! What CloudWatch hears of a good token, of a rejected one, and of a home that nobody can ask.
+
+use std::time::Duration;
+
+use latchkey_dev::stack::{AwsEmulator, Function, Metric, RealHome};
+use serde_json::json;
+use tokio::net::TcpListener;
+
+use crate::lambda::{self, PARAMETER, invoke};
+use crate::watched;
+
+const NAMESPACE: &str = "LEE/HomeAssistant";
+const WITHIN: Duration = Duration::from_secs(20);
+
+fn metric<'a>(metrics: &'a [Metric], name: &str) -> Option<&'a Metric> {
+    metrics.iter().find(|metric| metric.name == name)
+}
+
+/// How often the metric was 1 and how often 0.
+fn yes_and_no(metrics: &[Metric], name: &str) -> (f64, f64) {
+    metric(metrics, name).map_or((0.0, 0.0), |metric| {
+        (metric.sum(), metric.samples() - metric.sum())
+    })
+}
+
+/// Waits until as many values of `name` as expected have arrived, and returns all metrics.
+async fn arrived(aws: &AwsEmulator, name: &str, expected: (f64, f64)) -> Vec<Metric> {
+    let enough = |metrics: &[Metric]| yes_and_no(metrics, name) == expected;
+    let metrics = aws.metrics_until(NAMESPACE, WITHIN, enough).await.unwrap();
+    assert!(metrics.iter().all(|metric| metric.dimensions.is_empty()));
+    metrics
+}
+
+#[tokio::test]
+async fn metrics_tell_a_good_token_from_a_bad_one_and_from_an_unknown_one() {
+    let home = RealHome::start(watched()).await.unwrap();
+    let aws = AwsEmulator::start().await.unwrap();
+    let keep_warm = json!({ "source": "keep-warm" });
+
+    // A port that was free a moment ago: nobody answers there.
+    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let nowhere = format!("http://{}", closed.local_addr().unwrap());
+    drop(closed);
+    aws.put_token(PARAMETER, home.token()).await.unwrap();
+    let options = lambda::options(&aws, &nowhere).timeout(Duration::from_secs(3));
+    let unreachable = Function::start(options).await.unwrap();
+    let warm = invoke(&unreachable, &keep_warm).await;
+    assert_eq!(warm["token"]["valid"], json!(null), "{warm}");
+    assert_eq!(lambda::problem(&warm["problem"]), "home-unreachable");
+    let metrics = arrived(&aws, "TokenRefresh", (1.0, 0.0)).await;
+    let (reached, not_reached) = yes_and_no(&metrics, "HomeReachable");
+    assert!(reached == 0.0 && not_reached >= 1.0, "{metrics:?}");
+    assert_eq!(metric(&metrics, "TokenValid"), None);
+    unreachable.stop().await;
+
+    let function = Function::start(lambda::options(&aws, home.url()))
+        .await
+        .unwrap();
+    assert_eq!(invoke(&function, &keep_warm).await["token"]["valid"], true);
+    let metrics = arrived(&aws, "TokenValid", (1.0, 0.0)).await;
+    assert_eq!(yes_and_no(&metrics, "TokenRefresh"), (2.0, 0.0));
+    let fetch = metric(&metrics, "TokenFetchLatency").unwrap();
+    assert!(fetch.samples() == 2.0 && fetch.minimum() > 0.0, "{fetch:?}");
+
+    // The only token there is gets revoked: its rejection is a 0, and so is reading the same one again.
+    home.revoke(home.token()).await.unwrap();
+    assert_eq!(invoke(&function, &keep_warm).await["token"]["valid"], false);
+    let metrics = arrived(&aws, "TokenValid", (1.0, 1.0)).await;
+    assert_eq!(yes_and_no(&metrics, "TokenRefresh"), (2.0, 1.0));
+    assert_eq!(home.failed_logins().await.unwrap(), 1);
+    function.stop().await;
+    aws.stop().await;
+    home.stop().await;
+}

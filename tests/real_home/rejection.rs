@@ -1,0 +1,91 @@
+//! A token the home does not know: one strike and no more, however often latchkey is asked, and no trace once it is mended.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use latchkey_dev::stack::{AwsEmulator, Function, RealHome, RealHomeOptions};
+use serde_json::{Value, json};
+
+use crate::lambda::{self, PARAMETER, invoke, light, problem, sample};
+
+const LIGHT: &str = "light.bed_light";
+
+/// In form a token of Home Assistant's, of which no home has ever heard.
+fn forged_token() -> String {
+    let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
+    format!(
+        "{}.{}.{}",
+        encode(r#"{"alg":"HS256","typ":"JWT"}"#),
+        encode(r#"{"iss":"00112233445566778899aabbccddeeff","iat":1700000000,"exp":2015360000}"#),
+        encode("thirty-two bytes of no signature")
+    )
+}
+
+fn assert_rejected(document: &Value) {
+    assert_eq!(problem(document), "token-rejected");
+    assert!(
+        document["action"]
+            .as_str()
+            .unwrap()
+            .contains("new long-lived access token")
+    );
+    assert!(
+        document["detail"]
+            .as_str()
+            .unwrap()
+            .contains("rejected the token")
+    );
+}
+
+#[tokio::test]
+async fn the_wrong_token_costs_one_strike() {
+    // One strike more than allowed, and the good token would be banned with it.
+    let options = RealHomeOptions::default().login_attempts_threshold(2);
+    let home = RealHome::start(options).await.unwrap();
+    let aws = AwsEmulator::start().await.unwrap();
+    aws.put_token(PARAMETER, &forged_token()).await.unwrap();
+    let function = Function::start(lambda::options(&aws, home.url()))
+        .await
+        .unwrap();
+    let command = json!({ "command": light("turn_on", LIGHT) });
+    let before = home.state(LIGHT).await.unwrap();
+
+    let first = invoke(&function, &command).await;
+    assert_eq!(first["statusCode"], 503, "{first}");
+    assert_eq!(first["status"], 503);
+    assert_rejected(&first);
+    assert!(home.failed_logins().await.unwrap() <= 1);
+
+    for _ in 0..2 {
+        let warm = invoke(&function, &json!({ "source": "keep-warm" })).await;
+        assert_eq!(warm["warm"], true);
+        assert_eq!(warm["token"]["valid"], false, "{warm}");
+        assert_rejected(&warm["problem"]);
+    }
+    let again = invoke(&function, &command).await;
+    assert_eq!(again["statusCode"], 503);
+    assert_rejected(&again);
+    for event in [
+        "events/http-api-command.json",
+        "events/rest-api-command.json",
+    ] {
+        let over_http = invoke(&function, &sample(event)).await;
+        assert_eq!(over_http["statusCode"], 503, "{over_http}");
+        assert_rejected(&serde_json::from_str(over_http["body"].as_str().unwrap()).unwrap());
+    }
+    let health = invoke(&function, &sample("events/http-api-health.json")).await;
+    assert_eq!(health["statusCode"], 503, "{health}");
+    assert!(health["body"].as_str().unwrap().contains("\"unhealthy\""));
+    assert_eq!(home.failed_logins().await.unwrap(), 1);
+    assert_eq!(home.state(LIGHT).await.unwrap(), before);
+
+    aws.put_token(PARAMETER, home.token()).await.unwrap();
+    let mended = invoke(&function, &json!({ "command": light("toggle", LIGHT) })).await;
+    assert_eq!(mended["results"][0]["success"], true, "{mended}");
+    assert_ne!(home.state(LIGHT).await.unwrap(), before);
+    let health = invoke(&function, &sample("events/http-api-health.json")).await;
+    assert_eq!(health["statusCode"], 200, "{health}");
+    assert_eq!(home.failed_logins().await.unwrap(), 1);
+    function.stop().await;
+    aws.stop().await;
+    home.stop().await;
+}
