@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::home_assistant::{Command, CommandError};
 use crate::idempotency::IdempotencyKey;
-use crate::json::{JsonError, Members, kind_of, kind_of_text};
+use crate::json::{JsonError, Members, kind_of, shown};
 
 /// The most commands of one request.
 pub const MAX_COMMANDS: usize = 100;
@@ -43,19 +43,18 @@ const MEMBERS: [&str; 4] = ["command", "commands", "home", "idempotency_key"];
 impl CommandsRequest {
     /// Reads and checks a request.
     pub fn parse(text: &str) -> Result<Self, RequestError> {
-        let kind = kind_of_text(text);
-        if kind != "an object" {
+        if !text.trim_start().starts_with('{') {
+            let value: Value = serde_json::from_str(text).map_err(JsonError::from)?;
+            let kind = kind_of(&value);
             return Err(shape(format!(
                 "the request must be a JSON object; it is {kind}"
             )));
         }
         let members = Members::parse(text)?;
-        if let Some(name) = members
-            .names()
-            .find(|name| !MEMBERS.contains(&name.as_str()))
-        {
+        if let Some(name) = members.names().find(|name| !MEMBERS.contains(name)) {
             return Err(shape(format!(
-                "unknown member `{name}`; a request has `command` or `commands`"
+                "unknown member {}; a request has `command` or `commands`",
+                shown(name)
             )));
         }
         if members.has("home") {
@@ -152,7 +151,7 @@ mod tests {
         );
         let many = json!({"commands": vec![json!({"type": "ping"}); MAX_COMMANDS + 1]}).to_string();
         for (text, part) in [
-            ("", "empty"),
+            ("", "ends too early"),
             ("[]", "an array"),
             ("5", "a number"),
             ("{", "ends too early"),

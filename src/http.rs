@@ -15,7 +15,7 @@ use crate::app::{App, MAX_REPLY_BYTES};
 use crate::bridge::BridgeError;
 use crate::commands::{CommandsRequest, RequestError};
 use crate::config::CallerAuth;
-use crate::json::json_bytes;
+use crate::json::{json_bytes, shown};
 use crate::reply::{Failure, Problem, ProblemName};
 use crate::trigger::Trigger;
 
@@ -75,8 +75,8 @@ async fn route(app: &App, stage: &str, request: Request) -> Response<Body> {
         (&Method::POST, "/commands") => commands(app, &request).await,
         (&Method::GET | &Method::HEAD, "/health") => Ok(health(app)),
         (method, path) => Err(Failure::NotFound {
-            method: method.to_string(),
-            path: path.chars().take(200).collect(),
+            method: shown(method.as_str()),
+            path: shown(path),
         }),
     };
     answer.unwrap_or_else(|failure| {

@@ -68,9 +68,9 @@ impl<'a> Members<'a> {
             .unwrap_or_default()
     }
 
-    /// The members' names, cut to a length fit for a message.
-    pub(crate) fn names(&self) -> impl Iterator<Item = String> {
-        self.0.keys().map(|name| name.chars().take(40).collect())
+    /// The members' names.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.0.keys().map(|name| &**name)
     }
 }
 
@@ -134,17 +134,14 @@ pub(crate) fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-/// The kind of JSON a text begins like, with its article.
-pub(crate) fn kind_of_text(text: &str) -> &'static str {
-    match text.trim_start().chars().next() {
-        None => "empty",
-        Some('{') => "an object",
-        Some('[') => "an array",
-        Some('"') => "a string",
-        Some('-' | '0'..='9') => "a number",
-        Some('t' | 'f') => "a boolean",
-        Some('n') => "null",
-        Some(_) => "not JSON",
+/// What may be repeated of a name that a caller chose: short ones as they are, so that a typing error is seen; the length
+/// of longer ones, since people paste tokens into wrong places.
+pub(crate) fn shown(name: &str) -> String {
+    let length = name.chars().count();
+    if length <= 64 && !name.contains("eyJ") && !name.chars().any(char::is_control) {
+        format!("`{name}`")
+    } else {
+        format!("a text of {length} characters")
     }
 }
 
@@ -175,6 +172,14 @@ mod tests {
                 serde_json::to_string(&text).unwrap().len()
             );
         }
+    }
+
+    #[test]
+    fn what_may_be_a_token_is_not_repeated() {
+        assert_eq!(shown("comand"), "`comand`");
+        assert_eq!(shown(&"x".repeat(65)), "a text of 65 characters");
+        assert_eq!(shown("eyJhbGciOi"), "a text of 10 characters");
+        assert_eq!(shown("a\nb"), "a text of 3 characters");
     }
 
     #[test]

@@ -11,7 +11,9 @@ use crate::config::{LogConfig, LogFormat};
 
 /// Starts logging for the whole process.
 pub fn start(config: LogConfig) -> Result<(), TryInitError> {
-    let own = Targets::new().with_target("latchkey", config.level);
+    let own = Targets::new()
+        .with_target("latchkey", config.level)
+        .with_target("bootstrap", config.level);
     let lines = fmt::layer().with_ansi(false);
     let lines = match config.format {
         LogFormat::Json => lines.json().flatten_event(true).with_target(false).boxed(),

@@ -1,6 +1,8 @@
 //! Who invoked the function, told by the members that only that one's payload has, never by trying types in turn.
 
-use crate::json::{JsonError, Members, kind_of_text};
+use serde_json::Value;
+
+use crate::json::{JsonError, Members, kind_of, shown};
 
 /// What invoked the function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,10 +48,14 @@ pub enum TriggerError {
 impl Trigger {
     /// Tells who sent a payload.
     pub fn of(payload: &str) -> Result<Self, TriggerError> {
-        match kind_of_text(payload) {
-            "an object" => classify(&Members::parse(payload)?),
-            kind => unsupported(format!("the payload is {kind}; an event is an object")),
+        if payload.trim_start().starts_with('{') {
+            return classify(&Members::parse(payload)?);
         }
+        let value: Value = serde_json::from_str(payload).map_err(JsonError::from)?;
+        unsupported(format!(
+            "the payload is {}; an event is an object",
+            kind_of(&value)
+        ))
     }
 
     /// The trigger's word in logs.
@@ -86,7 +92,9 @@ fn classify(event: &Members<'_>) -> Result<Trigger, TriggerError> {
         // An event with a source and a detail type is EventBridge's, whatever else it carries.
         (Some(source), Some(detail_type)) => {
             return unsupported(format!(
-                "`source` is {source:?}, `detail-type` is {detail_type:?}"
+                "`source` is {}, `detail-type` is {}",
+                shown(source),
+                shown(detail_type)
             ));
         }
         _ => {}
@@ -102,13 +110,9 @@ fn classify(event: &Members<'_>) -> Result<Trigger, TriggerError> {
         return Ok(Trigger::Direct);
     }
     if let Some(source) = source {
-        return unsupported(format!("`source` is {source:?}"));
+        return unsupported(format!("`source` is {}", shown(&source)));
     }
-    let names: Vec<String> = event
-        .names()
-        .take(8)
-        .map(|name| format!("`{name}`"))
-        .collect();
+    let names: Vec<String> = event.names().take(8).map(shown).collect();
     unsupported(if names.is_empty() {
         "an empty object".into()
     } else {
@@ -152,9 +156,11 @@ mod tests {
     #[test]
     fn what_is_no_event_is_named() {
         for (payload, part) in [
-            ("", "empty"),
+            ("", "ends too early"),
+            ("nonsense", "syntax error"),
+            ("-", "JSON"),
             ("null", "null"),
-            ("hello", "not JSON"),
+            ("hello", "syntax error"),
             ("[1]", "an array"),
             ("\"x\"", "a string"),
             ("-4", "a number"),

@@ -25,10 +25,21 @@ impl<'a> Reader<'a> {
     }
 
     /// A variable that is set to nothing counts as not set: templates pass empty parameters on.
-    fn text(&self, name: &str) -> Option<String> {
+    fn text(&mut self, name: &'static str) -> Option<String> {
         let value = self.lookup.get(name)?;
         let value = value.trim();
-        (!value.is_empty()).then(|| value.to_owned())
+        if value.is_empty() {
+            return None;
+        }
+        // Most of these are shown in messages, or sent elsewhere.
+        if value.starts_with("eyJ") && value.len() > 64 {
+            self.fault(
+                name,
+                "holds what looks like a token; store that as a SecureString, and revoke it if others could see it here",
+            );
+            return None;
+        }
+        Some(value.to_owned())
     }
 
     fn fault(&mut self, name: &'static str, problem: impl Into<String>) {
@@ -39,7 +50,7 @@ impl<'a> Reader<'a> {
     }
 
     /// Local means under `sam local` (and the local stack), or with no Lambda runtime at all.
-    pub(super) fn is_local(&self) -> bool {
+    pub(super) fn is_local(&mut self) -> bool {
         self.text("AWS_SAM_LOCAL").as_deref() == Some("true")
             || self.text("AWS_LAMBDA_RUNTIME_API").is_none()
     }

@@ -123,3 +123,23 @@ fn in_lambda_the_token_comes_from_the_parameter_store_only() {
     let error = Config::read(&[url, ("HA_TOKEN", "a"), ("HA_TOKEN_FILE", "b")]).unwrap_err();
     assert_eq!(names(&error), ["HA_TOKEN_FILE"]);
 }
+
+#[test]
+fn a_token_in_the_wrong_variable_is_refused_and_not_shown() {
+    let token = format!("eyJ{}", "canary".repeat(30));
+    for name in [
+        "HA_URL",
+        "HA_TOKEN_PARAMETER",
+        "HA_TOKEN_FILE",
+        "HA_CA_PARAMETER",
+        "HA_CLIENT_CERT_PARAMETER",
+        "HA_HEADERS_PARAMETER",
+        "TABLE_NAME",
+        "METRICS_NAMESPACE",
+        "LOG_LEVEL",
+    ] {
+        let error = Config::read(&[(name, token.as_str()), ("HA_URL", "http://ha")]).unwrap_err();
+        assert_eq!(names(&error)[0], name);
+        assert!(!format!("{error} {error:?}").contains("canary"));
+    }
+}

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use crate::json::kind_of;
+use crate::json::{kind_of, shown};
 
 /// A command as a caller gives it: a JSON object with a `type` and without an `id`.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,11 +23,11 @@ pub enum CommandError {
     #[error("a command has no `id`: latchkey numbers commands itself; leave it out")]
     HasId,
     /// One that would change or end the session that all callers share.
-    #[error("`{0}` is not for callers: it would change the session that all of them share")]
+    #[error("{0} is not for callers: it would change the session that all of them share")]
     ChangesSession(String),
     /// One that is answered by events for as long as the connection lives.
     #[error(
-        "`{0}` is answered by a stream of events, which needs a connection that stays; one command gets one answer here"
+        "{0} is answered by a stream of events, which needs a connection that stays; one command gets one answer here"
     )]
     Streams(String),
 }
@@ -47,15 +47,14 @@ impl Command {
         if members.contains_key("id") {
             return Err(CommandError::HasId);
         }
-        let shown = || kind.chars().take(100).collect::<String>();
         match kind.as_str() {
-            "auth" | "supported_features" => return Err(CommandError::ChangesSession(shown())),
-            "render_template" => return Err(CommandError::Streams(shown())),
+            "auth" | "supported_features" => return Err(CommandError::ChangesSession(shown(kind))),
+            "render_template" => return Err(CommandError::Streams(shown(kind))),
             _ if kind
                 .split('/')
                 .any(|part| part == "subscribe" || part.starts_with("subscribe_")) =>
             {
-                return Err(CommandError::Streams(shown()));
+                return Err(CommandError::Streams(shown(kind)));
             }
             _ => {}
         }
@@ -219,19 +218,19 @@ mod tests {
             (json!({"type": "ping", "id": null}), CommandError::HasId),
             (
                 json!({"type": "auth", "access_token": "x"}),
-                CommandError::ChangesSession("auth".into()),
+                CommandError::ChangesSession("`auth`".into()),
             ),
             (
                 json!({"type": "supported_features", "features": {}}),
-                CommandError::ChangesSession("supported_features".into()),
+                CommandError::ChangesSession("`supported_features`".into()),
             ),
             (
                 json!({"type": "subscribe_events"}),
-                CommandError::Streams("subscribe_events".into()),
+                CommandError::Streams("`subscribe_events`".into()),
             ),
             (
                 json!({"type": "history/stream/subscribe"}),
-                CommandError::Streams("history/stream/subscribe".into()),
+                CommandError::Streams("`history/stream/subscribe`".into()),
             ),
         ] {
             assert_eq!(Command::new(value.clone()), Err(error), "{value}");

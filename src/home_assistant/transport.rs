@@ -192,12 +192,9 @@ pub(super) fn from_source(error: &(dyn std::error::Error + 'static), stage: Stag
     }
 }
 
-/// An I/O error as seen from a step; rustls wraps its own errors in one.
+/// An I/O error as seen from a step.
 pub(super) fn from_io(error: &std::io::Error, stage: Stage) -> HomeError {
-    let tls = error
-        .get_ref()
-        .and_then(|inner| inner.downcast_ref::<rustls::Error>());
-    match tls {
+    match tls_cause(error) {
         Some(tls) => HomeError::Tls {
             reason: tls.to_string(),
         },
@@ -206,4 +203,12 @@ pub(super) fn from_io(error: &std::io::Error, stage: Stage) -> HomeError {
             reason: error.kind().to_string(),
         },
     }
+}
+
+/// rustls wraps its errors in I/O errors, and its adapters wrap those once more.
+fn tls_cause(error: &std::io::Error) -> Option<&rustls::Error> {
+    let inner = error.get_ref()?;
+    inner
+        .downcast_ref::<rustls::Error>()
+        .or_else(|| inner.downcast_ref::<std::io::Error>().and_then(tls_cause))
 }

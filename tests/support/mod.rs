@@ -1,5 +1,7 @@
 //! A bridge over the simulated home, with a token source that a test can script and count.
 
+#![allow(dead_code, reason = "each test binary uses a part of this")]
+
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -60,6 +62,15 @@ impl Fixture {
     }
 
     pub(crate) fn with_clock(home_url: &str, token: &str, clock: Arc<dyn Clock>) -> Self {
+        Self::with_all(home_url, token, Extras::default(), clock)
+    }
+
+    pub(crate) fn with_all(
+        home_url: &str,
+        token: &str,
+        extras: Extras,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         let config = Config::read(&[
             ("HA_URL", home_url),
             ("HA_VALIDATE_TIMEOUT_MS", LIMIT_MS),
@@ -79,7 +90,7 @@ impl Fixture {
             metrics.clone(),
             1,
         );
-        let session = Session::new(config.home, Extras::default(), clock.clone());
+        let session = Session::new(config.home, extras, clock.clone());
         let retry = Retry {
             base: Duration::from_millis(1),
             cap: Duration::from_millis(4),

@@ -26,6 +26,10 @@ pub struct HomeOptions {
     pub ha_version: String,
     /// Serve https and wss with this configuration.
     pub tls: Option<Arc<rustls::ServerConfig>>,
+    /// A path in front of every path, as behind a reverse proxy; empty, or like `/home`.
+    pub prefix: String,
+    /// Headers that something in front of the home demands; without them it answers with a login page.
+    pub required_headers: Vec<(String, String)>,
 }
 
 impl Default for HomeOptions {
@@ -38,6 +42,8 @@ impl Default for HomeOptions {
             heartbeat: Duration::from_secs(55),
             ha_version: "2025.4.4".to_owned(),
             tls: None,
+            prefix: String::new(),
+            required_headers: Vec::new(),
         }
     }
 }

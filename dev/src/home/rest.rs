@@ -34,7 +34,19 @@ pub(super) async fn answer(
     request: Request<Incoming>,
 ) -> io::Result<Response<Body>> {
     let shared = &connection.shared;
-    let path = request.uri().path().to_owned();
+    let has_headers = shared.options.required_headers.iter().all(|(name, value)| {
+        request
+            .headers()
+            .get(name)
+            .is_some_and(|given| given == value)
+    });
+    if !has_headers {
+        return Ok(login_page());
+    }
+    let Some(path) = request.uri().path().strip_prefix(&shared.options.prefix) else {
+        return Ok(status(StatusCode::NOT_FOUND));
+    };
+    let path = path.to_owned();
     let token = bearer_token(&request);
     shared.tally.count(|counters| {
         *counters.http_requests.entry(path.clone()).or_default() += 1;
