@@ -10,11 +10,12 @@ use crate::bridge::Bridge;
 use crate::clock::{Clock, Deadline, Timestamp};
 use crate::commands::CommandsRequest;
 use crate::config::CallerAuth;
+use crate::home_assistant::Outcome;
 use crate::http;
 use crate::idempotency::{Admission, Idempotency};
 use crate::json::json_bytes;
-use crate::metrics::Metrics;
-use crate::reply::{CommandsReply, Failure, KeepWarmReply, Problem};
+use crate::metrics::{Metric, Metrics};
+use crate::reply::{CommandsReply, Failure, KeepWarmReply, Problem, ProblemName};
 use crate::trigger::{Trigger, TriggerError};
 
 /// What is kept of an invocation's time to write the answer.
@@ -126,7 +127,10 @@ impl App {
             }
             Trigger::Direct => {
                 let request = CommandsRequest::parse(payload)?;
-                let reply = self.run(&request, deadline).await?.with_status_code();
+                let reply = self
+                    .run(&request, deadline, &context.request_id)
+                    .await?
+                    .with_status_code();
                 let bytes = json_bytes(&reply);
                 if bytes > MAX_REPLY_BYTES {
                     return Err(Failure::ReplyTooLarge { bytes });
@@ -157,6 +161,7 @@ impl App {
         &self,
         request: &CommandsRequest,
         deadline: Deadline,
+        request_id: &str,
     ) -> Result<CommandsReply, Failure> {
         let commands = &request.commands;
         let ticket = match &request.idempotency_key {
@@ -170,6 +175,9 @@ impl App {
             },
         };
         let outcome = self.bridge.run(commands, deadline).await;
+        if let Ok(outcomes) = &outcome {
+            self.report_unknown(outcomes, request_id);
+        }
         let reply = outcome.map(CommandsReply::new).map_err(Failure::Bridge);
         if let Some(ticket) = ticket {
             match &reply {
@@ -181,6 +189,19 @@ impl App {
             }
         }
         reply
+    }
+
+    /// Writes the one log line of commands that may or may not have been executed, and counts them.
+    fn report_unknown(&self, outcomes: &[Outcome], request_id: &str) {
+        let mut unknown = outcomes.iter().filter_map(|outcome| match outcome {
+            Outcome::Unknown(error) => Some(error),
+            Outcome::Answered(_) => None,
+        });
+        let Some(error) = unknown.next() else { return };
+        let count = 1 + u32::try_from(unknown.count()).unwrap_or(u32::MAX - 1);
+        let category = ProblemName::CommandOutcomeUnknown.name();
+        tracing::error!(request_id, category, stage = "command", error = %error, count, "not answered");
+        self.metrics.record(Metric::CommandOutcomeUnknown(count));
     }
 
     /// When an invocation must be ready to answer.

@@ -72,7 +72,7 @@ async fn route(app: &App, stage: &str, request: Request) -> Response<Body> {
         trimmed => trimmed,
     };
     let answer = match (request.method(), path) {
-        (&Method::POST, "/commands") => commands(app, &request).await,
+        (&Method::POST, "/commands") => commands(app, &request, &request_id).await,
         (&Method::GET | &Method::HEAD, "/health") => Ok(health(app)),
         (method, path) => Err(Failure::NotFound {
             method: shown(method.as_str()),
@@ -85,7 +85,11 @@ async fn route(app: &App, stage: &str, request: Request) -> Response<Body> {
     })
 }
 
-async fn commands(app: &App, request: &Request) -> Result<Response<Body>, Failure> {
+async fn commands(
+    app: &App,
+    request: &Request,
+    request_id: &str,
+) -> Result<Response<Body>, Failure> {
     match app.caller_auth {
         CallerAuth::None => {}
         CallerAuth::Jwt => return Err(Failure::Unauthenticated),
@@ -97,7 +101,7 @@ async fn commands(app: &App, request: &Request) -> Result<Response<Body>, Failur
         .lambda_context_ref()
         .map(|context| app.deadline(context))
         .ok_or(Failure::Event { kind: "http" })?;
-    let reply = app.run(&parsed, deadline).await?;
+    let reply = app.run(&parsed, deadline, request_id).await?;
     let response = json(StatusCode::OK, "application/json", &reply);
     drop(reply);
     // The body travels as a JSON string, whose escapes count.

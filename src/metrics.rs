@@ -28,6 +28,8 @@ pub enum Metric {
     HomeReachable(bool),
     /// How long the source took.
     TokenFetchLatency(Duration),
+    /// How many commands of a batch were sent and not answered.
+    CommandOutcomeUnknown(u32),
 }
 
 /// The unit of a datum, by CloudWatch's names.
@@ -57,6 +59,7 @@ impl Metric {
             Self::TokenRefresh(_) => "TokenRefresh",
             Self::HomeReachable(_) => "HomeReachable",
             Self::TokenFetchLatency(_) => "TokenFetchLatency",
+            Self::CommandOutcomeUnknown(_) => "CommandOutcomeUnknown",
         }
     }
 
@@ -66,12 +69,16 @@ impl Metric {
                 f64::from(u8::from(yes))
             }
             Self::TokenFetchLatency(duration) => duration.as_secs_f64() * 1_000.0,
+            Self::CommandOutcomeUnknown(count) => f64::from(count),
         }
     }
 
     fn unit(self) -> Unit {
         match self {
-            Self::TokenValid(_) | Self::TokenRefresh(_) | Self::HomeReachable(_) => Unit::Count,
+            Self::TokenValid(_)
+            | Self::TokenRefresh(_)
+            | Self::HomeReachable(_)
+            | Self::CommandOutcomeUnknown(_) => Unit::Count,
             Self::TokenFetchLatency(_) => Unit::Milliseconds,
         }
     }
