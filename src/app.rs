@@ -21,6 +21,12 @@ use crate::trigger::{Trigger, TriggerError};
 /// What is kept of an invocation's time to write the answer.
 const TIME_TO_ANSWER: Duration = Duration::from_millis(250);
 
+/// How long metrics may take to be delivered, however much time is left.
+const FLUSH_LIMIT: Duration = Duration::from_secs(5);
+
+/// How long metrics may take to be delivered when the sandbox is taken down: Lambda grants half a second in all.
+const FLUSH_LIMIT_AT_SHUTDOWN: Duration = Duration::from_millis(400);
+
 /// Lambda refuses replies above 6,291,556 bytes; a few are left for what goes around an HTTP body.
 pub(crate) const MAX_REPLY_BYTES: usize = 6_291_556 - 4_096;
 
@@ -238,8 +244,16 @@ impl App {
         self.warm_up(limit).await;
     }
 
-    /// Delivers what was measured. To be called after the answer was posted.
-    pub async fn flush(&self) {
-        self.metrics.flush().await;
+    /// Delivers what was measured, within the time left to the invocation that ends at `deadline_ms` (Unix time). To be
+    /// called after the answer was posted.
+    pub async fn flush(&self, deadline_ms: u64) {
+        let end = Duration::from_millis(deadline_ms).saturating_sub(TIME_TO_ANSWER);
+        let left = end.saturating_sub(self.clock.now().unix);
+        self.metrics.flush(left.min(FLUSH_LIMIT)).await;
+    }
+
+    /// Delivers what was measured, before the process ends.
+    pub async fn flush_at_shutdown(&self) {
+        self.metrics.flush(FLUSH_LIMIT_AT_SHUTDOWN).await;
     }
 }

@@ -25,6 +25,8 @@ pub struct Config {
     pub token: TokenConfig,
     /// The DynamoDB table for what all sandboxes share; without one it is kept in memory.
     pub table: Option<String>,
+    /// Whether this process serves many invocations at once, as Lambda Managed Instances do.
+    pub is_concurrent: bool,
     /// How callers of the HTTP door prove themselves.
     pub caller_auth: CallerAuth,
     /// Where metrics go.
@@ -185,6 +187,7 @@ impl Config {
         let home = reader.home();
         let token = reader.token(local);
         let table = reader.table();
+        let is_concurrent = reader.is_concurrent();
         let caller_auth = reader.caller_auth(local);
         let metrics = reader.metrics();
         let log = reader.log();
@@ -193,6 +196,7 @@ impl Config {
                 home,
                 token,
                 table,
+                is_concurrent,
                 caller_auth,
                 metrics,
                 log,

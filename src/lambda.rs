@@ -22,9 +22,12 @@ use crate::app::App;
 const EXTENSION: &str = "latchkey-metrics";
 
 /// Serves invocations until the sandbox ends.
-pub async fn run(app: Arc<App>, warm_up_limit: Duration) -> Result<(), Error> {
-    let answered = Arc::new(Semaphore::new(0));
-    let background = start_extension(app.clone(), answered.clone()).await;
+pub async fn run(app: Arc<App>, warm_up_limit: Duration, is_concurrent: bool) -> Result<(), Error> {
+    let delivery = if is_concurrent {
+        Delivery::Spawned
+    } else {
+        start_extension(app.clone()).await
+    };
     flush_at_shutdown(app.clone())?;
     let handler = {
         let app = app.clone();
@@ -42,8 +45,7 @@ pub async fn run(app: Arc<App>, warm_up_limit: Duration) -> Result<(), Error> {
     };
     let answered = Answered {
         app: app.clone(),
-        answered,
-        background,
+        delivery,
     };
     let runtime = Runtime::new(handler).layer(answered);
     if !runtime.is_snapstart() {
@@ -83,17 +85,30 @@ impl SnapStartResource for Snapshot {
     }
 }
 
-/// Registers the extension. Without it (some emulators have none) metrics are delivered before the next event is asked for.
-async fn start_extension(app: Arc<App>, answered: Arc<Semaphore>) -> bool {
+/// Who delivers metrics once an answer was posted.
+#[derive(Clone)]
+enum Delivery {
+    /// The extension, told by one permit an answer.
+    Extension(Arc<Semaphore>),
+    /// A task: a sandbox that serves many invocations at once is not frozen between them, and no extension is told of them.
+    Spawned,
+    /// The runtime, before it asks for the next event: some emulators have no extensions.
+    Inline,
+}
+
+/// Registers the extension.
+async fn start_extension(app: Arc<App>) -> Delivery {
+    let answered = Arc::new(Semaphore::new(0));
+    let permits = answered.clone();
     let deliver = extension_fn(move |event: lambda_extension::LambdaEvent| {
-        let (app, answered) = (app.clone(), answered.clone());
+        let (app, permits) = (app.clone(), permits.clone());
         async move {
-            if let NextEvent::Invoke(_) = event.next {
+            if let NextEvent::Invoke(invocation) = event.next {
                 // One permit for each posted answer.
-                if let Ok(permit) = answered.acquire().await {
+                if let Ok(permit) = permits.acquire().await {
                     permit.forget();
                 }
-                app.flush().await;
+                app.flush(invocation.deadline_ms).await;
             }
             Ok::<_, Error>(())
         }
@@ -111,11 +126,11 @@ async fn start_extension(app: Arc<App>, answered: Arc<Semaphore>) -> bool {
                     tracing::error!(category = "metrics", error = %error, "the extension ended");
                 }
             });
-            true
+            Delivery::Extension(answered)
         }
         Err(error) => {
-            tracing::warn!(category = "metrics", error = %error, "no extension: metrics wait for no one");
-            false
+            tracing::warn!(category = "metrics", error = %error, "no extension: metrics go out between invocations");
+            Delivery::Inline
         }
     }
 }
@@ -125,7 +140,7 @@ fn flush_at_shutdown(app: Arc<App>) -> Result<(), Error> {
     let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::spawn(async move {
         terminated.recv().await;
-        app.flush().await;
+        app.flush_at_shutdown().await;
         std::process::exit(0);
     });
     Ok(())
@@ -139,8 +154,7 @@ const NOT_JSON: &str = "\"not JSON\"";
 #[derive(Clone)]
 struct Answered {
     app: Arc<App>,
-    answered: Arc<Semaphore>,
-    background: bool,
+    delivery: Delivery,
 }
 
 impl<S> Layer<S> for Answered {
@@ -178,13 +192,16 @@ where
             invocation.body = bytes::Bytes::from_static(NOT_JSON.as_bytes());
         }
         let after = self.after.clone();
+        let deadline_ms = invocation.context.deadline;
         let answer = self.inner.call(invocation);
         Box::pin(async move {
             let posted = answer.await;
-            if after.background {
-                after.answered.add_permits(1);
-            } else {
-                after.app.flush().await;
+            match after.delivery {
+                Delivery::Extension(permits) => permits.add_permits(1),
+                Delivery::Spawned => {
+                    tokio::spawn(async move { after.app.flush(deadline_ms).await });
+                }
+                Delivery::Inline => after.app.flush(deadline_ms).await,
             }
             posted
         })

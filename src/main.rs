@@ -32,11 +32,12 @@ async fn main() -> Result<(), lambda_runtime::Error> {
         }
     };
     logging::start(config.log)?;
-    let app = Arc::new(build(config).await?);
-    lambda::run(app, WARM_UP_LIMIT).await
+    let is_concurrent = config.is_concurrent;
+    let app = Arc::new(build(config).await);
+    lambda::run(app, WARM_UP_LIMIT, is_concurrent).await
 }
 
-async fn build(config: Config) -> Result<App, lambda_runtime::Error> {
+async fn build(config: Config) -> App {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let aws = Aws::default();
     let sink = metric_sink(&config.metrics, &aws).await;
@@ -73,13 +74,7 @@ async fn build(config: Config) -> Result<App, lambda_runtime::Error> {
         None => Box::new(MemoryStore::default()),
     };
     let idempotency = Idempotency::new(store, home, clock.clone());
-    Ok(App::new(
-        bridge,
-        idempotency,
-        config.caller_auth,
-        clock,
-        metrics,
-    ))
+    App::new(bridge, idempotency, config.caller_auth, clock, metrics)
 }
 
 async fn metric_sink(config: &MetricsConfig, aws: &Aws) -> Option<Box<dyn MetricSink>> {

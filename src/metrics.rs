@@ -148,14 +148,16 @@ impl Metrics {
         pending.push_back(datum);
     }
 
-    /// Delivers what was recorded. To be called when nobody waits.
-    pub async fn flush(&self) {
+    /// Delivers what was recorded, within `limit`. To be called when nobody waits.
+    pub async fn flush(&self, limit: Duration) {
         let Some(sink) = &self.sink else { return };
         let data: Vec<Datum> = lock(&self.pending).drain(..).collect();
         if data.is_empty() {
             return;
         }
-        if let Err(error) = sink.deliver(&data).await {
+        let delivered = tokio::time::timeout(limit, sink.deliver(&data)).await;
+        let delivered = delivered.unwrap_or_else(|_| Err(DeliveryError("no time left".into())));
+        if let Err(error) = delivered {
             tracing::warn!(error = %error, category = "metrics", data = data.len(), "kept for the next time");
             let mut pending = lock(&self.pending);
             let room = MAX_PENDING - pending.len();

@@ -182,6 +182,13 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// Set by Lambda, not by people: what it does not say is no.
+    pub(super) fn is_concurrent(&mut self) -> bool {
+        self.text("AWS_LAMBDA_MAX_CONCURRENCY")
+            .and_then(|text| u32::from_str(&text).ok())
+            .is_some_and(|limit| limit > 1)
+    }
+
     pub(super) fn table(&mut self) -> Option<String> {
         let table = self.text("TABLE_NAME")?;
         let allowed = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);

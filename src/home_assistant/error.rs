@@ -9,6 +9,8 @@ use crate::source::SourceError;
 pub enum Stage {
     /// Waiting for another caller who opens the connection.
     Queue,
+    /// Reading the settings that lie in parameters.
+    Settings,
     /// Name resolution.
     Dns,
     /// The TCP connection.
@@ -29,6 +31,7 @@ impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Queue => "queue",
+            Self::Settings => "settings",
             Self::Dns => "dns",
             Self::Tcp => "tcp",
             Self::Tls => "tls",
@@ -130,7 +133,9 @@ impl HomeError {
             Self::Starting | Self::Dns | Self::Closed => true,
             Self::Timeout { stage } | Self::Unreachable { stage, .. } => match stage {
                 Stage::Dns | Stage::Tcp | Stage::Tls | Stage::Upgrade => true,
-                Stage::Queue | Stage::Validate | Stage::Auth | Stage::Command => false,
+                Stage::Queue | Stage::Settings | Stage::Validate | Stage::Auth | Stage::Command => {
+                    false
+                }
             },
             Self::Rejected
             | Self::Banned

@@ -148,14 +148,20 @@ impl Session {
     }
 
     /// What connections are made with, built when it is first needed. A failure is not kept.
-    async fn link(&self) -> Result<Arc<Link>, HomeError> {
-        let mut link = self.link.lock().await;
-        if let Some(link) = &*link {
-            return Ok(link.clone());
-        }
-        let transport = Transport::load(&self.extras).await?;
-        let rest = RestClient::new(&self.config, &transport)?;
-        Ok(link.insert(Arc::new(Link { transport, rest })).clone())
+    async fn link(&self, deadline: Deadline) -> Result<Arc<Link>, HomeError> {
+        let limit = deadline.limit(Duration::MAX, self.clock.now());
+        let build = async {
+            let mut link = self.link.lock().await;
+            if let Some(link) = &*link {
+                return Ok(link.clone());
+            }
+            let transport = Transport::load(&self.extras).await?;
+            let rest = RestClient::new(&self.config, &transport)?;
+            Ok(link.insert(Arc::new(Link { transport, rest })).clone())
+        };
+        tokio::time::timeout(limit.duration, build)
+            .await
+            .unwrap_or_else(|_| Err(HomeError::out_of_time(Stage::Settings, limit)))
     }
 
     /// Presents a token to the home's REST API. `Ok` holds the home's version.
@@ -164,7 +170,7 @@ impl Session {
         token: &AccessToken,
         deadline: Deadline,
     ) -> Result<String, HomeError> {
-        let link = self.link().await?;
+        let link = self.link(deadline).await?;
         let limit = deadline.limit(self.config.validate_timeout, self.clock.now());
         link.rest.validate(token, limit).await
     }
@@ -182,7 +188,7 @@ impl Session {
         let mut slot = tokio::time::timeout(limit.duration, self.slot.lock())
             .await
             .map_err(|_| HomeError::out_of_time(Stage::Queue, limit))?;
-        if let Some(connection) = self.usable().await {
+        if let Some(connection) = self.usable(deadline).await {
             return Ok(Checkout {
                 connection,
                 reused: true,
@@ -296,14 +302,18 @@ impl Session {
         report
     }
 
-    async fn usable(&self) -> Option<Connection> {
+    async fn usable(&self, deadline: Deadline) -> Option<Connection> {
         let connection = self.lock().connection.clone()?;
         if matches!(connection.status(), Status::Closed(_)) {
             return None;
         }
-        let usable = match freshness(self.clock.now().since(connection.last_heard())) {
+        let now = self.clock.now();
+        let usable = match freshness(now.since(connection.last_heard())) {
             Freshness::Fresh => true,
-            Freshness::Doubtful => connection.is_alive(PING_TIMEOUT).await,
+            Freshness::Doubtful => {
+                let limit = deadline.limit(PING_TIMEOUT, now);
+                connection.is_alive(limit.duration).await
+            }
             Freshness::Stale => false,
         };
         usable.then_some(connection)
@@ -318,7 +328,7 @@ impl Session {
         if let Some(greeted) = kept.filter(|greeted| now.since(greeted.at) < GREETING_KEEPS) {
             return Ok(greeted);
         }
-        let link = self.link().await?;
+        let link = self.link(deadline).await?;
         link.rest.preconnect().await;
         let limit = deadline.limit(self.config.connect_timeout, now);
         socket::open(&self.config, &link.transport, limit, || self.clock.now()).await

@@ -3,6 +3,8 @@
 use super::*;
 use crate::clock::ManualClock;
 
+const LIMIT: Duration = Duration::from_secs(5);
+
 #[derive(Default)]
 struct Journal {
     delivered: Mutex<Vec<Datum>>,
@@ -35,8 +37,8 @@ async fn a_flush_delivers_once_what_was_recorded_with_its_time() {
     clock.advance(Duration::from_secs(1));
     metrics.record(Metric::TokenRefresh(false));
     metrics.record(Metric::TokenFetchLatency(Duration::from_micros(2_500)));
-    metrics.flush().await;
-    metrics.flush().await;
+    metrics.flush(LIMIT).await;
+    metrics.flush(LIMIT).await;
     let datum = |name, value, unit, at| Datum {
         name,
         value,
@@ -60,14 +62,14 @@ async fn nothing_is_lost_while_delivery_fails() {
         .broken
         .store(true, std::sync::atomic::Ordering::Relaxed);
     metrics.record(Metric::TokenValid(false));
-    metrics.flush().await;
+    metrics.flush(LIMIT).await;
     clock.advance(Duration::from_secs(60));
     metrics.record(Metric::TokenValid(true));
-    metrics.flush().await;
+    metrics.flush(LIMIT).await;
     journal
         .broken
         .store(false, std::sync::atomic::Ordering::Relaxed);
-    metrics.flush().await;
+    metrics.flush(LIMIT).await;
     let values: Vec<f64> = journal
         .delivered
         .lock()
@@ -93,4 +95,22 @@ async fn a_long_outage_keeps_the_newest() {
         metrics.pending.lock().unwrap()[0].at,
         Duration::from_secs(5 + 11)
     );
+}
+
+/// Delivers to nobody, for ever.
+struct Silence;
+
+impl MetricSink for Silence {
+    fn deliver<'a>(&'a self, _: &'a [Datum]) -> BoxFuture<'a, Result<(), DeliveryError>> {
+        Box::pin(std::future::pending())
+    }
+}
+
+#[tokio::test]
+async fn a_delivery_that_takes_too_long_is_given_up_and_nothing_is_lost() {
+    let clock = Arc::new(ManualClock::at(Duration::from_secs(5)));
+    let metrics = Metrics::new(Some(Box::new(Silence)), clock);
+    metrics.record(Metric::TokenValid(true));
+    metrics.flush(Duration::from_millis(1)).await;
+    assert_eq!(metrics.pending.lock().unwrap().len(), 1);
 }
