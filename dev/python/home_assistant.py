@@ -11,6 +11,7 @@ import argparse
 import asyncio
 import json
 import os
+import random
 import signal
 import socket
 import sys
@@ -48,9 +49,16 @@ POLL_SECONDS = 0.1
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that is free now, from below those that Linux hands out by itself, so that no other server takes it before
+    Home Assistant does (which cannot be told to let the system choose)."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
 
 
 async def until_started(session, url, process):

@@ -263,19 +263,26 @@ fn answer_duration(line: &str) -> Option<Duration> {
     Some(Duration::from_secs_f64(milliseconds / 1000.0))
 }
 
-/// Two addresses that were free a moment ago: the emulator cannot be asked which port the system
-/// chose for it.
+/// Ports below those that Linux hands out by itself.
+const PORTS: std::ops::Range<u16> = 20_000..32_000;
+
+/// Two addresses that were free a moment ago: the emulator cannot be asked which port the system chose for it. They lie
+/// outside of what the system chooses from, so no other server takes them meanwhile.
 async fn free_addresses() -> Result<(SocketAddr, SocketAddr)> {
-    let failed = |source| Error::Process { name: NAME, source };
+    let mut found = Vec::new();
     // Both held at once, or they might be the same.
-    let first = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .await
-        .map_err(failed)?;
-    let second = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .await
-        .map_err(failed)?;
-    Ok((
-        first.local_addr().map_err(failed)?,
-        second.local_addr().map_err(failed)?,
-    ))
+    while found.len() < 2 {
+        let port = fastrand::u16(PORTS);
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {
+            Ok(listener) => found.push(listener),
+            Err(taken) if taken.kind() == std::io::ErrorKind::AddrInUse => {}
+            Err(source) => return Err(Error::Process { name: NAME, source }),
+        }
+    }
+    let address = |listener: &TcpListener| {
+        listener
+            .local_addr()
+            .map_err(|source| Error::Process { name: NAME, source })
+    };
+    Ok((address(&found[0])?, address(&found[1])?))
 }
