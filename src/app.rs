@@ -10,7 +10,7 @@ use crate::bridge::Bridge;
 use crate::clock::{Clock, Deadline, Timestamp};
 use crate::commands::CommandsRequest;
 use crate::config::CallerAuth;
-use crate::home_assistant::Outcome;
+use crate::home_assistant::{Command, HomeError, Outcome, Stage};
 use crate::http;
 use crate::idempotency::{Admission, Idempotency};
 use crate::json::json_bytes;
@@ -20,6 +20,9 @@ use crate::trigger::{Trigger, TriggerError};
 
 /// What is kept of an invocation's time to write the answer.
 const TIME_TO_ANSWER: Duration = Duration::from_millis(250);
+
+/// What is kept of an invocation's time to record the outcome under an idempotency key.
+const TIME_TO_RECORD: Duration = Duration::from_millis(1_000);
 
 /// How long metrics may take to be delivered, however much time is left.
 const FLUSH_LIMIT: Duration = Duration::from_secs(5);
@@ -170,22 +173,21 @@ impl App {
         request_id: &str,
     ) -> Result<CommandsReply, Failure> {
         let commands = &request.commands;
-        let ticket = match &request.idempotency_key {
-            None => None,
-            Some(key) => match self.idempotency.admit(key, commands).await? {
-                Admission::Run(ticket) => Some(ticket),
-                Admission::Repeat(results) => return Ok(CommandsReply::repeated(results)),
-                Admission::TooLarge => return Err(Failure::ResultsNotKept),
-                Admission::Mismatch => return Err(Failure::KeyMismatch),
-                Admission::Unknown => return Ok(CommandsReply::begun_before(commands.len())),
-            },
+        let Some(key) = &request.idempotency_key else {
+            return self.run_now(commands, deadline, request_id).await;
         };
-        let outcome = self.bridge.run(commands, deadline).await;
-        if let Ok(outcomes) = &outcome {
-            self.report_unknown(outcomes, request_id);
-        }
-        let reply = outcome.map(CommandsReply::new).map_err(Failure::Bridge);
-        if let Some(ticket) = ticket {
+        let admission = self.idempotency.admit(key, commands);
+        let ticket = match within(deadline.remaining(self.clock.now()), admission).await?? {
+            Admission::Run(ticket) => ticket,
+            Admission::Repeat(results) => return Ok(CommandsReply::repeated(results)),
+            Admission::TooLarge => return Err(Failure::ResultsNotKept),
+            Admission::Mismatch => return Err(Failure::KeyMismatch),
+            Admission::Unknown => return Ok(CommandsReply::begun_before(commands.len())),
+        };
+        let reply = self
+            .run_now(commands, deadline.before(TIME_TO_RECORD), request_id)
+            .await;
+        let record = async {
             match &reply {
                 Ok(reply) => {
                     let results = reply.results().unwrap_or_default();
@@ -193,8 +195,34 @@ impl App {
                 }
                 Err(_) => self.idempotency.forget(ticket).await,
             }
+        };
+        // What became of the commands is known either way; an unfinished record reads as `unknown`.
+        if within(deadline.remaining(self.clock.now()), record)
+            .await
+            .is_err()
+        {
+            tracing::error!(
+                request_id,
+                category = "idempotency",
+                "no time left to record an outcome"
+            );
         }
         reply
+    }
+
+    async fn run_now(
+        &self,
+        commands: &[Command],
+        deadline: Deadline,
+        request_id: &str,
+    ) -> Result<CommandsReply, Failure> {
+        let outcomes = self
+            .bridge
+            .run(commands, deadline)
+            .await
+            .map_err(Failure::Bridge)?;
+        self.report_unknown(&outcomes, request_id);
+        Ok(CommandsReply::new(outcomes))
     }
 
     /// Writes the one log line of commands that may or may not have been executed, and counts them.
@@ -238,10 +266,10 @@ impl App {
         self.bridge.suspend().await;
     }
 
-    /// Comes back from a snapshot that many may have been started from: with its own randomness, and warm.
-    pub async fn resume(&self, seed: u64, limit: Duration) {
+    /// Makes randomness this process's own again, once many were started from one snapshot.
+    pub fn reseed(&self, seed: u64) {
         self.bridge.reseed(seed);
-        self.warm_up(limit).await;
+        self.idempotency.reseed(seed);
     }
 
     /// Delivers what was measured, within the time left to the invocation that ends at `deadline_ms` (Unix time). To be
@@ -256,4 +284,12 @@ impl App {
     pub async fn flush_at_shutdown(&self) {
         self.metrics.flush(FLUSH_LIMIT_AT_SHUTDOWN).await;
     }
+}
+
+/// Waits for no longer than the invocation lasts.
+async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, Failure> {
+    tokio::time::timeout(limit, work).await.map_err(|_| {
+        let stage = Stage::Idempotency;
+        Failure::Bridge(HomeError::DeadlineExceeded { stage }.into())
+    })
 }

@@ -8,22 +8,22 @@
 //! * Only what provably did not reach the home is tried again.
 
 mod breaker;
+mod prover;
 mod retry;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use breaker::Breaker;
+use breaker::{Breaker, News};
+use prover::Prover;
 pub use retry::Retry;
 
 use crate::clock::{Clock, Deadline, Timestamp};
 use crate::home_assistant::{
     Command, Connection, FRESH, HomeError, Outcome, Session, SessionState,
 };
-use crate::metrics::{Metric, Metrics};
-use crate::secret::{AccessToken, Fingerprint};
-use crate::source::SourceError;
+use crate::metrics::Metrics;
 use crate::token::{Token, TokenError, TokenService};
 
 /// Why nothing could be run. No command has reached the home.
@@ -63,17 +63,13 @@ pub struct Verdict {
 
 /// Runs commands in one home.
 pub struct Bridge {
-    tokens: TokenService,
-    session: Session,
+    prover: Arc<Prover>,
     retry: Retry,
     clock: Arc<dyn Clock>,
-    metrics: Arc<Metrics>,
     // Std mutexes: nothing awaits while one is held.
     random: Mutex<fastrand::Rng>,
     breaker: Mutex<Breaker<HomeError>>,
     verdict: Mutex<Option<Verdict>>,
-    /// When the home last accepted a token at its REST API, and which.
-    proof: Mutex<Option<(Fingerprint, Timestamp)>>,
     /// How many tokens had been fetched when the last keep-warm event or command was done.
     seen_fetches: AtomicU64,
 }
@@ -89,15 +85,12 @@ impl Bridge {
         seed: u64,
     ) -> Self {
         Self {
-            tokens,
-            session,
+            prover: Arc::new(Prover::new(tokens, session, clock.clone(), metrics)),
             retry,
             clock,
-            metrics,
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
             breaker: Mutex::default(),
             verdict: Mutex::default(),
-            proof: Mutex::default(),
             seen_fetches: AtomicU64::new(0),
         }
     }
@@ -113,8 +106,8 @@ impl Bridge {
         let delays = self.delays().take(if is_probe { 0 } else { usize::MAX });
         let outcome = self
             .with_connection(deadline, delays, |connection| async move {
-                let outcome = self.session.execute(&connection, commands, deadline).await;
-                outcome.map_err(|error| self.failed_on(&connection, error))
+                let session = &self.prover.session;
+                Ok(session.execute(&connection, commands, deadline).await?)
             })
             .await;
         self.note_fetches();
@@ -148,8 +141,8 @@ impl Bridge {
                 Err(BridgeError::Home(_) | BridgeError::Token(_)) => None,
             },
             refreshed: self.note_fetches(),
-            token: self.tokens.cached(),
-            session: self.session.state(),
+            token: self.prover.tokens.cached(),
+            session: self.prover.session.state(),
             error: outcome.err(),
         }
     }
@@ -166,64 +159,44 @@ impl Bridge {
 
     /// Lets go of everything that must not be in a snapshot of this process: token and connections.
     pub async fn suspend(&self) {
-        self.tokens.clear();
-        self.session.close().await;
-        *lock(&self.proof) = None;
+        self.prover.clear().await;
     }
 
     /// Makes randomness this process's own again, once many were started from one snapshot.
     pub fn reseed(&self, seed: u64) {
         let mut random = fastrand::Rng::with_seed(seed);
-        self.tokens.reseed(random.u64(..));
+        self.prover.tokens.reseed(random.u64(..));
         *lock(&self.random) = random;
     }
 
     /// The session, for reports.
     pub fn session(&self) -> &Session {
-        &self.session
+        &self.prover.session
     }
 
     /// Whether tokens were fetched since this was last asked.
     fn note_fetches(&self) -> bool {
-        let fetches = self.tokens.fetches();
+        let fetches = self.prover.tokens.fetches();
         self.seen_fetches.swap(fetches, Ordering::Relaxed) < fetches
     }
 
     /// Proves a connection that was there before, and gives it up if the token has been replaced meanwhile.
     async fn renew(&self, connection: Connection, deadline: Deadline) -> Result<(), BridgeError> {
         self.ready(&connection, deadline).await?;
-        let proof = *lock(&self.proof);
-        if let Some((fingerprint, at)) = proof
-            && fingerprint == connection.fingerprint()
-            && self.clock.now().since(at) < FRESH
-        {
+        if self.prover.is_proven(connection.fingerprint(), FRESH) {
             return Ok(());
         }
-        match self.proven_token(deadline).await {
-            Ok(token) if token.fingerprint() == connection.fingerprint() => Ok(()),
-            Ok(_) => {
-                self.session.discard(&connection);
-                Err(HomeError::Closed.into())
-            }
-            // An open connection is proof of its own token, whatever the source says of the next.
-            Err(BridgeError::Token(_)) => Ok(()),
-            Err(error) => Err(error),
+        // A failure is reported, but the connection stays: it is proof of the token it was opened with.
+        let token = self.prover.proven_token(deadline).await?;
+        if token.fingerprint() == connection.fingerprint() {
+            return Ok(());
         }
+        self.prover.session.discard(&connection);
+        Err(HomeError::Closed.into())
     }
 
     async fn ready(&self, connection: &Connection, deadline: Deadline) -> Result<(), BridgeError> {
-        let ready = self.session.ready(connection, deadline).await;
-        ready
-            .map(drop)
-            .map_err(|error| self.failed_on(connection, error))
-    }
-
-    /// Notes what a failure on a connection says of the token it was opened with.
-    fn failed_on(&self, connection: &Connection, error: HomeError) -> BridgeError {
-        if error == HomeError::Rejected {
-            self.rejected(connection.fingerprint());
-        }
-        error.into()
+        Ok(self.prover.session.ready(connection, deadline).await?)
     }
 
     /// Runs `work` on a connection, with all that this module promises about trying again.
@@ -266,17 +239,29 @@ impl Bridge {
                 BridgeError::Home(_) | BridgeError::Token(_) => break Err(error),
             }
         };
-        let now = self.clock.now();
-        let down = match &outcome {
-            Err(BridgeError::Home(error)) if error.is_down() => Some(error.clone()),
-            _ => None,
-        };
-        lock(&self.breaker).report(down, now);
-        *lock(&self.verdict) = Some(Verdict {
-            outcome: outcome.as_ref().map(drop).map_err(Clone::clone),
-            at: now,
-        });
+        self.learn(&outcome);
         outcome
+    }
+
+    /// What the end of a run says of the home, for the breaker and for reports.
+    fn learn<T>(&self, outcome: &Result<T, BridgeError>) {
+        let now = self.clock.now();
+        let news = match outcome {
+            Ok(_) => News::Up,
+            Err(BridgeError::Home(error)) if error.is_down() => News::Down(error.clone()),
+            // A deadline says how much time a caller had, a token where it is stored.
+            Err(BridgeError::Home(HomeError::DeadlineExceeded { .. }) | BridgeError::Token(_)) => {
+                News::None
+            }
+            Err(BridgeError::Home(_)) => News::Up,
+        };
+        lock(&self.breaker).report(news, now);
+        let outcome = match outcome {
+            Ok(_) => Ok(()),
+            Err(BridgeError::Home(HomeError::DeadlineExceeded { .. })) => return,
+            Err(error) => Err(error.clone()),
+        };
+        *lock(&self.verdict) = Some(Verdict { outcome, at: now });
     }
 
     async fn attempt<T, F>(
@@ -287,9 +272,15 @@ impl Bridge {
     where
         F: Future<Output = Result<T, BridgeError>>,
     {
+        let rejected = {
+            let prover = self.prover.clone();
+            move |fingerprint| prover.rejected(fingerprint)
+        };
+        let proven_token = self.prover.proven_token(deadline);
         let checkout = self
+            .prover
             .session
-            .checkout(deadline, self.proven_token(deadline))
+            .checkout(deadline, proven_token, rejected)
             .await
             .map_err(|error: BridgeError| (error, false))?;
         work(checkout.connection)
@@ -301,69 +292,9 @@ impl Bridge {
         let seed = lock(&self.random).u64(..);
         self.retry.delays(seed)
     }
-
-    /// The current token, once the home has accepted it.
-    async fn proven_token(&self, deadline: Deadline) -> Result<Arc<AccessToken>, BridgeError> {
-        let remaining = deadline.remaining(self.clock.now());
-        let token = tokio::time::timeout(remaining, self.tokens.current())
-            .await
-            .map_err(|_| TokenError::Source(SourceError::TimedOut))??;
-        let verdict = self.session.validate(&token.access, deadline).await;
-        self.metrics
-            .record(Metric::HomeReachable(is_reachable(&verdict)));
-        match verdict {
-            Ok(version) => {
-                self.metrics.record(Metric::TokenValid(true));
-                *lock(&self.proof) = Some((token.fingerprint(), self.clock.now()));
-                tracing::info!(
-                    fingerprint = %token.fingerprint(), version = token.version,
-                    home_version = version, stage = "validate", "token accepted"
-                );
-                Ok(token.access)
-            }
-            Err(error) => {
-                if error == HomeError::Rejected {
-                    self.rejected(token.fingerprint());
-                }
-                Err(error.into())
-            }
-        }
-    }
-
-    fn rejected(&self, fingerprint: Fingerprint) {
-        self.tokens.reject(fingerprint);
-        self.metrics.record(Metric::TokenValid(false));
-        tracing::warn!(%fingerprint, category = "token", "the home rejected the token");
-    }
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     // Nothing panics while a lock is held, and no state here can be half changed.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Whether the home itself answered, if only to say no.
-fn is_reachable(verdict: &Result<String, HomeError>) -> bool {
-    match verdict {
-        Ok(_)
-        | Err(
-            HomeError::Rejected
-            | HomeError::Banned
-            | HomeError::ProxyNotTrusted
-            | HomeError::Starting
-            | HomeError::MessageTooLarge { .. },
-        ) => true,
-        Err(
-            HomeError::EdgeBlocked { .. }
-            | HomeError::NotHomeAssistant { .. }
-            | HomeError::Tls { .. }
-            | HomeError::SettingUnavailable { .. }
-            | HomeError::SettingInvalid { .. }
-            | HomeError::Dns
-            | HomeError::Timeout { .. }
-            | HomeError::DeadlineExceeded { .. }
-            | HomeError::Unreachable { .. }
-            | HomeError::Closed,
-        ) => false,
-    }
 }

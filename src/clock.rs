@@ -130,6 +130,17 @@ impl Deadline {
         Self { at }
     }
 
+    /// A deadline this much earlier.
+    #[must_use]
+    pub fn before(self, margin: Duration) -> Self {
+        Self {
+            at: Timestamp {
+                monotonic: self.at.monotonic.saturating_sub(margin),
+                unix: self.at.unix.saturating_sub(margin),
+            },
+        }
+    }
+
     /// The time left; zero once it has passed.
     pub fn remaining(&self, now: Timestamp) -> Duration {
         self.at.unix.saturating_sub(now.unix)

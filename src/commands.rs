@@ -10,6 +10,9 @@ use crate::json::{JsonError, Members, kind_of, shown};
 /// The most commands of one request.
 pub const MAX_COMMANDS: usize = 100;
 
+/// The largest request. Home Assistant closes a connection on a message above 4 MiB, and with it everybody's.
+pub const MAX_REQUEST_BYTES: usize = (4 << 20) - (64 << 10);
+
 /// A checked request to run commands.
 #[derive(Debug, PartialEq)]
 pub struct CommandsRequest {
@@ -48,6 +51,12 @@ impl CommandsRequest {
             let kind = kind_of(&value);
             return Err(shape(format!(
                 "the request must be a JSON object; it is {kind}"
+            )));
+        }
+        if text.len() > MAX_REQUEST_BYTES {
+            return Err(shape(format!(
+                "the request has {} bytes, and Home Assistant takes at most {MAX_REQUEST_BYTES}",
+                text.len()
             )));
         }
         let members = Members::parse(text)?;

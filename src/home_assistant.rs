@@ -12,7 +12,7 @@ mod session;
 mod socket;
 mod transport;
 
-pub use connection::{Connection, Outcome, Status};
+pub use connection::{Connection, Heard, Outcome, Status};
 pub use error::{HomeError, Stage};
 pub use extras::Extras;
 pub use message::{Answer, Command, CommandError, CommandFailure};

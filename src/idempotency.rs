@@ -7,7 +7,7 @@
 mod dynamodb;
 mod memory;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 pub use dynamodb::DynamoDbStore;
@@ -43,6 +43,8 @@ impl IdempotencyKey {
 pub struct Record {
     /// Which commands it stands for, as a SHA-256.
     pub request: String,
+    /// Which run it belongs to: a random number, by which a run knows its own record.
+    pub run: String,
     /// The outcome; `None` while it is not known.
     pub outcome: Option<Remembered>,
 }
@@ -63,11 +65,11 @@ pub struct StoreError(pub String);
 
 /// A place that keeps records.
 pub trait OutcomeStore: Send + Sync {
-    /// Begins a record, or yields the one that is there and has not ended.
+    /// Begins a record, or yields the one of another run that is there and has not ended.
     fn begin<'a>(
         &'a self,
         id: &'a str,
-        request: &'a str,
+        record: Record,
         now: Timestamp,
     ) -> BoxFuture<'a, Result<Option<Record>, StoreError>>;
 
@@ -102,7 +104,7 @@ pub enum Admission {
 #[derive(Debug)]
 pub struct Ticket {
     id: String,
-    request: String,
+    record: Record,
 }
 
 /// Remembers outcomes by key.
@@ -111,16 +113,30 @@ pub struct Idempotency {
     /// Keys of different homes are different keys.
     scope: String,
     clock: Arc<dyn Clock>,
+    // A std mutex: nothing awaits while it is held.
+    random: Mutex<fastrand::Rng>,
 }
 
 impl Idempotency {
-    /// Records in `store`, for the home called `scope`.
-    pub fn new(store: Box<dyn OutcomeStore>, scope: String, clock: Arc<dyn Clock>) -> Self {
+    /// Records in `store`, for the home called `scope`. `seed` starts the numbers of runs.
+    pub fn new(
+        store: Box<dyn OutcomeStore>,
+        scope: String,
+        clock: Arc<dyn Clock>,
+        seed: u64,
+    ) -> Self {
         Self {
             store,
             scope,
             clock,
+            random: Mutex::new(fastrand::Rng::with_seed(seed)),
         }
+    }
+
+    /// Makes randomness this process's own again.
+    pub fn reseed(&self, seed: u64) {
+        *self.random.lock().unwrap_or_else(PoisonError::into_inner) =
+            fastrand::Rng::with_seed(seed);
     }
 
     /// Asks what a key leads to, and takes it if it is free.
@@ -130,11 +146,22 @@ impl Idempotency {
         commands: &[Command],
     ) -> Result<Admission, StoreError> {
         let id = hex(&[&self.scope, &key.0]);
-        let request = hex(&[&Command::canonical(commands)]);
-        let found = self.store.begin(&id, &request, self.clock.now()).await?;
+        let record = Record {
+            request: hex(&[&Command::canonical(commands)]),
+            run: format!(
+                "{:032x}",
+                self.random
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .u128(..)
+            ),
+            outcome: None,
+        };
+        let now = self.clock.now();
+        let found = self.store.begin(&id, record.clone(), now).await?;
         Ok(match found {
-            None => Admission::Run(Ticket { id, request }),
-            Some(record) if record.request != request => Admission::Mismatch,
+            None => Admission::Run(Ticket { id, record }),
+            Some(found) if found.request != record.request => Admission::Mismatch,
             Some(Record { outcome, .. }) => match outcome {
                 None => Admission::Unknown,
                 Some(Remembered::TooLarge) => Admission::TooLarge,
@@ -154,8 +181,8 @@ impl Idempotency {
             Remembered::TooLarge
         };
         let record = Record {
-            request: ticket.request,
             outcome: Some(outcome),
+            ..ticket.record
         };
         let finished = self.store.finish(&ticket.id, record, self.clock.now());
         if let Err(error) = finished.await {

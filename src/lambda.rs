@@ -79,7 +79,10 @@ impl SnapStartResource for Snapshot {
         Box::pin(async {
             // Every generator in this process is a copy of the snapshot's: only the system has fresh randomness.
             let seed = getrandom::u64()?;
-            self.app.resume(seed, self.warm_up_limit).await;
+            self.app.reseed(seed);
+            // As in INIT: nobody waits for it.
+            let (app, limit) = (self.app.clone(), self.warm_up_limit);
+            tokio::spawn(async move { app.warm_up(limit).await });
             Ok(())
         })
     }
@@ -122,9 +125,11 @@ async fn start_extension(app: Arc<App>) -> Delivery {
     match extension {
         Ok(extension) => {
             tokio::spawn(async move {
-                if let Err(error) = extension.run().await {
-                    tracing::error!(category = "metrics", error = %error, "the extension ended");
-                }
+                let error = extension.run().await.err();
+                // Lambda waits for every extension to ask for the next event. Without this one each invocation would run
+                // into its timeout, so the sandbox is given up, and the next one starts afresh.
+                tracing::error!(category = "metrics", ?error, "the extension ended");
+                std::process::exit(1);
             });
             Delivery::Extension(answered)
         }

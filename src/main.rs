@@ -73,7 +73,7 @@ async fn build(config: Config) -> App {
         }
         None => Box::new(MemoryStore::default()),
     };
-    let idempotency = Idempotency::new(store, home, clock.clone());
+    let idempotency = Idempotency::new(store, home, clock.clone(), fastrand::u64(..));
     App::new(bridge, idempotency, config.caller_auth, clock, metrics)
 }
 

@@ -117,6 +117,8 @@ pub struct Metrics {
     sink: Option<Box<dyn MetricSink>>,
     // A std mutex: nothing awaits while it is held.
     pending: Mutex<VecDeque<Datum>>,
+    // Held while data are under way, so that a flush at the process's end does not overtake the one before.
+    delivery: tokio::sync::Mutex<()>,
 }
 
 impl Metrics {
@@ -126,6 +128,7 @@ impl Metrics {
             clock,
             sink,
             pending: Mutex::default(),
+            delivery: tokio::sync::Mutex::default(),
         }
     }
 
@@ -151,6 +154,9 @@ impl Metrics {
     /// Delivers what was recorded, within `limit`. To be called when nobody waits.
     pub async fn flush(&self, limit: Duration) {
         let Some(sink) = &self.sink else { return };
+        let Ok(_delivery) = tokio::time::timeout(limit, self.delivery.lock()).await else {
+            return;
+        };
         let data: Vec<Datum> = lock(&self.pending).drain(..).collect();
         if data.is_empty() {
             return;

@@ -15,7 +15,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 use secrecy::ExposeSecret as _;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::config::TokenFormat;
 use crate::metrics::{Metric, Metrics};
 use crate::secret::{AccessToken, Fingerprint};
@@ -46,7 +46,14 @@ pub enum TokenError {
     },
 }
 
-type Fetch = Shared<BoxFuture<'static, Result<Token, TokenError>>>;
+/// A fetch that has not ended after this long has lost its callers, or the sandbox was frozen in the midst of it.
+const FETCH_LIMIT: Duration = Duration::from_secs(6);
+
+/// A fetch under way, and when it began.
+struct Fetch {
+    future: Shared<BoxFuture<'static, Result<Token, TokenError>>>,
+    began: Timestamp,
+}
 
 /// Hands out the home's token.
 pub struct TokenService {
@@ -111,13 +118,21 @@ impl TokenService {
             if let Some(token) = self.cached() {
                 return Ok(token);
             }
-            match flight.as_ref().filter(|fetch| fetch.peek().is_none()) {
-                Some(fetch) => fetch.clone(),
-                None => {
+            let now = self.inner.clock.now();
+            match flight.as_ref() {
+                Some(fetch)
+                    if fetch.future.peek().is_none() && now.since(fetch.began) < FETCH_LIMIT =>
+                {
+                    fetch.future.clone()
+                }
+                _ => {
                     let inner = self.inner.clone();
-                    let fetch = async move { inner.fetch().await }.boxed().shared();
-                    *flight = Some(fetch.clone());
-                    fetch
+                    let future = async move { inner.fetch().await }.boxed().shared();
+                    *flight = Some(Fetch {
+                        future: future.clone(),
+                        began: now,
+                    });
+                    future
                 }
             }
         };
@@ -144,6 +159,13 @@ impl TokenService {
     /// Starts the jitter anew.
     pub fn reseed(&self, seed: u64) {
         lock(&self.inner.state).random = fastrand::Rng::with_seed(seed);
+    }
+
+    /// Whether the home has rejected this very token.
+    pub fn is_rejected(&self, token: &Token) -> bool {
+        lock(&self.inner.state)
+            .cache
+            .is_rejected(token.fingerprint(), token.version)
     }
 
     /// How many tokens were fetched from the source so far; two readings tell whether a refresh lay between them.
@@ -194,7 +216,7 @@ impl Inner {
             tracing::warn!(%fingerprint, "the token is not a JWT, so its end cannot be told");
         }
         let mut state = lock(&self.state);
-        if state.cache.is_rejected(fingerprint) {
+        if state.cache.is_rejected(fingerprint, stored.version) {
             return Err(TokenError::Rejected {
                 fingerprint,
                 version: stored.version,

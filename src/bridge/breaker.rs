@@ -12,6 +12,17 @@ const FAILURES: u32 = 3;
 /// How long it stays open before one run may try again.
 const COOL_DOWN: Duration = Duration::from_secs(10);
 
+/// What the end of a run says of the home.
+#[derive(Clone, Debug)]
+pub(super) enum News<E> {
+    /// It answered, well or not.
+    Up,
+    /// It is down; this is how that showed.
+    Down(E),
+    /// Nothing: the run ended for reasons of its own.
+    None,
+}
+
 /// Whether runs are let through.
 #[derive(Clone, Debug)]
 pub(super) enum Breaker<E> {
@@ -48,15 +59,25 @@ impl<E: Clone> Breaker<E> {
         }
     }
 
-    /// Reports how a run ended: `Some` if the home was down.
-    pub(super) fn report(&mut self, down: Option<E>, now: Timestamp) {
-        *self = match (&*self, down) {
-            (_, None) => Self::default(),
-            (Self::Closed { failures }, Some(_)) if failures + 1 < FAILURES => Self::Closed {
-                failures: failures + 1,
-            },
-            (_, Some(error)) => Self::Open { since: now, error },
-        };
+    /// Reports how a run ended.
+    pub(super) fn report(&mut self, news: News<E>, now: Timestamp) {
+        match (&*self, news) {
+            (_, News::Up) => *self = Self::default(),
+            (Self::Closed { failures }, News::Down(_)) if failures + 1 < FAILURES => {
+                *self = Self::Closed {
+                    failures: failures + 1,
+                };
+            }
+            (_, News::Down(error)) => *self = Self::Open { since: now, error },
+            // The probe learned nothing: the next may try when the time has come again.
+            (Self::HalfOpen { error, .. }, News::None) => {
+                *self = Self::Open {
+                    since: now,
+                    error: error.clone(),
+                };
+            }
+            (Self::Closed { .. } | Self::Open { .. }, News::None) => {}
+        }
     }
 
     /// Its state's word in reports.
@@ -84,7 +105,7 @@ mod tests {
         let mut breaker = Breaker::default();
         for _ in 0..FAILURES {
             assert_eq!(breaker.admit(at(0)), Ok(false));
-            breaker.report(Some("down"), at(0));
+            breaker.report(News::Down("down"), at(0));
         }
         breaker
     }
@@ -93,9 +114,9 @@ mod tests {
     fn opens_after_failures_in_a_row_and_not_before() {
         let mut breaker = Breaker::default();
         for _ in 0..10 {
-            breaker.report(Some("down"), at(0));
-            breaker.report(Some("down"), at(0));
-            breaker.report(None, at(0));
+            breaker.report(News::Down("down"), at(0));
+            breaker.report(News::Down("down"), at(0));
+            breaker.report(News::Up, at(0));
         }
         assert_eq!(breaker.admit(at(0)), Ok(false));
         assert_eq!(breaker.name(), "closed");
@@ -109,12 +130,25 @@ mod tests {
         assert_eq!(breaker.admit(at(10)), Ok(true), "the probe");
         assert_eq!(breaker.name(), "half-open");
         assert_eq!(breaker.admit(at(10)), Err("down"), "only one");
-        breaker.report(Some("still down"), at(11));
+        breaker.report(News::Down("still down"), at(11));
         assert_eq!(breaker.admit(at(12)), Err("still down"));
         assert_eq!(breaker.admit(at(21)), Ok(true));
-        breaker.report(None, at(22));
+        breaker.report(News::Up, at(22));
         assert_eq!(breaker.admit(at(22)), Ok(false));
         assert_eq!(breaker.name(), "closed");
+    }
+
+    #[test]
+    fn no_news_changes_nothing_but_a_probe() {
+        let mut breaker = Breaker::default();
+        breaker.report(News::Down("down"), at(0));
+        breaker.report(News::Down("down"), at(0));
+        breaker.report(News::None, at(0));
+        breaker.report(News::Down("down"), at(0));
+        assert_eq!(breaker.name(), "open");
+        assert_eq!(breaker.admit(at(10)), Ok(true));
+        breaker.report(News::None, at(11));
+        assert_eq!(breaker.admit(at(12)), Err("down"));
     }
 
     #[test]

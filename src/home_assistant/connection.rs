@@ -11,8 +11,11 @@
 //!   closed while the sandbox was frozen is noticed before anything is written.
 //! * Writing failed: `not_sent`. The kernel did not take the whole frame, and half a frame is no message.
 //! * It was written and answered: `answered`.
-//! * It was written and not answered: `unknown`, with one exception: after `auth_invalid` a home reads nothing more, so
-//!   what stood behind `auth` is `not_sent`.
+//! * It was written and not answered: `unknown`, with one exception: a home that answers `auth` with `auth_invalid` reads
+//!   nothing more, so what stood behind `auth` is `not_sent`.
+//!
+//! A refusal of the token is reported by the task itself, whether or not anybody waits, and the task lives until the home
+//! has answered `auth`.
 
 mod reader;
 mod writer;
@@ -26,9 +29,10 @@ use futures_util::StreamExt as _;
 use reader::Reader;
 use tokio::sync::{mpsc, oneshot, watch};
 use writer::Writer;
+use zeroize::Zeroizing;
 
 use super::error::{HomeError, Stage};
-use super::message::{Answer, Command};
+use super::message::{self, Answer, Command};
 use super::socket::Greeted;
 use crate::clock::{Clock, Limit, Timestamp};
 use crate::secret::{AccessToken, Fingerprint};
@@ -68,8 +72,20 @@ struct Shared {
     fingerprint: Fingerprint,
     status: watch::Sender<Status>,
     // Std mutexes: nothing awaits while one is held.
-    last_heard: Mutex<Timestamp>,
+    heard: Mutex<Heard>,
     waiting: Mutex<Waiting>,
+}
+
+/// When the home was heard. A message that lay in the receive buffer while the sandbox was frozen is heard at the thaw and
+/// proves nothing, so answers to what we sent are told apart.
+#[derive(Clone, Copy, Debug)]
+pub struct Heard {
+    /// Anything.
+    pub last: Timestamp,
+    /// An answer to something we sent.
+    pub answered: Timestamp,
+    /// An answer to a command.
+    pub replied: Option<Timestamp>,
 }
 
 /// Who waits for what.
@@ -121,12 +137,18 @@ impl Connection {
         auth_timeout: Duration,
         max_message_bytes: usize,
         clock: Arc<dyn Clock>,
+        rejected: impl FnOnce(Fingerprint) + Send + 'static,
     ) -> Self {
+        let now = clock.now();
         let (requests, queue) = mpsc::unbounded_channel();
         let shared = Arc::new(Shared {
             fingerprint: token.fingerprint(),
             status: watch::Sender::new(Status::Authenticating),
-            last_heard: Mutex::new(clock.now()),
+            heard: Mutex::new(Heard {
+                last: now,
+                answered: now,
+                replied: None,
+            }),
             waiting: Mutex::default(),
         });
         let (sink, stream) = greeted.socket.split();
@@ -135,6 +157,7 @@ impl Connection {
             watch: greeted.watch,
             queue,
             shared: shared.clone(),
+            unsent: Vec::new(),
         };
         let reader = Reader {
             stream,
@@ -142,7 +165,9 @@ impl Connection {
             clock,
             max_message_bytes,
         };
-        tokio::spawn(drive(reader, writer, token.clone(), auth_timeout));
+        // A token that passed the offline checks is text, and text can always be written as JSON.
+        let auth = message::auth_frame(token).unwrap_or_default();
+        tokio::spawn(drive(reader, writer, auth, auth_timeout, rejected));
         Self { requests, shared }
     }
 
@@ -162,8 +187,13 @@ impl Connection {
     }
 
     /// When the home was last heard.
-    pub fn last_heard(&self) -> Timestamp {
-        *lock(&self.shared.last_heard)
+    pub fn heard(&self) -> Heard {
+        *lock(&self.shared.heard)
+    }
+
+    /// Whether it is over.
+    pub fn is_closed(&self) -> bool {
+        matches!(*self.shared.status.borrow(), Status::Closed(_))
     }
 
     /// Waits until the home has answered `auth`. `Ok` holds its version.
@@ -235,7 +265,9 @@ impl Connection {
                 Reply::Answered(answer) => Outcome::Answered(answer),
                 Reply::Unknown(error) => Outcome::Unknown(error),
                 // One frame carried them all: what holds for one holds for all.
-                Reply::NotSent(error) => return Err(error),
+                Reply::NotSent(error) if outcomes.is_empty() => return Err(error),
+                // Unless the home contradicts itself; then nothing is certain.
+                Reply::NotSent(error) => Outcome::Unknown(error),
             });
         }
         Ok(outcomes)
@@ -249,19 +281,42 @@ impl Connection {
     }
 }
 
+/// How long the reader may go on once the writer has ended, to take in what the home had sent by then.
+const DRAIN_LIMIT: Duration = Duration::from_millis(100);
+
 /// Runs a connection to its end.
-async fn drive(mut reader: Reader, mut writer: Writer, token: AccessToken, auth_timeout: Duration) {
+async fn drive(
+    mut reader: Reader,
+    mut writer: Writer,
+    auth: Zeroizing<String>,
+    auth_timeout: Duration,
+    rejected: impl FnOnce(Fingerprint),
+) {
     let shared = reader.shared.clone();
-    let end = tokio::select! {
+    let written = tokio::select! {
         biased;
-        end = reader.run(auth_timeout) => end,
-        end = writer.run(&token) => end,
+        end = reader.run(auth_timeout) => Err(end),
+        end = writer.run(auth) => Ok(end),
+    };
+    let end = match written {
+        Err(end) => end,
+        // The home's last words may lie unread: answers, or a refusal of the token.
+        Ok(end) => tokio::time::timeout(DRAIN_LIMIT, reader.run(auth_timeout))
+            .await
+            .unwrap_or(end),
     };
     tracing::debug!(error = %end, stage = "socket", "connection over");
+    if end == HomeError::Rejected {
+        // Before anyone is told: whoever is told asks for the next token.
+        rejected(shared.fingerprint);
+    }
     writer.queue.close();
-    // Set before anyone is told: whoever is told looks here first.
+    // Likewise: whoever is told looks here first.
     shared.status.send_replace(Status::Closed(end.clone()));
     shared.settle_all(&end);
+    for request in writer.unsent.drain(..) {
+        request.refuse(&end);
+    }
     while let Some(request) = writer.queue.recv().await {
         request.refuse(&end);
     }

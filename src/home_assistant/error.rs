@@ -9,6 +9,10 @@ use crate::source::SourceError;
 pub enum Stage {
     /// Waiting for another caller who opens the connection.
     Queue,
+    /// Looking an idempotency key up.
+    Idempotency,
+    /// Getting the token.
+    Token,
     /// Reading the settings that lie in parameters.
     Settings,
     /// Name resolution.
@@ -31,6 +35,8 @@ impl fmt::Display for Stage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Queue => "queue",
+            Self::Idempotency => "idempotency",
+            Self::Token => "token",
             Self::Settings => "settings",
             Self::Dns => "dns",
             Self::Tcp => "tcp",
@@ -127,18 +133,24 @@ pub enum HomeError {
 }
 
 impl HomeError {
-    /// Whether trying again may help and cannot do harm: neither the token nor a command was under way.
+    /// Whether trying again may help and cannot do harm: no command was under way, and the token either not, or to a home
+    /// that said it is not ready to judge it.
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Starting | Self::Dns | Self::Closed => true,
+            Self::Starting | Self::Dns => true,
             Self::Timeout { stage } | Self::Unreachable { stage, .. } => match stage {
                 Stage::Dns | Stage::Tcp | Stage::Tls | Stage::Upgrade => true,
-                Stage::Queue | Stage::Settings | Stage::Validate | Stage::Auth | Stage::Command => {
-                    false
-                }
+                Stage::Queue
+                | Stage::Idempotency
+                | Stage::Token
+                | Stage::Settings
+                | Stage::Validate
+                | Stage::Auth
+                | Stage::Command => false,
             },
             Self::Rejected
             | Self::Banned
+            | Self::Closed
             | Self::ProxyNotTrusted
             | Self::EdgeBlocked { .. }
             | Self::NotHomeAssistant { .. }

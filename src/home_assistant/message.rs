@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use zeroize::Zeroizing;
+
 use crate::json::{kind_of, shown};
+use crate::secret::AccessToken;
 
 /// A command as a caller gives it: a JSON object with a `type` and without an `id`.
 #[derive(Clone, Debug, PartialEq)]
@@ -95,7 +98,7 @@ pub(super) fn frame(commands: &[Command], first_id: u64) -> serde_json::Result<S
 }
 
 /// The first message of a client.
-pub(super) fn auth_frame(token: &crate::secret::AccessToken) -> serde_json::Result<String> {
+pub(super) fn auth_frame(token: &AccessToken) -> serde_json::Result<Zeroizing<String>> {
     #[derive(Serialize)]
     struct Auth<'a> {
         r#type: &'static str,
@@ -105,6 +108,7 @@ pub(super) fn auth_frame(token: &crate::secret::AccessToken) -> serde_json::Resu
         r#type: "auth",
         access_token: token.expose(),
     })
+    .map(Zeroizing::new)
 }
 
 /// The home's answer to one command.

@@ -31,6 +31,11 @@ impl Trigger {
         self.0.armed.store(true, Ordering::Release);
     }
 
+    /// The mock one is over.
+    pub(super) fn disarm(&self) {
+        self.0.armed.store(false, Ordering::Release);
+    }
+
     /// A connection made ahead and not taken by now is not to be used: nobody knows how long it will lie there.
     pub(super) fn void(&self) {
         self.0.is_void.store(true, Ordering::Release);

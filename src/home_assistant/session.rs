@@ -2,28 +2,28 @@
 //!
 //! # When an open connection is used again
 //!
-//! A home pings 55 s after it last heard from its peer and hangs up at 83 s; a frozen sandbox answers no pings. So the
-//! time since the home was last heard decides:
+//! A home pings 55 s after it last heard from its peer and hangs up at 83 s; a frozen sandbox answers no pings, and after
+//! the thaw finds the ping in its receive buffer. So it matters what was heard:
 //!
-//! | last heard | then |
+//! | then | if |
 //! |---|---|
-//! | less than [`FRESH`] ago | it is used at once |
-//! | less than [`STALE`] ago | it is used after one ping, answered within [`PING_TIMEOUT`] |
-//! | longer ago, or closed | a new one is opened |
+//! | it is used at once | the home answered something less than [`FRESH`] ago |
+//! | it is used after one ping, answered within [`PING_TIMEOUT`] | the home was heard less than [`STALE`] ago |
+//! | a new one is opened | neither, or it is closed |
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::connection::{Connection, Outcome, Status};
+use super::connection::{Connection, Heard, Outcome, Status};
 use super::error::{HomeError, Stage};
 use super::extras::Extras;
 use super::message::Command;
 use super::rest::RestClient;
 use super::socket::{self, Greeted};
 use super::transport::Transport;
-use crate::clock::{Clock, Deadline, Timestamp};
+use crate::clock::{Clock, Deadline, Limit, Timestamp};
 use crate::config::HomeConfig;
-use crate::secret::AccessToken;
+use crate::secret::{AccessToken, Fingerprint};
 
 /// Up to this age a connection is used without asking.
 pub const FRESH: Duration = Duration::from_secs(15);
@@ -34,7 +34,7 @@ pub const PING_TIMEOUT: Duration = Duration::from_millis(1_000);
 /// A home closes a socket that has not authenticated 10 s after its greeting.
 const GREETING_KEEPS: Duration = Duration::from_secs(8);
 
-/// What to do with an open connection by the time since the home was last heard.
+/// What to do with an open connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
     /// Use it.
@@ -46,10 +46,10 @@ pub enum Freshness {
 }
 
 /// The rule of this module's table.
-pub fn freshness(since_heard: Duration) -> Freshness {
-    if since_heard < FRESH {
+pub fn freshness(heard: Heard, now: Timestamp) -> Freshness {
+    if now.since(heard.answered) < FRESH {
         Freshness::Fresh
-    } else if since_heard < STALE {
+    } else if now.since(heard.last) < STALE {
         Freshness::Doubtful
     } else {
         Freshness::Stale
@@ -119,18 +119,26 @@ pub struct Session {
 struct Link {
     transport: Transport,
     rest: RestClient,
+    built_at: Timestamp,
 }
+
+/// How old settings must be before a refusal is taken as a sign that they have changed.
+const SETTINGS_KEEP: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 struct Slot {
     /// A socket whose home has greeted and waits for a token.
     greeted: Option<Greeted>,
+    /// How the last attempt failed to reach the home, if it did.
+    failed: Option<HomeError>,
 }
 
 #[derive(Default)]
 struct Known {
     report: SessionReport,
     attempts: u64,
+    /// How many attempts failed to reach the home.
+    failures: u64,
     connection: Option<Connection>,
 }
 
@@ -157,7 +165,13 @@ impl Session {
             }
             let transport = Transport::load(&self.extras).await?;
             let rest = RestClient::new(&self.config, &transport)?;
-            Ok(link.insert(Arc::new(Link { transport, rest })).clone())
+            let built_at = self.clock.now();
+            let built = Link {
+                transport,
+                rest,
+                built_at,
+            };
+            Ok(link.insert(Arc::new(built)).clone())
         };
         tokio::time::timeout(limit.duration, build)
             .await
@@ -165,25 +179,43 @@ impl Session {
     }
 
     /// Presents a token to the home's REST API. `Ok` holds the home's version.
-    pub async fn validate(
-        &self,
-        token: &AccessToken,
-        deadline: Deadline,
-    ) -> Result<String, HomeError> {
-        let link = self.link(deadline).await?;
-        let limit = deadline.limit(self.config.validate_timeout, self.clock.now());
-        link.rest.validate(token, limit).await
+    pub async fn validate(&self, token: &AccessToken) -> Result<String, HomeError> {
+        let timeout = self.config.validate_timeout;
+        let link = self
+            .link(Deadline::at(self.clock.now().after(timeout)))
+            .await?;
+        let limit = Limit {
+            duration: timeout,
+            cut: false,
+        };
+        let verdict = link.rest.validate(token, limit).await;
+        self.doubt_settings(verdict.as_ref().err());
+        verdict
+    }
+
+    /// Reads the settings that lie in parameters anew next time, if a failure may come from their having changed.
+    fn doubt_settings(&self, error: Option<&HomeError>) {
+        let is_suspect = matches!(
+            error,
+            Some(HomeError::EdgeBlocked { .. } | HomeError::Tls { .. } | HomeError::Banned)
+        );
+        if is_suspect && let Ok(mut link) = self.link.try_lock() {
+            let now = self.clock.now();
+            link.take_if(|link| now.since(link.built_at) >= SETTINGS_KEEP);
+        }
     }
 
     /// The open connection if it may be used, or a new one.
     ///
     /// A new one is opened while `proven_token` runs, which yields a token that the home has accepted; it crosses the
-    /// WebSocket only then. `proven_token` is always run to its end, so that no rejection goes unnoticed.
+    /// WebSocket only then. `rejected` is told if the home refuses it there.
     pub async fn checkout<E: From<HomeError>>(
         &self,
         deadline: Deadline,
         proven_token: impl Future<Output = Result<Arc<AccessToken>, E>>,
+        rejected: impl FnOnce(Fingerprint) + Send + 'static,
     ) -> Result<Checkout, E> {
+        let failures = self.lock().failures;
         let limit = deadline.limit(Duration::MAX, self.clock.now());
         let mut slot = tokio::time::timeout(limit.duration, self.slot.lock())
             .await
@@ -194,12 +226,27 @@ impl Session {
                 reused: true,
             });
         }
+        // Whoever waited while an attempt failed has waited long enough, and would find the same.
+        if let Some(error) = &slot.failed
+            && self.lock().failures > failures
+        {
+            return Err(error.clone().into());
+        }
         self.begin();
         let (greeted, token) =
             tokio::join!(self.greeted(slot.greeted.take(), deadline), proven_token);
-        if let Some(link) = &*self.link.lock().await {
+        if let Ok(link) = self.link.try_lock()
+            && let Some(link) = &*link
+        {
             link.rest.forget_preconnected();
         }
+        slot.failed = greeted
+            .as_ref()
+            .err()
+            .filter(|error| error.is_down())
+            .cloned();
+        self.lock().failures += u64::from(slot.failed.is_some());
+        self.doubt_settings(greeted.as_ref().err());
         let connection = match (greeted, token) {
             (Ok(greeted), Ok(token)) => Ok(Connection::start(
                 greeted,
@@ -207,6 +254,7 @@ impl Session {
                 self.config.connect_timeout,
                 self.config.max_message_bytes,
                 self.clock.clone(),
+                rejected,
             )),
             // Kept for the next token: the home has seen nothing of this one on it.
             (Ok(greeted), Err(error)) => {
@@ -227,14 +275,14 @@ impl Session {
         })
     }
 
-    /// Waits until the home has answered `auth` on a connection, and notes what it said.
+    /// Waits until the home has accepted `auth` on a connection.
     pub async fn ready(
         &self,
         connection: &Connection,
         deadline: Deadline,
-    ) -> Result<String, HomeError> {
+    ) -> Result<(), HomeError> {
         let limit = deadline.limit(self.config.connect_timeout, self.clock.now());
-        connection.ready(limit).await
+        connection.ready(limit).await.map(drop)
     }
 
     /// Closes every connection; the next checkout opens new ones.
@@ -252,7 +300,8 @@ impl Session {
         commands: &[Command],
         deadline: Deadline,
     ) -> Result<Vec<Outcome>, HomeError> {
-        let limit = deadline.limit(self.config.command_timeout, self.clock.now());
+        let started = self.clock.now();
+        let limit = deadline.limit(self.config.command_timeout, started);
         let outcome = connection.execute(commands, limit).await;
         let is_late = |error: &HomeError| {
             matches!(
@@ -266,8 +315,12 @@ impl Session {
                 .any(|outcome| matches!(outcome, Outcome::Unknown(error) if is_late(error))),
             Err(error) => is_late(error),
         };
-        if gave_up {
-            // Slow or dead cannot be told apart; the next command shall not have to find out.
+        let has_replied = connection
+            .heard()
+            .replied
+            .is_some_and(|at| at.monotonic > started.monotonic);
+        if gave_up && !has_replied {
+            // Nobody had a reply meanwhile. Slow or dead cannot be told apart; the next command shall not have to.
             self.discard(connection);
         }
         outcome
@@ -304,11 +357,11 @@ impl Session {
 
     async fn usable(&self, deadline: Deadline) -> Option<Connection> {
         let connection = self.lock().connection.clone()?;
-        if matches!(connection.status(), Status::Closed(_)) {
+        if connection.is_closed() {
             return None;
         }
         let now = self.clock.now();
-        let usable = match freshness(now.since(connection.last_heard())) {
+        let usable = match freshness(connection.heard(), now) {
             Freshness::Fresh => true,
             Freshness::Doubtful => {
                 let limit = deadline.limit(PING_TIMEOUT, now);
@@ -330,7 +383,7 @@ impl Session {
         }
         let link = self.link(deadline).await?;
         link.rest.preconnect().await;
-        let limit = deadline.limit(self.config.connect_timeout, now);
+        let limit = deadline.limit(self.config.connect_timeout, self.clock.now());
         socket::open(&self.config, &link.transport, limit, || self.clock.now()).await
     }
 
@@ -356,12 +409,24 @@ mod tests {
 
     #[test]
     fn freshness_follows_the_homes_heartbeat() {
-        let after = |seconds| freshness(Duration::from_secs(seconds));
-        assert_eq!(after(0), Freshness::Fresh);
-        assert_eq!(after(14), Freshness::Fresh);
-        assert_eq!(after(15), Freshness::Doubtful);
-        assert_eq!(after(74), Freshness::Doubtful);
-        assert_eq!(after(75), Freshness::Stale);
-        assert_eq!(after(600), Freshness::Stale);
+        let at = |seconds: u64| Timestamp {
+            monotonic: Duration::from_secs(seconds),
+            unix: Duration::from_secs(seconds),
+        };
+        let after = |answered: u64, heard: u64| {
+            let heard = Heard {
+                last: at(1_000 - heard),
+                answered: at(1_000 - answered),
+                replied: None,
+            };
+            freshness(heard, at(1_000))
+        };
+        assert_eq!(after(0, 0), Freshness::Fresh);
+        assert_eq!(after(14, 14), Freshness::Fresh);
+        assert_eq!(after(15, 15), Freshness::Doubtful);
+        assert_eq!(after(74, 74), Freshness::Doubtful);
+        assert_eq!(after(75, 75), Freshness::Stale);
+        // Thawed, with a ping in the buffer: heard just now, and yet no proof.
+        assert_eq!(after(600, 0), Freshness::Doubtful);
     }
 }

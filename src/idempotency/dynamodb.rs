@@ -31,13 +31,10 @@ impl DynamoDbStore {
     async fn put_if_free(
         &self,
         id: &str,
-        request: &str,
+        begun: Record,
         now: Timestamp,
     ) -> Result<Option<Record>, StoreError> {
-        let begun = Record {
-            request: request.to_owned(),
-            outcome: None,
-        };
+        let run = begun.run.clone();
         let put = self
             .client
             .put_item()
@@ -56,7 +53,8 @@ impl DynamoDbStore {
                     .item
                     .as_ref()
                     .and_then(record)
-                    .map(Some)
+                    // Our own record, written by a try whose answer was lost, is no reason to stop.
+                    .map(|found| Some(found).filter(|found| found.run != run))
                     .ok_or_else(|| StoreError("a damaged record".into())),
                 other => Err(failed(other.code())),
             },
@@ -69,10 +67,10 @@ impl OutcomeStore for DynamoDbStore {
     fn begin<'a>(
         &'a self,
         id: &'a str,
-        request: &'a str,
+        record: Record,
         now: Timestamp,
     ) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
-        Box::pin(self.put_if_free(id, request, now))
+        Box::pin(self.put_if_free(id, record, now))
     }
 
     fn finish<'a>(
@@ -129,6 +127,7 @@ fn item(id: &str, record: Record, now: Timestamp) -> Item {
         ("pk".into(), partition(id)),
         ("sk".into(), sort()),
         ("request".into(), AttributeValue::S(record.request)),
+        ("run".into(), AttributeValue::S(record.run)),
         (
             "expires_at".into(),
             seconds((now.unix + REMEMBERED).as_secs()),
@@ -155,5 +154,10 @@ fn record(item: &Item) -> Option<Record> {
             .and_then(|results| results.as_s().ok())
             .map(|json| Remembered::Results(json.clone()))
     };
-    Some(Record { request, outcome })
+    let run = item.get("run")?.as_s().ok()?.clone();
+    Some(Record {
+        request,
+        run,
+        outcome,
+    })
 }

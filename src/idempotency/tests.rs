@@ -2,13 +2,14 @@
 
 use serde_json::json;
 
+use super::memory::MAX_RECORDS;
 use super::*;
 use crate::clock::ManualClock;
 
 fn fixture() -> (Arc<ManualClock>, Idempotency) {
     let clock = Arc::new(ManualClock::at(Duration::from_secs(1_000)));
     let store = Box::new(MemoryStore::default());
-    let idempotency = Idempotency::new(store, "home".into(), clock.clone());
+    let idempotency = Idempotency::new(store, "home".into(), clock.clone(), 1);
     (clock, idempotency)
 }
 
@@ -78,16 +79,21 @@ async fn what_is_too_large_to_keep_is_not_run_again() {
 }
 
 #[tokio::test]
-async fn the_store_in_memory_is_bounded() {
-    let (clock, idempotency) = fixture();
-    for number in 0..1_001 {
-        clock.advance(Duration::from_secs(1));
-        ticket(&idempotency, &number.to_string()).await;
+async fn the_store_in_memory_is_bounded_and_forgets_nothing_that_would_then_run_again() {
+    let (_, idempotency) = fixture();
+    for number in 0..MAX_RECORDS {
+        let ticket = ticket(&idempotency, &number.to_string()).await;
+        idempotency.finish(ticket, "1".repeat(10_000)).await;
     }
-    // The oldest made room.
-    ticket(&idempotency, "0").await;
-    assert!(matches!(
-        idempotency.admit(&key("1000"), &commands("a")).await,
-        Ok(Admission::Unknown)
-    ));
+    let refused = idempotency.admit(&key("one more"), &commands("a")).await;
+    assert!(refused.is_err(), "{refused:?}");
+    // The oldest results went, to make room for the newest.
+    let admission = async |number: usize| {
+        idempotency
+            .admit(&key(&number.to_string()), &commands("a"))
+            .await
+    };
+    assert!(matches!(admission(0).await, Ok(Admission::TooLarge)));
+    let newest = admission(MAX_RECORDS - 1).await;
+    assert!(matches!(newest, Ok(Admission::Repeat(_))));
 }

@@ -38,8 +38,13 @@ const REMEMBERED_REJECTIONS: usize = 16;
 #[derive(Debug, Default)]
 pub struct TokenCache {
     entry: Option<Entry>,
-    rejected: VecDeque<Fingerprint>,
+    /// The token last kept, also after it was dropped, with its version.
+    last: Option<Identity>,
+    rejected: VecDeque<Identity>,
 }
+
+/// A token and the version of the parameter that held it.
+type Identity = (Fingerprint, Option<i64>);
 
 #[derive(Debug)]
 struct Entry {
@@ -58,6 +63,7 @@ impl TokenCache {
 
     /// Keeps `token` for `ttl` from `now` on, in place of the one before.
     pub fn put(&mut self, token: Token, now: Timestamp, ttl: Duration) {
+        self.last = Some((token.fingerprint(), token.version));
         self.entry = Some(Entry {
             token,
             stored_at: now,
@@ -72,11 +78,15 @@ impl TokenCache {
 
     /// Remembers that the home rejected this token, and drops it if it is the one in here; a newer one stays.
     pub fn reject(&mut self, fingerprint: Fingerprint) {
-        if !self.is_rejected(fingerprint) {
+        let version = self
+            .last
+            .filter(|(last, _)| *last == fingerprint)
+            .and_then(|(_, version)| version);
+        if !self.is_rejected(fingerprint, version) {
             if self.rejected.len() == REMEMBERED_REJECTIONS {
                 self.rejected.pop_front();
             }
-            self.rejected.push_back(fingerprint);
+            self.rejected.push_back((fingerprint, version));
         }
         if self
             .entry
@@ -87,9 +97,12 @@ impl TokenCache {
         }
     }
 
-    /// Whether the home has rejected this token.
-    pub fn is_rejected(&self, fingerprint: Fingerprint) -> bool {
-        self.rejected.contains(&fingerprint)
+    /// Whether the home has rejected this token. One that was stored anew has another version, and whoever stored it
+    /// means it: it may be tried once more.
+    pub fn is_rejected(&self, fingerprint: Fingerprint, version: Option<i64>) -> bool {
+        self.rejected.iter().any(|(rejected, at)| {
+            *rejected == fingerprint && (at.is_none() || version.is_none() || *at == version)
+        })
     }
 }
 
@@ -163,8 +176,11 @@ mod tests {
         assert!(cache.get(at(1)).is_some(), "a newer token stays");
         cache.reject(new.fingerprint());
         assert!(cache.get(at(1)).is_none());
-        assert!(cache.is_rejected(old.fingerprint()) && cache.is_rejected(new.fingerprint()));
-        assert!(!cache.is_rejected(token("third").fingerprint()));
+        let is_rejected = |token: &Token, version| cache.is_rejected(token.fingerprint(), version);
+        assert!(is_rejected(&new, Some(1)) && is_rejected(&new, None));
+        assert!(!is_rejected(&new, Some(2)), "it was stored anew");
+        assert!(is_rejected(&old, Some(2)), "its version was never known");
+        assert!(!is_rejected(&token("third"), Some(1)));
     }
 
     #[test]
@@ -174,7 +190,7 @@ mod tests {
             cache.reject(token(&number.to_string()).fingerprint());
         }
         assert_eq!(cache.rejected.len(), REMEMBERED_REJECTIONS);
-        assert!(cache.is_rejected(token("99").fingerprint()));
+        assert!(cache.is_rejected(token("99").fingerprint(), None));
     }
 
     #[test]

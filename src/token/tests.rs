@@ -18,7 +18,7 @@ struct Script {
 impl SecretSource for Script {
     fn fetch(&self) -> BoxFuture<'_, Result<StoredSecret, SourceError>> {
         Box::pin(async move {
-            let call = self.calls.fetch_add(1, Ordering::SeqCst);
+            self.calls.fetch_add(1, Ordering::SeqCst);
             self.gate.acquire().await.unwrap().forget();
             let mut answers = self.answers.lock().unwrap();
             let answer = if answers.len() > 1 {
@@ -28,7 +28,7 @@ impl SecretSource for Script {
             };
             answer.map(|text| StoredSecret {
                 value: text.into(),
-                version: Some(i64::try_from(call).unwrap() + 1),
+                version: Some(7),
             })
         })
     }
@@ -131,7 +131,7 @@ async fn a_rejected_token_is_never_handed_out_again() {
     fixture.service.reject(rejected.fingerprint());
     let expected = TokenError::Rejected {
         fingerprint: rejected.fingerprint(),
-        version: Some(2),
+        version: Some(7),
     };
     assert_eq!(fixture.service.current().await.unwrap_err(), expected);
     let mended = fixture.service.current().await.unwrap();

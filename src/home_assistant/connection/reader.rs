@@ -10,7 +10,7 @@ use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 
 use super::{Reply, Shared, Status, lock};
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 use crate::home_assistant::error::{HomeError, Stage};
 use crate::home_assistant::message::{self, Incoming};
 use crate::home_assistant::transport::Stream;
@@ -46,7 +46,8 @@ impl Reader {
     /// Takes one message. `Err` is the connection's end.
     async fn read(&mut self) -> Result<(), HomeError> {
         let received = self.stream.next().await;
-        *lock(&self.shared.last_heard) = self.clock.now();
+        let now = self.clock.now();
+        lock(&self.shared.heard).last = now;
         match received {
             Some(Ok(Message::Text(text))) => {
                 let messages = message::parse(&text).map_err(|_| HomeError::NotHomeAssistant {
@@ -55,11 +56,12 @@ impl Reader {
                 drop(text);
                 messages
                     .into_iter()
-                    .try_for_each(|message| self.take(message))
+                    .try_for_each(|message| self.take(message, now))
             }
             // The library answers pings by itself.
             Some(Ok(Message::Ping(_) | Message::Frame(_))) => Ok(()),
             Some(Ok(Message::Pong(_))) => {
+                lock(&self.shared.heard).answered = now;
                 for pong in std::mem::take(&mut lock(&self.shared.waiting).pongs) {
                     let _ = pong.send(());
                 }
@@ -77,13 +79,28 @@ impl Reader {
         }
     }
 
-    fn take(&self, message: Incoming) -> Result<(), HomeError> {
+    fn take(&mut self, message: Incoming, now: Timestamp) -> Result<(), HomeError> {
         match message {
             Incoming::AuthOk { version } => {
+                lock(&self.shared.heard).answered = now;
                 self.shared.status.send_replace(Status::Ready { version });
+            }
+            // Later than this it is no answer to `auth`, and says nothing of what became of commands.
+            Incoming::AuthInvalid
+                if lock(&self.shared.heard).replied.is_some()
+                    || *self.shared.status.borrow() != Status::Authenticating =>
+            {
+                return Err(HomeError::NotHomeAssistant {
+                    seen: "auth_invalid after auth_ok",
+                });
             }
             Incoming::AuthInvalid => return Err(HomeError::Rejected),
             Incoming::Answer { id, answer } => {
+                {
+                    let mut heard = lock(&self.shared.heard);
+                    heard.answered = now;
+                    heard.replied = Some(now);
+                }
                 // An id nobody waits for: its caller has left, or the home is confused. Neither is ours to mend.
                 if let Some(reply) = lock(&self.shared.waiting).replies.remove(&id) {
                     let _ = reply.send(Reply::Answered(answer));

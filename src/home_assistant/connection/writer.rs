@@ -3,37 +3,38 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::SinkExt as _;
 use futures_util::stream::SplitSink;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use tokio::sync::{mpsc, oneshot};
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
+use zeroize::Zeroizing;
 
-use super::{Claim, Reply, Request, Shared, lock};
+use super::{Claim, Reply, Request, Shared, Status, lock};
 use crate::home_assistant::error::HomeError;
 use crate::home_assistant::message::{self, Command};
 use crate::home_assistant::transport::Stream;
-use crate::secret::AccessToken;
 
 pub(super) struct Writer {
     pub(super) sink: SplitSink<WebSocketStream<Stream>, Message>,
     pub(super) watch: OwnedFd,
     pub(super) queue: mpsc::UnboundedReceiver<Request>,
     pub(super) shared: Arc<Shared>,
+    /// What the kernel did not take whole, to be told `not_sent` once the connection's end is known.
+    pub(super) unsent: Vec<Request>,
 }
 
 impl Writer {
-    pub(super) async fn run(&mut self, token: &AccessToken) -> HomeError {
-        let Ok(auth) = message::auth_frame(token) else {
-            return HomeError::Closed;
-        };
-        if self.sink.send(Message::text(auth)).await.is_err() {
+    pub(super) async fn run(&mut self, auth: Zeroizing<String>) -> HomeError {
+        if self.sink.send(Message::text(&**auth)).await.is_err() {
             return HomeError::Closed;
         }
+        drop(auth);
         while let Some(request) = self.queue.recv().await {
             if self.is_hung_up().await {
-                request.refuse(&HomeError::Closed);
+                self.unsent.push(request);
                 return HomeError::Closed;
             }
             let written = match request {
@@ -46,30 +47,33 @@ impl Writer {
                     if !claim.take(Claim::WRITING) {
                         continue;
                     }
-                    self.write(&commands, replies).await
+                    self.write(commands, replies, claim).await
                 }
                 Request::Ping(pong) => {
                     lock(&self.shared.waiting).pongs.push(pong);
-                    self.sink
-                        .send(Message::Ping(Default::default()))
-                        .await
-                        .map_err(|_| HomeError::Closed)
+                    self.sink.send(Message::Ping(Bytes::new())).await.is_ok()
                 }
             };
-            if let Err(error) = written {
-                return error;
+            if !written {
+                return HomeError::Closed;
             }
         }
-        // The last handle is gone: part as the protocol asks.
+        // The last handle is gone. What the home says of the token must be heard all the same.
+        let mut status = self.shared.status.subscribe();
+        let _ = status
+            .wait_for(|status| *status != Status::Authenticating)
+            .await;
+        // Part as the protocol asks.
         let _ = self.sink.close().await;
         HomeError::Closed
     }
 
     async fn write(
         &mut self,
-        commands: &[Command],
+        commands: Vec<Command>,
         replies: Vec<oneshot::Sender<Reply>>,
-    ) -> Result<(), HomeError> {
+        claim: Arc<Claim>,
+    ) -> bool {
         let count = u64::try_from(replies.len()).unwrap_or(u64::MAX);
         let first_id = {
             let mut waiting = lock(&self.shared.waiting);
@@ -81,20 +85,24 @@ impl Writer {
             waiting.replies.extend((first_id..).zip(replies));
             first_id
         };
-        let sent = match message::frame(commands, first_id) {
+        // An error means that the kernel did not take the whole frame. (Were it a pong queued behind the frame that it did
+        // not take, the reader would have met the error first: it is polled first and flushes pongs.)
+        let sent = match message::frame(&commands, first_id) {
             Ok(text) => self.sink.send(Message::text(text)).await.is_ok(),
             Err(_) => false,
         };
-        if sent {
-            return Ok(());
+        if !sent {
+            let mut waiting = lock(&self.shared.waiting);
+            let replies = (first_id..first_id + count)
+                .filter_map(|id| waiting.replies.remove(&id))
+                .collect();
+            self.unsent.push(Request::Commands {
+                commands,
+                replies,
+                claim,
+            });
         }
-        let mut waiting = lock(&self.shared.waiting);
-        for id in first_id..first_id + count {
-            if let Some(reply) = waiting.replies.remove(&id) {
-                let _ = reply.send(Reply::NotSent(HomeError::Closed));
-            }
-        }
-        Err(HomeError::Closed)
+        sent
     }
 
     /// Whether the home has hung up, as far as the kernel knows: after a freeze, its farewell lies in the receive buffer.

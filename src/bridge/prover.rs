@@ -1,0 +1,197 @@
+//! Presents tokens to the home, each once at a time, and never lets a rejection go unnoticed.
+//!
+//! A presentation is a task of its own: a caller whose deadline ends stops waiting, and the answer is still heard.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
+
+use super::{BridgeError, lock};
+use crate::clock::{Clock, Deadline, Timestamp};
+use crate::home_assistant::{HomeError, Session, Stage};
+use crate::metrics::{Metric, Metrics};
+use crate::secret::{AccessToken, Fingerprint};
+use crate::token::{Token, TokenError, TokenService};
+
+/// With less time than this left a presentation is not begun: its answer would come too late to be of use.
+const LEAST_TIME: Duration = Duration::from_millis(100);
+
+type Presentation = Shared<BoxFuture<'static, Result<(), HomeError>>>;
+
+/// Presents tokens.
+pub(super) struct Prover {
+    pub(super) tokens: TokenService,
+    pub(super) session: Session,
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    // A std mutex: nothing awaits while it is held.
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The presentation under way, joined by everyone who needs the same token proven.
+    flight: Option<(Fingerprint, Presentation)>,
+    /// The token the home last accepted, and when.
+    proof: Option<(Fingerprint, Timestamp)>,
+}
+
+impl Prover {
+    pub(super) fn new(
+        tokens: TokenService,
+        session: Session,
+        clock: Arc<dyn Clock>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            tokens,
+            session,
+            clock,
+            metrics,
+            state: Mutex::default(),
+        }
+    }
+
+    /// The current token, once the home has accepted it.
+    pub(super) async fn proven_token(
+        self: &Arc<Self>,
+        deadline: Deadline,
+    ) -> Result<Arc<AccessToken>, BridgeError> {
+        let remaining = deadline.remaining(self.clock.now());
+        let token = tokio::time::timeout(remaining, self.tokens.current())
+            .await
+            .map_err(|_| too_late(Stage::Token))?;
+        let token = token.inspect_err(|error| {
+            // The home has said so before, or the token says so itself.
+            if matches!(
+                error,
+                TokenError::Rejected { .. } | TokenError::Expired { .. }
+            ) {
+                self.metrics.record(Metric::TokenValid(false));
+            }
+        })?;
+        let remaining = deadline.remaining(self.clock.now());
+        if remaining < LEAST_TIME {
+            return Err(too_late(Stage::Validate));
+        }
+        let access = token.access.clone();
+        tokio::time::timeout(remaining, self.present(token))
+            .await
+            .unwrap_or(Err(HomeError::DeadlineExceeded {
+                stage: Stage::Validate,
+            }))?;
+        Ok(access)
+    }
+
+    /// Whether the home accepted this token less than `age` ago.
+    pub(super) fn is_proven(&self, fingerprint: Fingerprint, age: Duration) -> bool {
+        let now = self.clock.now();
+        lock(&self.state)
+            .proof
+            .is_some_and(|(proven, at)| proven == fingerprint && now.since(at) < age)
+    }
+
+    /// Notes that the home rejected a token, wherever it was presented.
+    pub(super) fn rejected(&self, fingerprint: Fingerprint) {
+        self.tokens.reject(fingerprint);
+        self.metrics.record(Metric::TokenValid(false));
+        tracing::warn!(%fingerprint, category = "token", "the home rejected the token");
+    }
+
+    /// Forgets everything.
+    pub(super) async fn clear(&self) {
+        self.tokens.clear();
+        self.session.close().await;
+        *lock(&self.state) = State::default();
+    }
+
+    /// Joins the presentation of this token that is under way, or begins one.
+    fn present(self: &Arc<Self>, token: Token) -> Presentation {
+        let fingerprint = token.fingerprint();
+        let mut state = lock(&self.state);
+        if let Some((_, flight)) = state
+            .flight
+            .as_ref()
+            .filter(|(presented, flight)| *presented == fingerprint && flight.peek().is_none())
+        {
+            return flight.clone();
+        }
+        let prover = self.clone();
+        let task = tokio::spawn(async move { prover.present_now(&token).await });
+        let flight = async move {
+            task.await.unwrap_or_else(|_| {
+                Err(HomeError::Unreachable {
+                    stage: Stage::Validate,
+                    reason: "the presentation was stopped".into(),
+                })
+            })
+        }
+        .boxed()
+        .shared();
+        state.flight = Some((fingerprint, flight.clone()));
+        flight
+    }
+
+    async fn present_now(&self, token: &Token) -> Result<(), HomeError> {
+        let fingerprint = token.fingerprint();
+        // Another presentation may have ended between the cache and here.
+        if self.tokens.is_rejected(token) {
+            return Err(HomeError::Rejected);
+        }
+        let verdict = self.session.validate(&token.access).await;
+        if let Some(reachable) = is_reachable(&verdict) {
+            self.metrics.record(Metric::HomeReachable(reachable));
+        }
+        match verdict {
+            Ok(version) => {
+                self.metrics.record(Metric::TokenValid(true));
+                lock(&self.state).proof = Some((fingerprint, self.clock.now()));
+                tracing::info!(
+                    %fingerprint, version = token.version, home_version = version,
+                    stage = "validate", "token accepted"
+                );
+                Ok(())
+            }
+            Err(error) => {
+                if error == HomeError::Rejected {
+                    self.rejected(fingerprint);
+                }
+                Err(error)
+            }
+        }
+    }
+}
+
+fn too_late(stage: Stage) -> BridgeError {
+    HomeError::DeadlineExceeded { stage }.into()
+}
+
+/// Whether the home itself answered, if only to say no; `None` if it was not asked.
+fn is_reachable(verdict: &Result<String, HomeError>) -> Option<bool> {
+    match verdict {
+        Ok(_)
+        | Err(
+            HomeError::Rejected
+            | HomeError::Banned
+            | HomeError::ProxyNotTrusted
+            | HomeError::Starting
+            | HomeError::MessageTooLarge { .. },
+        ) => Some(true),
+        Err(
+            HomeError::EdgeBlocked { .. }
+            | HomeError::NotHomeAssistant { .. }
+            | HomeError::Tls { .. }
+            | HomeError::Dns
+            | HomeError::Timeout { .. }
+            | HomeError::Unreachable { .. }
+            | HomeError::Closed,
+        ) => Some(false),
+        Err(
+            HomeError::SettingUnavailable { .. }
+            | HomeError::SettingInvalid { .. }
+            | HomeError::DeadlineExceeded { .. },
+        ) => None,
+    }
+}
