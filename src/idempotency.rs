@@ -73,7 +73,7 @@ pub trait OutcomeStore: Send + Sync {
         now: Timestamp,
     ) -> BoxFuture<'a, Result<Option<Record>, StoreError>>;
 
-    /// Finishes a record with its outcome.
+    /// Finishes a record with its outcome, if it still belongs to the same run.
     fn finish<'a>(
         &'a self,
         id: &'a str,
@@ -81,8 +81,8 @@ pub trait OutcomeStore: Send + Sync {
         now: Timestamp,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// Takes a record back.
-    fn forget<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
+    /// Takes a record back, if it still belongs to this run.
+    fn forget<'a>(&'a self, id: &'a str, run: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
 }
 
 /// What a key leads to.
@@ -192,7 +192,7 @@ impl Idempotency {
 
     /// Gives a key back whose commands were not sent.
     pub async fn forget(&self, ticket: Ticket) {
-        if let Err(error) = self.store.forget(&ticket.id).await {
+        if let Err(error) = self.store.forget(&ticket.id, &ticket.record.run).await {
             tracing::error!(category = "idempotency", error = %error, "a key was not given back");
         }
     }

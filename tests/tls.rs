@@ -1,6 +1,7 @@
 //! Homes behind TLS of their own: a private CA, a client certificate, secret headers, a path prefix; on REST and WebSocket.
 
 #![expect(
+    clippy::panic,
     clippy::unwrap_used,
     reason = "tests may panic, also outside of test functions"
 )]

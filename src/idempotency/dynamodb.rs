@@ -80,29 +80,52 @@ impl OutcomeStore for DynamoDbStore {
         now: Timestamp,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
-            self.client
+            let put = self
+                .client
                 .put_item()
                 .table_name(&self.table)
+                .condition_expression(IS_OURS)
+                .expression_attribute_names("#run", "run")
+                .expression_attribute_values(":run", AttributeValue::S(record.run.clone()))
                 .set_item(Some(item(id, record, now)))
                 .send()
-                .await
-                .map(drop)
-                .map_err(|error| failed(error.code()))
+                .await;
+            done_unless(put, |error| error.is_conditional_check_failed_exception())
         })
     }
 
-    fn forget<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn forget<'a>(&'a self, id: &'a str, run: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
-            self.client
+            let delete = self
+                .client
                 .delete_item()
                 .table_name(&self.table)
                 .key("pk", partition(id))
                 .key("sk", sort())
+                .condition_expression(IS_OURS)
+                .expression_attribute_names("#run", "run")
+                .expression_attribute_values(":run", AttributeValue::S(run.to_owned()))
                 .send()
-                .await
-                .map(drop)
-                .map_err(|error| failed(error.code()))
+                .await;
+            done_unless(delete, |error| {
+                error.is_conditional_check_failed_exception()
+            })
         })
+    }
+}
+
+/// The SDK tries again by itself when an answer was lost. By then the record may be another run's, and is left alone.
+const IS_OURS: &str = "#run = :run";
+
+/// A write that met another run's record had its say already, or comes too late: both are done.
+fn done_unless<T, E: ProvideErrorMetadata + std::error::Error>(
+    written: Result<T, SdkError<E>>,
+    is_taken: impl FnOnce(&E) -> bool,
+) -> Result<(), StoreError> {
+    match written {
+        Ok(_) => Ok(()),
+        Err(SdkError::ServiceError(error)) if is_taken(error.err()) => Ok(()),
+        Err(error) => Err(failed(error.code())),
     }
 }
 

@@ -60,6 +60,12 @@ impl Records {
         Ok(None)
     }
 
+    fn belongs_to(&self, id: &str, run: &str) -> bool {
+        self.by_id
+            .get(id)
+            .is_some_and(|(record, _)| record.run == run)
+    }
+
     fn finish(&mut self, id: &str, record: Record, now: Timestamp) {
         self.forget(id);
         if let Some(Remembered::Results(json)) = &record.outcome {
@@ -117,14 +123,18 @@ impl OutcomeStore for MemoryStore {
         now: Timestamp,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         self.with(|records| {
-            records.finish(id, record, now);
+            if records.belongs_to(id, &record.run) {
+                records.finish(id, record, now);
+            }
             Ok(())
         })
     }
 
-    fn forget<'a>(&'a self, id: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
+    fn forget<'a>(&'a self, id: &'a str, run: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
         self.with(|records| {
-            records.forget(id);
+            if records.belongs_to(id, run) {
+                records.forget(id);
+            }
             Ok(())
         })
     }
