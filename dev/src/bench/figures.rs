@@ -113,7 +113,11 @@ impl Figure {
 
     /// Prints it.
     pub(super) fn print(&self) {
-        let time = |time: Option<f64>| time.map_or("-".to_owned(), |time| format!("{time:.3}"));
+        let time = |time: Option<f64>| match time {
+            Some(time) if time < 0.01 => format!("{time:.6}"),
+            Some(time) => format!("{time:.3}"),
+            None => "-".to_owned(),
+        };
         say(&format!(
             "{:<22}{:>5}{:>11}{:>11}{:>11}{:>8.3}   bound: {}: {}",
             self.name,

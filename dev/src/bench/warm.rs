@@ -74,15 +74,16 @@ async fn at(surroundings: &Surroundings, round_trip: Duration) -> Result<Figure,
     let (floor_ms, bound, held) = if round_trip.is_zero() {
         let floor_ms = bare_times.p50_ms() + raw_ms;
         let held = times.p50_ms() <= floor_ms + 0.2;
-        (floor_ms, "p50 floor + 0.2 ms", held)
+        (floor_ms, "p50 <= floor + 0.2 ms", held)
     } else {
         let held = times.p50_ms() <= 1.05 * raw_ms + 1.0 && times.p99_ms() <= 2.0 * raw_ms;
-        (raw_ms, "p50 1.05 x floor + 1 ms, p99 2 x floor", held)
+        (raw_ms, "p50 <= 1.05 x floor + 1 ms, p99 <= 2 x floor", held)
     };
     let name = Part::WarmCommand.name();
     Ok(Figure::timed(name, round_trip, &times, floor_ms)
         .with_number("raw_p50_ms", raw_ms)
         .with_number("raw_p99_ms", raw_times.p99_ms())
+        .with_number("p99_by_raw_p99", times.p99_ms() / raw_times.p99_ms())
         .with_number("bare_p50_ms", bare_times.p50_ms())
         .with_number("bare_p99_ms", bare_times.p99_ms())
         .with_number("beyond_round_trip_ms", times.p50_ms() - ms(round_trip))
