@@ -273,8 +273,13 @@ impl Bridge {
         F: Future<Output = Result<T, BridgeError>>,
     {
         let rejected = {
-            let prover = self.prover.clone();
-            move |fingerprint| prover.rejected(fingerprint)
+            // Weak: the connection belongs to the session, which belongs to the prover.
+            let prover = Arc::downgrade(&self.prover);
+            move |fingerprint| {
+                if let Some(prover) = prover.upgrade() {
+                    prover.rejected(fingerprint);
+                }
+            }
         };
         let proven_token = self.prover.proven_token(deadline);
         let checkout = self

@@ -15,7 +15,7 @@ mod transport;
 pub use connection::{Connection, Heard, Outcome, Status};
 pub use error::{HomeError, Stage};
 pub use extras::Extras;
-pub use message::{Answer, Command, CommandError, CommandFailure};
+pub use message::{Answer, Command, CommandError, CommandFailure, JsonSlice};
 pub use session::{
     Checkout, FRESH, Freshness, PING_TIMEOUT, STALE, Session, SessionReport, SessionState,
     freshness,

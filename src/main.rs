@@ -33,11 +33,13 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     };
     logging::start(config.log)?;
     let is_concurrent = config.is_concurrent;
-    let app = Arc::new(build(config).await);
+    // Sandboxes start alike, at times to the nanosecond: only the system tells them apart.
+    let app = Arc::new(build(config, getrandom::u64()?).await);
     lambda::run(app, WARM_UP_LIMIT, is_concurrent).await
 }
 
-async fn build(config: Config) -> App {
+async fn build(config: Config, seed: u64) -> App {
+    let mut seeds = fastrand::Rng::with_seed(seed);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let aws = Aws::default();
     let sink = metric_sink(&config.metrics, &aws).await;
@@ -53,7 +55,7 @@ async fn build(config: Config) -> App {
         config.token.ttl,
         clock.clone(),
         metrics.clone(),
-        fastrand::u64(..),
+        seeds.u64(..),
     );
     let home = config.home.address.to_string();
     let extras = extras(&config.home, &aws).await;
@@ -64,7 +66,7 @@ async fn build(config: Config) -> App {
         Retry::default(),
         clock.clone(),
         metrics.clone(),
-        fastrand::u64(..),
+        seeds.u64(..),
     );
     let store: Box<dyn OutcomeStore> = match config.table {
         Some(table) => {
@@ -73,7 +75,7 @@ async fn build(config: Config) -> App {
         }
         None => Box::new(MemoryStore::default()),
     };
-    let idempotency = Idempotency::new(store, home, clock.clone(), fastrand::u64(..));
+    let idempotency = Idempotency::new(store, home, clock.clone(), seeds.u64(..));
     App::new(bridge, idempotency, config.caller_auth, clock, metrics)
 }
 

@@ -14,9 +14,7 @@ use support::{Fixture, command};
 
 #[tokio::test]
 async fn a_snapshot_holds_neither_token_nor_connection() {
-    let home = SimulatedHome::start(HomeOptions::default())
-        .await
-        .unwrap();
+    let home = SimulatedHome::start(HomeOptions::default()).await.unwrap();
     let fixture = Fixture::new(&home.url(), &home.mint_token("latchkey"));
     let bridge = &fixture.bridge;
     bridge.warm_up(fixture.deadline()).await;

@@ -1,9 +1,12 @@
 //! Home Assistant's WebSocket messages: what is sent, what comes back.
 
-use serde::{Deserialize, Serialize};
+use std::ops::Range;
+
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
+use tokio_tungstenite::tungstenite::Utf8Bytes;
 use zeroize::Zeroizing;
 
 use crate::json::{kind_of, shown};
@@ -115,9 +118,41 @@ pub(super) fn auth_frame(token: &AccessToken) -> serde_json::Result<Zeroizing<St
 #[derive(Debug)]
 pub enum Answer {
     /// It was done; the result is the home's own JSON.
-    Success(Option<Box<RawValue>>),
+    Success(Option<JsonSlice>),
     /// The home refused it or failed.
     Failure(CommandFailure),
+}
+
+/// A JSON value inside a frame, which it keeps: a reply may be megabytes, so it is not copied out.
+#[derive(Clone, Debug)]
+pub struct JsonSlice {
+    frame: Utf8Bytes,
+    range: Range<usize>,
+}
+
+impl JsonSlice {
+    /// `raw` must have been read from `frame`.
+    fn new(frame: &Utf8Bytes, raw: &RawValue) -> Option<Self> {
+        let start = (raw.get().as_ptr() as usize).checked_sub(frame.as_ptr() as usize)?;
+        let range = start..start + raw.get().len();
+        frame.get(range.clone())?;
+        Some(Self {
+            frame: frame.clone(),
+            range,
+        })
+    }
+
+    /// The value's text.
+    pub fn get(&self) -> &str {
+        self.frame.get(self.range.clone()).unwrap_or_default()
+    }
+}
+
+impl Serialize for JsonSlice {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let raw: &RawValue = serde_json::from_str(self.get()).map_err(serde::ser::Error::custom)?;
+        raw.serialize(serializer)
+    }
 }
 
 /// The home's own error.
@@ -165,18 +200,18 @@ struct Envelope<'a> {
 }
 
 /// Reads a frame: one message, or a list of them.
-pub(super) fn parse(text: &str) -> Result<Vec<Incoming>, Malformed> {
-    if text.trim_start().starts_with('[') {
-        let list: Vec<Envelope<'_>> = serde_json::from_str(text).map_err(|_| Malformed)?;
-        list.into_iter().map(Envelope::read).collect()
+pub(super) fn parse(frame: &Utf8Bytes) -> Result<Vec<Incoming>, Malformed> {
+    if frame.trim_start().starts_with('[') {
+        let list: Vec<Envelope<'_>> = serde_json::from_str(frame).map_err(|_| Malformed)?;
+        list.into_iter().map(|one| one.read(frame)).collect()
     } else {
-        let one: Envelope<'_> = serde_json::from_str(text).map_err(|_| Malformed)?;
-        Ok(vec![one.read()?])
+        let one: Envelope<'_> = serde_json::from_str(frame).map_err(|_| Malformed)?;
+        Ok(vec![one.read(frame)?])
     }
 }
 
 impl Envelope<'_> {
-    fn read(self) -> Result<Incoming, Malformed> {
+    fn read(self, frame: &Utf8Bytes) -> Result<Incoming, Malformed> {
         Ok(match (&*self.r#type, self.id) {
             ("auth_required", _) => Incoming::AuthRequired,
             ("auth_ok", _) => Incoming::AuthOk {
@@ -190,7 +225,9 @@ impl Envelope<'_> {
             ("result", Some(id)) => Incoming::Answer {
                 id,
                 answer: match self.success {
-                    Some(true) => Answer::Success(self.result.map(ToOwned::to_owned)),
+                    Some(true) => {
+                        Answer::Success(self.result.and_then(|raw| JsonSlice::new(frame, raw)))
+                    }
                     Some(false) => Answer::Failure(self.error.unwrap_or(CommandFailure {
                         code: "unknown_error".into(),
                         message: "Home Assistant gave no reason".into(),
@@ -257,7 +294,7 @@ mod tests {
 
     #[test]
     fn messages_of_the_home_are_told_apart() {
-        let one = |value: Value| parse(&value.to_string()).unwrap().remove(0);
+        let one = |value: Value| parse(&value.to_string().into()).unwrap().remove(0);
         assert!(matches!(
             one(json!({"type": "auth_ok", "ha_version": "2025.4.4"})),
             Incoming::AuthOk { version } if version == "2025.4.4"
@@ -282,20 +319,34 @@ mod tests {
             Incoming::Other
         ));
         assert_eq!(
-            parse(r#"[{"type":"event"},{"id":1,"type":"pong"}]"#)
+            parse(&r#"[{"type":"event"},{"id":1,"type":"pong"}]"#.into())
                 .unwrap()
                 .len(),
             2
         );
         for text in ["", "{}", "[1]", "nothing", r#"{"type":"result","id":1}"#] {
-            assert_eq!(parse(text).err(), Some(Malformed), "{text}");
+            assert_eq!(parse(&text.into()).err(), Some(Malformed), "{text}");
         }
+    }
+
+    #[test]
+    fn a_result_is_the_homes_own_text() {
+        let frame = r#"[{"id":1,"type":"result","success":true,"result":{"a": [1,  2]}}]"#;
+        let Incoming::Answer {
+            answer: Answer::Success(Some(result)),
+            ..
+        } = parse(&frame.into()).unwrap().remove(0)
+        else {
+            panic!("no result");
+        };
+        assert_eq!(result.get(), r#"{"a": [1,  2]}"#);
+        assert_eq!(serde_json::to_string(&result).unwrap(), result.get());
     }
 
     proptest::proptest! {
         #[test]
         fn arbitrary_text_never_panics(text in ".*") {
-            let _ = parse(&text);
+            let _ = parse(&text.into());
         }
 
         #[test]
@@ -304,7 +355,7 @@ mod tests {
             id in proptest::option::of(-3i64..5),
             success in proptest::option::of(proptest::bool::ANY),
         ) {
-            let _ = parse(&json!({"type": kind, "id": id, "success": success}).to_string());
+            let _ = parse(&json!({"type": kind, "id": id, "success": success}).to_string().into());
         }
     }
 }

@@ -1,7 +1,7 @@
 //! A connection for the REST client made ahead of its first request.
 //!
-//! On a cold start the token is still on its way from the parameter store while the home could already be connected to.
-//! The client's pool connects only for a request, so the first request is a mock one that this layer turns away at once,
+//! While the token is still on its way from the parameter store, the home could already be connected to. The client
+//! connects only for a request, so a mock one is made that this layer turns away at once,
 //! having kept its connector's future running in the background; the first real request takes what that yields.
 
 use std::pin::Pin;
@@ -28,6 +28,7 @@ struct Flags {
 impl Trigger {
     /// The next request is the mock one.
     pub(super) fn arm(&self) {
+        self.0.is_void.store(false, Ordering::Release);
         self.0.armed.store(true, Ordering::Release);
     }
 

@@ -1,20 +1,13 @@
 //! The session with a home: at most one connection at a time, kept from one invocation to the next.
-//!
-//! # When an open connection is used again
-//!
-//! A home pings 55 s after it last heard from its peer and hangs up at 83 s; a frozen sandbox answers no pings, and after
-//! the thaw finds the ping in its receive buffer. So it matters what was heard:
-//!
-//! | then | if |
-//! |---|---|
-//! | it is used at once | the home answered something less than [`FRESH`] ago |
-//! | it is used after one ping, answered within [`PING_TIMEOUT`] | the home was heard less than [`STALE`] ago |
-//! | a new one is opened | neither, or it is closed |
+
+mod freshness;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::connection::{Connection, Heard, Outcome, Status};
+pub use freshness::{FRESH, Freshness, PING_TIMEOUT, STALE, freshness};
+
+use super::connection::{Connection, Outcome, Status};
 use super::error::{HomeError, Stage};
 use super::extras::Extras;
 use super::message::Command;
@@ -25,36 +18,8 @@ use crate::clock::{Clock, Deadline, Limit, Timestamp};
 use crate::config::HomeConfig;
 use crate::secret::{AccessToken, Fingerprint};
 
-/// Up to this age a connection is used without asking.
-pub const FRESH: Duration = Duration::from_secs(15);
-/// From this age on a connection is given up without asking; the home hangs up at 83 s.
-pub const STALE: Duration = Duration::from_secs(75);
-/// How long a ping may take.
-pub const PING_TIMEOUT: Duration = Duration::from_millis(1_000);
 /// A home closes a socket that has not authenticated 10 s after its greeting.
 const GREETING_KEEPS: Duration = Duration::from_secs(8);
-
-/// What to do with an open connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Freshness {
-    /// Use it.
-    Fresh,
-    /// Ping first.
-    Doubtful,
-    /// Give it up.
-    Stale,
-}
-
-/// The rule of this module's table.
-pub fn freshness(heard: Heard, now: Timestamp) -> Freshness {
-    if now.since(heard.answered) < FRESH {
-        Freshness::Fresh
-    } else if now.since(heard.last) < STALE {
-        Freshness::Doubtful
-    } else {
-        Freshness::Stale
-    }
-}
 
 /// Where the session stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -99,7 +64,7 @@ pub struct SessionReport {
 pub struct Checkout {
     /// The connection.
     pub connection: Connection,
-    /// Whether an earlier invocation opened it.
+    /// Whether its socket was opened earlier, and may have died unnoticed.
     pub reused: bool,
 }
 
@@ -232,6 +197,7 @@ impl Session {
         {
             return Err(error.clone().into());
         }
+        let was_kept = slot.greeted.is_some();
         self.begin();
         let (greeted, token) =
             tokio::join!(self.greeted(slot.greeted.take(), deadline), proven_token);
@@ -271,7 +237,7 @@ impl Session {
         known.connection = connection.as_ref().ok().cloned();
         connection.map(|connection| Checkout {
             connection,
-            reused: false,
+            reused: was_kept,
         })
     }
 
@@ -400,33 +366,5 @@ impl Session {
     fn lock(&self) -> MutexGuard<'_, Known> {
         // Nothing panics while the lock is held, and no state here can be half changed.
         self.report.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn freshness_follows_the_homes_heartbeat() {
-        let at = |seconds: u64| Timestamp {
-            monotonic: Duration::from_secs(seconds),
-            unix: Duration::from_secs(seconds),
-        };
-        let after = |answered: u64, heard: u64| {
-            let heard = Heard {
-                last: at(1_000 - heard),
-                answered: at(1_000 - answered),
-                replied: None,
-            };
-            freshness(heard, at(1_000))
-        };
-        assert_eq!(after(0, 0), Freshness::Fresh);
-        assert_eq!(after(14, 14), Freshness::Fresh);
-        assert_eq!(after(15, 15), Freshness::Doubtful);
-        assert_eq!(after(74, 74), Freshness::Doubtful);
-        assert_eq!(after(75, 75), Freshness::Stale);
-        // Thawed, with a ping in the buffer: heard just now, and yet no proof.
-        assert_eq!(after(600, 0), Freshness::Doubtful);
     }
 }

@@ -9,7 +9,7 @@ use super::failure::Failure;
 use super::problem::Problem;
 use super::problem_name::ProblemName;
 use crate::bridge::Warmth;
-use crate::home_assistant::{Answer, CommandFailure, HomeError, Outcome};
+use crate::home_assistant::{Answer, CommandFailure, HomeError, JsonSlice, Outcome};
 
 /// The answer to commands.
 #[derive(Debug, Serialize)]
@@ -40,7 +40,7 @@ struct CommandResult {
 
 #[derive(Debug)]
 enum Content {
-    Result(Option<Box<RawValue>>),
+    Result(Option<JsonSlice>),
     Error,
 }
 

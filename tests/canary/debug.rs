@@ -94,7 +94,7 @@ async fn no_debug_output_shows_the_token() {
     let session = Session::new(config.home, Extras::default(), clock.clone());
     let deadline = Deadline::at(now.after(Duration::from_secs(20)));
     let proven = async { Ok::<_, HomeError>(access.clone()) };
-    let checkout = session.checkout(deadline, proven).await.unwrap();
+    let checkout = session.checkout(deadline, proven, |_| {}).await.unwrap();
     session.ready(&checkout.connection, deadline).await.unwrap();
     shown.with_fingerprint("Checkout", &checkout);
     shown.with_fingerprint("Connection", &checkout.connection);

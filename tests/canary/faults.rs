@@ -73,7 +73,7 @@ async fn meet(aws: &AwsEmulator, fault: Option<Fault>) -> (Canary, Vec<Value>) {
     ] {
         answers.push(in_process::handle(&app, &event.to_string()).await);
     }
-    app.flush().await;
+    app.flush_at_shutdown().await;
     (Canary::new(&token), answers)
 }
 
@@ -91,15 +91,19 @@ async fn no_fault_of_a_home_gives_the_token_away() {
     let log = captured.text();
     let metrics = format!("{:?}", aws.metrics("Canary").await.unwrap());
     let mut names = BTreeSet::new();
-    for (canary, answers) in &met {
-        for answer in answers {
-            canary.search("an answer", &answer.to_string());
-            named(answer, &mut names);
-        }
-        canary.search("the log", &log);
-        canary.search("a metric", &metrics);
-        canary.search("the AWS emulator", &aws.logs());
+    let mut canary = Canary::default();
+    let mut answers = Vec::new();
+    for (token, answered) in met {
+        canary.join(token);
+        answers.extend(answered);
     }
+    for answer in &answers {
+        canary.search("an answer", &answer.to_string());
+        named(answer, &mut names);
+    }
+    canary.search("the log", &log);
+    canary.search("a metric", &metrics);
+    canary.search("the AWS emulator's output", &aws.logs());
     // Otherwise nothing worth searching has happened.
     for name in [
         "command-outcome-unknown",

@@ -1,6 +1,6 @@
 //! What the function prints: one JSON object a line, and one line an error that says where to look.
 
-use latchkey_dev::home::RestFault;
+use latchkey_dev::home::{Break, RestFault, SocketFault, SocketStage};
 use latchkey_dev::stack::{Fault, Function};
 use serde_json::{Map, Value, json};
 
@@ -43,7 +43,7 @@ async fn go_through_all(stage: &Stage, function: &Function) {
     invoke(function, &sample("events/http-api-command.json")).await;
     invoke(function, &json!({})).await;
     function.invoke_raw("not JSON").await.unwrap();
-    stage.home.revoke(&stage.token);
+    stage.revoke().await;
     invoke(function, &command).await;
 }
 
@@ -105,4 +105,39 @@ async fn the_level_is_kept_and_text_is_for_people() {
         assert!(serde_json::from_str::<Value>(line).is_err());
         assert!(!line.contains('\u{1b}'), "no colours: {line}");
     }
+}
+
+/// Whether a door is open now is for somebody to look at, so nobody may miss it.
+#[tokio::test]
+async fn a_command_without_an_answer_is_one_error_and_counted() {
+    let stage = Stage::set().await;
+    let options = stage.options().env("METRICS", "emf");
+    let function = Function::start(options).await.unwrap();
+    stage
+        .home
+        .set_fault(SocketFault::At(SocketStage::Reply, Break::Close));
+    let batch = json!({ "commands": [{ "type": "ping" }, { "type": "get_states" }] });
+    let answer = invoke(&function, &batch).await;
+    assert_eq!(answer["statusCode"], 200, "{answer}");
+    for result in answer["results"].as_array().unwrap() {
+        assert_eq!(result["outcome"], "unknown", "{answer}");
+        assert_eq!(result["success"], false);
+        assert_eq!(result["error"]["code"], "command-outcome-unknown");
+    }
+    let lines = parsed(&function.stop().await);
+    let errors: Vec<_> = lines
+        .iter()
+        .filter(|line| line.get("level") == Some(&json!("ERROR")))
+        .collect();
+    let [error] = errors[..] else {
+        panic!("one error in {lines:#?}");
+    };
+    assert_eq!(error["category"], "command-outcome-unknown");
+    assert_eq!(error["stage"], "command");
+    assert!(error["request_id"].is_string());
+    let counted: Vec<_> = lines
+        .iter()
+        .filter_map(|line| line.get("CommandOutcomeUnknown"))
+        .collect();
+    assert_eq!(counted, [2.0]);
 }

@@ -47,6 +47,14 @@ impl Stage {
         Function::start(self.options()).await.unwrap()
     }
 
+    /// Revokes the stored token, and waits until its sockets are closed.
+    async fn revoke(&self) {
+        assert!(self.home.revoke(&self.token));
+        self.home
+            .wait_for(|counters| counters.open_sockets == 0)
+            .await;
+    }
+
     /// How often the token was read.
     async fn reads(&self) -> u64 {
         self.aws.calls_of(lambda::GET_PARAMETER).await.unwrap()

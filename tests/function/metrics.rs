@@ -117,7 +117,7 @@ async fn nobody_waits_for_cloudwatch_and_nothing_is_lost() {
     stage.aws.clear_faults().await.unwrap();
 
     // Another token, so that there is something new to tell.
-    stage.home.revoke(&stage.token);
+    stage.revoke().await;
     let token = stage.home.mint_token("second");
     stage.aws.put_token(PARAMETER, &token).await.unwrap();
     let second = invoke(&function, &json!({ "source": "keep-warm" })).await;
@@ -135,4 +135,28 @@ async fn nobody_waits_for_cloudwatch_and_nothing_is_lost() {
     );
     let valid = metrics.iter().find(|metric| metric.name == "TokenValid");
     assert_eq!(valid.unwrap().samples(), 3.0);
+}
+
+/// Lambda's limit on an invocation holds for what comes after the answer as well: whoever exceeds it loses the sandbox.
+#[tokio::test]
+async fn cloudwatch_never_costs_the_sandbox() {
+    let stage = Stage::set().await;
+    stage.aws.inject(&Fault::new(PUT, "hang")).await.unwrap();
+    let function = Function::start(stage.options().timeout(Duration::from_secs(3)))
+        .await
+        .unwrap();
+    for _ in 0..2 {
+        let invocation = function
+            .invoke(&json!({ "source": "keep-warm" }))
+            .await
+            .unwrap();
+        assert_eq!(
+            invocation.json()["token"]["valid"],
+            true,
+            "{}",
+            invocation.text()
+        );
+    }
+    assert_eq!(stage.reads().await, 1);
+    assert_eq!(stage.home.counters().auth_ok, 1);
 }

@@ -1,6 +1,7 @@
 //! Every way in which Parameter Store can fail to give a token: told apart, each with its own mend.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use latchkey_dev::stack::{Fault, Function};
 use serde_json::{Value, json};
@@ -154,4 +155,33 @@ async fn an_expired_token_never_reaches_the_home() {
     assert_eq!(warm["token"]["valid"], false, "{warm}");
     assert_eq!(stage.home.counters().presented(&expired), 0);
     assert_eq!(stage.home.counters().failed_logins, 0);
+}
+
+/// Whatever hangs, the answer comes before Lambda ends the invocation.
+#[tokio::test]
+async fn a_hanging_parameter_store_is_given_up_before_the_deadline() {
+    let stage = Stage::set().await;
+    let headers = json!({ "X-Fence": "open" }).to_string();
+    stage.aws.put_token("/headers", &headers).await.unwrap();
+    let fault = Fault::new(GET_PARAMETER, "hang");
+    stage.aws.inject(&fault).await.unwrap();
+    for extra in [None, Some("/headers")] {
+        let mut options = stage.options().timeout(Duration::from_secs(3));
+        if let Some(name) = extra {
+            options = options.env("HA_HEADERS_PARAMETER", name);
+        }
+        let function = Function::start(options).await.unwrap();
+        for event in [
+            json!({ "command": { "type": "ping" } }),
+            json!({ "source": "keep-warm" }),
+        ] {
+            let invocation = function.invoke(&event).await.unwrap();
+            assert!(
+                invocation.json()["statusCode"].is_u64(),
+                "{extra:?}: {}: {}",
+                invocation.text(),
+                function.logs()
+            );
+        }
+    }
 }

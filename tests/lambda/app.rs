@@ -9,6 +9,7 @@ use latchkey::bridge::{Bridge, Retry};
 use latchkey::clock::{Clock, SystemClock};
 use latchkey::config::{Config, Lookup, TokenOrigin};
 use latchkey::home_assistant::{Extras, Session};
+use latchkey::idempotency::{Idempotency, MemoryStore};
 use latchkey::metrics::{CloudWatchSink, MetricSink, Metrics};
 use latchkey::source::{Encryption, FileSource, SecretSource, SsmSource, VariableSource};
 use latchkey::token::TokenService;
@@ -40,13 +41,22 @@ pub(crate) fn app(aws: &AwsEmulator, lookup: &dyn Lookup, namespace: Option<&str
         metrics.clone(),
         1,
     );
+    let scope = config.home.address.to_string();
     let session = Session::new(config.home, Extras::default(), clock.clone());
     let retry = Retry {
         base: Duration::from_millis(1),
         ..Retry::default()
     };
     let bridge = Bridge::new(tokens, session, retry, clock.clone(), metrics.clone(), 1);
-    Arc::new(App::new(bridge, config.caller_auth, clock, metrics))
+    let store = Box::new(MemoryStore::default());
+    let idempotency = Idempotency::new(store, scope, clock.clone(), 1);
+    Arc::new(App::new(
+        bridge,
+        idempotency,
+        config.caller_auth,
+        clock,
+        metrics,
+    ))
 }
 
 /// Hands the application one event; it has 20 s.

@@ -15,9 +15,19 @@ mod metrics;
 mod rejection;
 mod rotation;
 
-use latchkey_dev::stack::RealHomeOptions;
+use latchkey_dev::relay::Relay;
+use latchkey_dev::stack::{RealHome, RealHomeOptions};
 
 /// A home that counts failed logins: without a limit to them Home Assistant does not even log those over REST.
 fn watched() -> RealHomeOptions {
     RealHomeOptions::default().login_attempts_threshold(9)
+}
+
+/// Revokes a token, and waits until the function's socket, opened with it through `relay`, is closed.
+async fn revoke(home: &RealHome, relay: &Relay, token: &str) {
+    let open = relay.counters().open_connections;
+    home.revoke(token).await.unwrap();
+    relay
+        .wait_for(|counters| counters.open_connections < open)
+        .await;
 }

@@ -5,15 +5,21 @@ use latchkey_dev::stack::{AwsEmulator, Function, RealHome};
 use serde_json::json;
 
 use crate::lambda::{self, GET_PARAMETER, PARAMETER, invoke, light};
-use crate::watched;
+use crate::{revoke, watched};
 
 const LIGHT: &str = "light.bed_light";
 
-/// Stores a new token and revokes the one before, which closes its sockets.
-async fn rotate(home: &RealHome, aws: &AwsEmulator, old: &str, name: &str) -> String {
+/// Stores a new token and revokes the one before, which closes its socket.
+async fn rotate(
+    home: &RealHome,
+    relay: &Relay,
+    aws: &AwsEmulator,
+    old: &str,
+    name: &str,
+) -> String {
     let new = home.mint_token(name).await.unwrap();
     aws.put_token(PARAMETER, &new).await.unwrap();
-    home.revoke(old).await.unwrap();
+    revoke(home, relay, old).await;
     new
 }
 
@@ -41,7 +47,7 @@ async fn a_revoked_token_is_replaced_by_one_refetch() {
     assert_eq!(reads().await, 1);
 
     // The next command finds out.
-    let second = rotate(&home, &aws, home.token(), "second").await;
+    let second = rotate(&home, &relay, &aws, home.token(), "second").await;
     steer(&function, &home).await;
     assert_eq!(reads().await, 2, "exactly one refetch");
     assert!(home.failed_logins().await.unwrap() <= 1);
@@ -50,7 +56,7 @@ async fn a_revoked_token_is_replaced_by_one_refetch() {
 
     // Keep-warm finds out first.
     let strikes = home.failed_logins().await.unwrap();
-    rotate(&home, &aws, &second, "third").await;
+    rotate(&home, &relay, &aws, &second, "third").await;
     let warm = invoke(&function, &json!({ "source": "keep-warm" })).await;
     assert_eq!(warm["statusCode"], 200);
     assert_eq!(warm["warm"], true);

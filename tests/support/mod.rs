@@ -47,8 +47,27 @@ impl SecretSource for Stored {
     }
 }
 
-/// Limits short enough to meet every one of them, long enough for a busy machine to finish in.
-pub(crate) const LIMIT_MS: &str = "700";
+/// How long latchkey waits for things.
+pub(crate) struct Limits {
+    /// For each step.
+    pub(crate) step: Duration,
+    /// Between attempts.
+    pub(crate) retry: Retry,
+}
+
+impl Default for Limits {
+    /// Short enough to meet every one of them, long enough for a busy machine to finish in.
+    fn default() -> Self {
+        Self {
+            step: Duration::from_millis(700),
+            retry: Retry {
+                base: Duration::from_millis(1),
+                cap: Duration::from_millis(4),
+                attempts: 3,
+            },
+        }
+    }
+}
 
 pub(crate) struct Fixture {
     pub(crate) bridge: Arc<Bridge>,
@@ -58,11 +77,17 @@ pub(crate) struct Fixture {
 
 impl Fixture {
     pub(crate) fn new(home_url: &str, token: &str) -> Self {
-        Self::with_clock(home_url, token, Arc::new(SystemClock::new()))
+        let clock = Arc::new(SystemClock::new());
+        Self::with_limits(home_url, token, clock, Limits::default())
     }
 
-    pub(crate) fn with_clock(home_url: &str, token: &str, clock: Arc<dyn Clock>) -> Self {
-        Self::with_all(home_url, token, Extras::default(), clock)
+    pub(crate) fn with_limits(
+        home_url: &str,
+        token: &str,
+        clock: Arc<dyn Clock>,
+        limits: Limits,
+    ) -> Self {
+        Self::build(home_url, token, Extras::default(), clock, limits)
     }
 
     pub(crate) fn with_all(
@@ -71,11 +96,22 @@ impl Fixture {
         extras: Extras,
         clock: Arc<dyn Clock>,
     ) -> Self {
+        Self::build(home_url, token, extras, clock, Limits::default())
+    }
+
+    fn build(
+        home_url: &str,
+        token: &str,
+        extras: Extras,
+        clock: Arc<dyn Clock>,
+        limits: Limits,
+    ) -> Self {
+        let limit_ms = limits.step.as_millis().to_string();
         let config = Config::read(&[
             ("HA_URL", home_url),
-            ("HA_VALIDATE_TIMEOUT_MS", LIMIT_MS),
-            ("HA_CONNECT_TIMEOUT_MS", LIMIT_MS),
-            ("HA_COMMAND_TIMEOUT_MS", LIMIT_MS),
+            ("HA_VALIDATE_TIMEOUT_MS", &limit_ms),
+            ("HA_CONNECT_TIMEOUT_MS", &limit_ms),
+            ("HA_COMMAND_TIMEOUT_MS", &limit_ms),
             ("HA_MAX_MESSAGE_BYTES", "1048576"),
         ])
         .unwrap();
@@ -91,12 +127,7 @@ impl Fixture {
             1,
         );
         let session = Session::new(config.home, extras, clock.clone());
-        let retry = Retry {
-            base: Duration::from_millis(1),
-            cap: Duration::from_millis(4),
-            attempts: 3,
-        };
-        let bridge = Bridge::new(tokens, session, retry, clock.clone(), metrics, 1);
+        let bridge = Bridge::new(tokens, session, limits.retry, clock.clone(), metrics, 1);
         Self {
             bridge: Arc::new(bridge),
             stored,
