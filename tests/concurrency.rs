@@ -96,6 +96,10 @@ async fn caller(latchkey: Arc<Fixture>, mut random: Rng, mut numbers: std::ops::
 }
 
 /// All callers from the first moment on, when there is neither token nor connection.
+#[expect(
+    clippy::print_stdout,
+    reason = "the test runner shows it where a test fails"
+)]
 async fn no_reply_is_crossed() {
     let home = home().await;
     let latchkey = Arc::new(patient(&home.url(), &home.mint_token("latchkey")));

@@ -72,6 +72,8 @@ impl World {
                 home.kill().await;
             }
             home.restart().await.unwrap();
+            // By then the old connections have ended.
+            visit(home).await;
         });
     }
 
