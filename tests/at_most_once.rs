@@ -10,6 +10,8 @@
 mod case;
 #[path = "at_most_once/play.rs"]
 mod play;
+#[path = "support/port.rs"]
+mod port;
 #[path = "support/seed.rs"]
 mod seed;
 #[path = "at_most_once/stage.rs"]

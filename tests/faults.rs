@@ -7,6 +7,8 @@
     reason = "tests may panic, also outside of test functions"
 )]
 
+#[path = "support/port.rs"]
+mod port;
 mod support;
 
 use std::sync::Arc;
@@ -252,7 +254,13 @@ async fn a_batch_is_answered_in_order_whatever_the_order_of_replies() {
 
 #[tokio::test]
 async fn a_home_that_is_not_there_is_unreachable_and_tried_as_often_as_configured() {
-    let mut home = SimulatedHome::start(HomeOptions::default()).await.unwrap();
+    let port = port::Port::reserve();
+    let mut home = SimulatedHome::start(HomeOptions {
+        address: port.address,
+        ..HomeOptions::default()
+    })
+    .await
+    .unwrap();
     let fixture = Fixture::new(&home.url(), &home.mint_token("latchkey"));
     home.kill().await;
     let ping = command(json!({"type": "ping"}));

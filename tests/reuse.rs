@@ -8,6 +8,8 @@
 
 #[path = "reuse/frozen.rs"]
 mod frozen;
+#[path = "support/port.rs"]
+mod port;
 #[path = "reuse/sandbox.rs"]
 mod sandbox;
 mod support;

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::HeaderMap;
 use hyper_util::client::legacy::connect::HttpConnector;
@@ -89,6 +90,9 @@ impl Transport {
     }
 }
 
+/// How long sent bytes may stay unacknowledged before the connection is given up.
+const UNACKNOWLEDGED_LIMIT: Duration = Duration::from_secs(30);
+
 async fn connect_tcp(address: &HomeAddress, reached: &mut Stage) -> Result<TcpStream, HomeError> {
     *reached = Stage::Dns;
     let url = address.socket();
@@ -105,6 +109,8 @@ async fn connect_tcp(address: &HomeAddress, reached: &mut Stage) -> Result<TcpSt
     let mut connector = HttpConnector::new_with_resolver(Resolved(addresses));
     connector.enforce_http(false);
     connector.set_nodelay(true);
+    // A frame that a dead path does not take must not hold its task and socket for the kernel's own quarter of an hour.
+    connector.set_tcp_user_timeout(Some(UNACKNOWLEDGED_LIMIT));
     let stream = connector
         .call(uri)
         .await

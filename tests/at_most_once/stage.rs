@@ -14,6 +14,7 @@ use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
 use crate::case::{Case, Trouble};
+use crate::port::Port;
 use crate::support::{Fixture, Limits, command};
 use crate::visit::visit;
 
@@ -58,6 +59,7 @@ pub(crate) fn hurried(home_url: &str, token: &str, clock: Arc<Shifted>) -> Fixtu
 /// A home, the relay before it, and a latchkey behind that.
 pub(crate) struct Stage {
     home: SimulatedHome,
+    _port: Port,
     pub(crate) relay: Relay,
     token: String,
     pub(crate) latchkey: Arc<Fixture>,
@@ -101,7 +103,13 @@ impl Drop for Threads {
 impl Stage {
     /// Starts everything for a case.
     pub(crate) async fn set(case: &Case, latchkey: Maker) -> Self {
-        let home = SimulatedHome::start(HomeOptions::default()).await.unwrap();
+        let port = Port::reserve();
+        let home = SimulatedHome::start(HomeOptions {
+            address: port.address,
+            ..HomeOptions::default()
+        })
+        .await
+        .unwrap();
         let relay = Relay::start(home.address(), RelayOptions::default())
             .await
             .unwrap();
@@ -113,6 +121,7 @@ impl Stage {
         });
         Self {
             home,
+            _port: port,
             relay,
             latchkey: Arc::new(latchkey(&url, &token, clock.clone())),
             token,

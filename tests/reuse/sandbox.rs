@@ -12,6 +12,7 @@ use latchkey_dev::relay::{Relay, RelayOptions};
 use serde_json::json;
 use tokio::runtime::{Builder, Runtime};
 
+use crate::port::Port;
 use crate::support::{Fixture, Limits, command};
 use crate::visit::visit;
 
@@ -22,6 +23,7 @@ const LIGHT: &str = "light.kitchen";
 pub(crate) struct World {
     runtime: Runtime,
     pub(crate) home: SimulatedHome,
+    _port: Port,
     pub(crate) relay: Relay,
     pub(crate) token: String,
 }
@@ -39,15 +41,19 @@ impl World {
             .enable_all()
             .build()
             .unwrap();
-        let (home, relay) = runtime.block_on(async {
-            let home = SimulatedHome::start(options).await.unwrap();
+        let (port, home, relay) = runtime.block_on(async {
+            let port = Port::reserve();
+            let address = port.address;
+            let home = SimulatedHome::start(HomeOptions { address, ..options });
+            let home = home.await.unwrap();
             let relay = Relay::start(home.address(), RelayOptions::default()).await;
-            (home, relay.unwrap())
+            (port, home, relay.unwrap())
         });
         let token = home.mint_token("latchkey");
         Self {
             runtime,
             home,
+            _port: port,
             relay,
             token,
         }

@@ -43,6 +43,10 @@ impl Writer {
                     replies,
                     claim,
                 } => {
+                    // Nobody waits for it any more.
+                    if replies.iter().all(oneshot::Sender::is_closed) {
+                        continue;
+                    }
                     // One who gave up while this waited in the queue was told `not_sent`.
                     if !claim.take(Claim::WRITING) {
                         continue;
