@@ -132,11 +132,10 @@ impl CommandResult {
                 let unknown = Self::unknown(format!(
                     "the command was sent and may have been executed, but no answer came: {error}"
                 ));
-                match error {
-                    HomeError::MessageTooLarge { .. } => {
-                        unknown.named(ProblemName::MessageTooLarge)
-                    }
-                    _ => unknown,
+                if matches!(error, HomeError::MessageTooLarge { .. }) {
+                    unknown.named(ProblemName::MessageTooLarge)
+                } else {
+                    unknown
                 }
             }
         }
