@@ -1,8 +1,8 @@
 //! A connection for the REST client made ahead of its first request.
 //!
 //! While the token is still on its way from the parameter store, the home could already be connected to. The client
-//! connects only for a request, so a mock one is made that this layer turns away at once,
-//! having kept its connector's future running in the background; the first real request takes what that yields.
+//! connects only for a request, so a mock one is made that this layer turns away at once, having kept its connector's
+//! future running in the background; the first real request takes what that yields.
 
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
