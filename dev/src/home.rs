@@ -41,11 +41,19 @@ use tokio::{
     task::JoinHandle,
 };
 
-use self::{ban::Bans, counters::Tally, entity::Entities, fault::Slot, token::Tokens};
+pub(crate) use self::token::{LEEWAY_SECONDS, unix_now};
+use self::{
+    ban::Bans,
+    counters::Tally,
+    entity::Entities,
+    fault::Slot,
+    token::{OWNER, Tokens},
+};
 pub use self::{
     counters::{Counters, ServiceCall},
     fault::{Break, ConnectionFault, Fault, Junk, Refusal, RestFault, SocketFault, SocketStage},
     options::HomeOptions,
+    token::HomeToken,
 };
 
 /// Events a slow subscriber may be behind before it loses some.
@@ -69,7 +77,7 @@ impl SimulatedHome {
         let listener = TcpListener::bind(options.address).await?;
         let address = listener.local_addr()?;
         let shared = Arc::new(Shared {
-            tokens: Mutex::default(),
+            tokens: Mutex::new(Tokens::new()),
             bans: Mutex::new(Bans::new(options.login_attempts_threshold)),
             entities: Mutex::new(Entities::new(options.states_bytes)),
             tally: Tally::new(),
@@ -140,13 +148,31 @@ impl SimulatedHome {
 
     /// A new long-lived access token, good for ten years.
     pub fn mint_token(&self, client_name: &str) -> String {
-        self.mint_expiring_token(client_name, token::unix_now() + TEN_YEARS_SECONDS)
+        self.mint_expiring_token(client_name, unix_now() + TEN_YEARS_SECONDS)
     }
 
     /// A new long-lived access token with this `exp`, in seconds since 1970. As in Home
     /// Assistant it is still good for 10 seconds after.
     pub fn mint_expiring_token(&self, client_name: &str, exp: u64) -> String {
-        locked(&self.shared.tokens).mint(client_name, exp)
+        locked(&self.shared.tokens).mint(OWNER, client_name, exp)
+    }
+
+    /// Makes another user of this name, an administrator (but not the owner) or an ordinary one;
+    /// returns a new long-lived token of theirs, named alike.
+    pub fn mint_token_of_another_user(&self, name: &str, admin: bool) -> String {
+        let mut tokens = locked(&self.shared.tokens);
+        let user = tokens.add_user(name, admin);
+        tokens.mint(user, name, unix_now() + TEN_YEARS_SECONDS)
+    }
+
+    /// All tokens the home has, expired ones too, in the order in which they were minted.
+    pub fn tokens(&self) -> Vec<HomeToken> {
+        locked(&self.shared.tokens).all()
+    }
+
+    /// Whether it would accept a token. Asking this is no login.
+    pub fn accepts(&self, token: &str) -> bool {
+        locked(&self.shared.tokens).validate(token).is_some()
     }
 
     /// Deletes a token and closes its sockets at once. False when the home does not have it.

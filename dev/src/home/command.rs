@@ -10,7 +10,7 @@ use super::{
     outgoing::{Ended, Peer},
     rest,
     service::{self, Service},
-    token::unix_now,
+    token::{Proven, unix_now},
 };
 
 const SECONDS_A_DAY: u64 = 24 * 60 * 60;
@@ -18,7 +18,7 @@ const SECONDS_A_DAY: u64 = 24 * 60 * 60;
 /// An authenticated client.
 pub(super) struct Session<'a> {
     shared: &'a Shared,
-    token_id: String,
+    token: Proven,
     last_id: u64,
     may_coalesce: bool,
     /// Event type by subscription; `*` stands for all.
@@ -47,11 +47,11 @@ impl Refused {
 }
 
 impl<'a> Session<'a> {
-    pub(super) fn new(shared: &'a Shared, token_id: String) -> Self {
+    pub(super) fn new(shared: &'a Shared, token: Proven) -> Self {
         shared.tally.count(|counters| counters.open_sockets += 1);
         Self {
             shared,
-            token_id,
+            token,
             last_id: 0,
             may_coalesce: false,
             subscriptions: BTreeMap::new(),
@@ -61,7 +61,7 @@ impl<'a> Session<'a> {
     }
 
     pub(super) fn is_authorised(&self) -> bool {
-        locked(&self.shared.tokens).exists(&self.token_id)
+        locked(&self.shared.tokens).exists(&self.token.id)
     }
 
     /// Sends junk if a fault wants it at this stage; whether it did.
@@ -112,7 +112,10 @@ impl<'a> Session<'a> {
                     *counters.commands.entry(name.to_owned()).or_default() += 1;
                 });
             }
-            if self.is_broken_at(SocketStage::Command, peer).await? {
+            if self
+                .is_broken_at(SocketStage::Command, &command, peer)
+                .await?
+            {
                 continue;
             }
             let reply = self.reply(&command);
@@ -124,7 +127,9 @@ impl<'a> Session<'a> {
             if !self.is_authorised() {
                 return Ok(());
             }
-            let is_swallowed = self.is_broken_at(SocketStage::Reply, peer).await?
+            let is_swallowed = self
+                .is_broken_at(SocketStage::Reply, &command, peer)
+                .await?
                 || self.junk_at(SocketStage::Reply, peer).await?;
             if !is_swallowed {
                 replies.push(reply);
@@ -135,9 +140,17 @@ impl<'a> Session<'a> {
 
     /// Breaks off if a fault wants it here. A hang swallows just this command: the rest of Home
     /// Assistant goes on meanwhile.
-    async fn is_broken_at(&self, here: SocketStage, peer: &mut Peer<'_>) -> Result<bool, Ended> {
+    async fn is_broken_at(
+        &self,
+        here: SocketStage,
+        command: &Value,
+        peer: &mut Peer<'_>,
+    ) -> Result<bool, Ended> {
         let way = self.shared.socket_fault(|fault| match fault {
             SocketFault::At(stage, way) if *stage == here => Some(*way),
+            SocketFault::During(name, stage, way) if *stage == here && command["type"] == *name => {
+                Some(*way)
+            }
             _ => None,
         });
         match way {
@@ -262,14 +275,19 @@ impl<'a> Session<'a> {
                 Value::Null
             }
             "auth/long_lived_access_token" => self.mint(command)?,
+            "auth/current_user" => {
+                only(command, &[])?;
+                locked(&self.shared.tokens).user_json(self.token.user)
+            }
             "auth/refresh_tokens" => {
                 only(command, &[])?;
-                locked(&self.shared.tokens).list(&self.token_id)
+                locked(&self.shared.tokens).list(&self.token)
             }
             "auth/delete_refresh_token" => {
                 only(command, &["refresh_token_id"])?;
                 let id = required(command, "refresh_token_id", Value::as_str)?;
-                if !self.shared.delete_token(id) {
+                let is_own = locked(&self.shared.tokens).user_of(id) == Some(self.token.user);
+                if !(is_own && self.shared.delete_token(id)) {
                     return Err(Refused::new("invalid_token_id", "Received invalid token"));
                 }
                 json!({})
@@ -320,12 +338,12 @@ impl<'a> Session<'a> {
         let days = required(command, "lifespan", Value::as_u64)?;
         let client_name = required(command, "client_name", Value::as_str)?;
         let mut tokens = locked(&self.shared.tokens);
-        if tokens.is_named(client_name) {
+        if tokens.is_named(self.token.user, client_name) {
             // Home Assistant raises a ValueError here and says no more.
             return Err(Refused::new("unknown_error", "Unknown error"));
         }
         let exp = unix_now().saturating_add(days.saturating_mul(SECONDS_A_DAY));
-        Ok(json!(tokens.mint(client_name, exp)))
+        Ok(json!(tokens.mint(self.token.user, client_name, exp)))
     }
 }
 

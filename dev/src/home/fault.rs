@@ -242,6 +242,8 @@ pub enum SocketFault {
     Refuse(Refusal),
     /// Breaks off at a stage.
     At(SocketStage, Break),
+    /// Breaks off at [`SocketStage::Command`] or [`SocketStage::Reply`] of commands of this type.
+    During(&'static str, SocketStage, Break),
     /// Junk takes the place of `auth_required` ([`SocketStage::AuthRequired`]), of `auth_ok`
     /// ([`SocketStage::Auth`], the token found good) or of a reply ([`SocketStage::Reply`], the
     /// command executed); the socket then stays open. Without effect at other stages.
@@ -274,7 +276,8 @@ pub enum SocketFault {
 
 impl SocketFault {
     /// Every socket fault: each stage with each way to break off, each junk where it can stand,
-    /// and those with a parameter with typical values.
+    /// and those with a parameter with typical values. ([`Self::During`] does what [`Self::At`]
+    /// does.)
     pub fn all() -> Vec<Self> {
         let mut faults: Vec<Self> = Refusal::all().into_iter().map(Self::Refuse).collect();
         for stage in SocketStage::ALL {

@@ -22,6 +22,7 @@ use super::{
     outgoing::{Ended, Peer},
     rest::{self, Body},
     server::Connection,
+    token::Proven,
 };
 
 pub(super) const PATH: &str = "/api/websocket";
@@ -108,9 +109,9 @@ fn break_at(connection: &Connection, here: SocketStage) -> Option<Break> {
 }
 
 async fn converse(connection: &Connection, peer: &mut Peer<'_>) -> Result<(), Ended> {
-    let token_id = authenticate(connection, peer).await?;
+    let token = authenticate(connection, peer).await?;
     // Subscribed before the client hears `auth_ok`: no change after that is lost.
-    let session = Session::new(&connection.shared, token_id);
+    let session = Session::new(&connection.shared, token);
     if !session.junk_at(SocketStage::Auth, peer).await? {
         let version = &connection.shared.options.ha_version;
         let auth_ok = json!({"type": "auth_ok", "ha_version": version});
@@ -127,8 +128,8 @@ async fn converse(connection: &Connection, peer: &mut Peer<'_>) -> Result<(), En
     command_phase(connection, peer, session).await
 }
 
-/// Home Assistant's authentication phase: the id of the token the client proved to have.
-async fn authenticate(connection: &Connection, peer: &mut Peer<'_>) -> Result<String, Ended> {
+/// Home Assistant's authentication phase: the token that the client proved to have.
+async fn authenticate(connection: &Connection, peer: &mut Peer<'_>) -> Result<Proven, Ended> {
     let shared = &connection.shared;
     if let Some(way) = break_at(connection, SocketStage::AuthRequired) {
         return Err(peer.break_off(way).await);
@@ -165,11 +166,11 @@ async fn authenticate(connection: &Connection, peer: &mut Peer<'_>) -> Result<St
     }
     let refuse_all =
         shared.socket_fault(|fault| (*fault == SocketFault::AuthInvalid).then_some(()));
-    let token_id = token
+    let proven = token
         .filter(|_| refuse_all.is_none())
         .and_then(|token| locked(&shared.tokens).validate(token));
-    match token_id {
-        Some(id) => Ok(id),
+    match proven {
+        Some(proven) => Ok(proven),
         None => {
             rest::login_failed(connection);
             Err(refuse(connection, peer, "Invalid access token or password").await)

@@ -4,7 +4,7 @@ use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures_util::SinkExt;
-use latchkey_dev::home::{HomeOptions, SimulatedHome};
+use latchkey_dev::home::{Break, HomeOptions, SimulatedHome, SocketFault, SocketStage};
 use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -165,6 +165,101 @@ async fn tokens_are_minted_listed_and_deleted_over_the_socket() {
     // Deleting one's own token ends the socket before the result is out.
     send(&mut socket, delete(6, &id_of(true))).await;
     assert_eq!(close_code(&mut socket).await, 1000);
+}
+
+#[tokio::test]
+async fn users_have_their_own_tokens() {
+    let home = start().await;
+    let owners = home.mint_token("latchkey");
+    let admins = home.mint_token_of_another_user("Ada", true);
+    let users = home.mint_token_of_another_user("Bob", false);
+    let mut names = Vec::new();
+    for (token, is_owner, is_admin) in [
+        (&owners, true, true),
+        (&admins, false, true),
+        (&users, false, false),
+    ] {
+        let mut socket = log_in(&home, token).await;
+        let user = ask(&mut socket, json!({"id": 1, "type": "auth/current_user"})).await;
+        let user = &user["result"];
+        assert_eq!(
+            (&user["is_owner"], &user["is_admin"]),
+            (&json!(is_owner), &json!(is_admin))
+        );
+        assert_eq!(user["id"].as_str().unwrap().len(), 32);
+        names.push(user["name"].as_str().unwrap().to_owned());
+        let listed = ask(&mut socket, json!({"id": 2, "type": "auth/refresh_tokens"})).await;
+        let [own] = listed["result"].as_array().unwrap().as_slice() else {
+            panic!("not one token: {listed}");
+        };
+        assert_eq!(own["is_current"], true);
+        // Presenting it is no use of it to Home Assistant.
+        assert_eq!(own["last_used_at"], own["created_at"]);
+        // The name is taken by another user, and free for this one.
+        let mint = json!({"id": 3, "type": "auth/long_lived_access_token", "client_name": "new", "lifespan": 1});
+        assert_eq!(ask(&mut socket, mint).await["success"], true);
+    }
+    assert_eq!(names, ["Owner", "Ada", "Bob"]);
+
+    let tokens = home.tokens();
+    let of = |name: &str| {
+        let named = tokens.iter().filter(|token| token.client_name == name);
+        named
+            .map(|token| (token.user.as_str(), token.is_owners))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(of("new"), [("Owner", true), ("Ada", false), ("Bob", false)]);
+    assert_eq!(
+        (tokens[0].access_token.as_str(), of("Ada")),
+        (owners.as_str(), vec![("Ada", false)])
+    );
+
+    // Nobody deletes another's token.
+    let mut socket = log_in(&home, &users).await;
+    let delete =
+        json!({"id": 1, "type": "auth/delete_refresh_token", "refresh_token_id": tokens[0].id});
+    assert_eq!(
+        ask(&mut socket, delete).await["error"]["code"],
+        "invalid_token_id"
+    );
+    assert!(home.accepts(&owners) && home.revoke(&owners));
+    assert!(!home.accepts(&owners) && !home.accepts(&home.mint_expiring_token("old", 1)));
+    assert_eq!(home.counters().failed_logins, 0);
+}
+
+#[tokio::test]
+async fn a_mint_can_take_effect_and_go_unanswered() {
+    let home = start().await;
+    let token = home.mint_token("first");
+    let mut socket = log_in(&home, &token).await;
+    let lost = SocketFault::During(
+        "auth/long_lived_access_token",
+        SocketStage::Reply,
+        Break::Close,
+    );
+    home.set_fault_times(lost, 1);
+    let me = ask(&mut socket, json!({"id": 1, "type": "auth/current_user"})).await;
+    assert_eq!(me["success"], true);
+    let mint = |name: &str| json!({"id": 2, "type": "auth/long_lived_access_token", "client_name": name, "lifespan": 1});
+    send(&mut socket, mint("lost")).await;
+    assert!(next(&mut socket).await.is_err());
+    let names: Vec<_> = home
+        .tokens()
+        .into_iter()
+        .map(|token| token.client_name)
+        .collect();
+    assert_eq!(names, ["first", "lost"]);
+
+    let mut socket = log_in(&home, &token).await;
+    let never = SocketFault::During(
+        "auth/long_lived_access_token",
+        SocketStage::Command,
+        Break::Close,
+    );
+    home.set_fault_times(never, 1);
+    send(&mut socket, mint("never")).await;
+    assert!(next(&mut socket).await.is_err());
+    assert_eq!((home.tokens().len(), home.counters().faults_hit), (2, 2));
 }
 
 #[tokio::test]
