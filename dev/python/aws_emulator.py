@@ -2,7 +2,8 @@
 
 moto's own server closes the connection after every answer, which hides what a client's connection reuse is worth, so
 its WSGI application is served by cheroot, which keeps connections alive. CloudWatch speaks the CBOR protocol that
-current AWS SDKs use and moto does not; `cbor_gateway` translates it.
+current AWS SDKs use and moto does not; `cbor_gateway` translates it. DynamoDB and Parameter Store decide about an item or
+a version at once; moto looks first and writes then, so their calls are let in one at a time.
 
 Prints one JSON line, {"endpoint": ...}, when it is ready, and ends when its standard input does.
 
@@ -10,8 +11,11 @@ Prints one JSON line, {"endpoint": ...}, when it is ready, and ends when its sta
     DELETE /_latchkey/calls    starts counting anew
     POST   /_latchkey/faults   {"action": "ssm:GetParameter", "code": "ThrottlingException", "times": 2}
     DELETE /_latchkey/faults   clears them, and lets go of calls that hang
+    GET    /_latchkey/hanging?action=ssm:GetParameter&seconds=10
+                               answers when such a call hangs: {"hangs": true}, or false after this time
 """
 
+import contextlib
 import io
 import json
 import sys
@@ -24,8 +28,11 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 
 import cbor_gateway
 import cloudwatch_exact
+import ssm_exact
 from aws_faults import Faults
 
+# The services whose calls are let in one at a time.
+SERIAL = ("dynamodb", "ssm")
 # A call that hangs holds one of these until the faults are cleared.
 THREADS = 64
 CONTROL = "/_latchkey/"
@@ -58,6 +65,7 @@ class Emulator:
         self.faults = Faults()
         self.lock = threading.Lock()
         self.calls = Counter()
+        self.turns = {service: threading.Lock() for service in SERIAL}
 
     def __call__(self, environ, start_response):
         length = int(environ.get("CONTENT_LENGTH") or 0)
@@ -67,11 +75,27 @@ class Emulator:
         action = action_of(environ, body)
         with self.lock:
             self.calls[action] += 1
-        fault = self.faults.take(action)
-        if fault is not None:
-            return fault.answer(environ, start_response)
+        fault = self.faults.take(action, body)
+        if fault is None:
+            return self.perform(action, environ, body, start_response)
+        if fault.after:
+            # On a copy: the translation to moto's protocol would change how the fault is worded.
+            self.perform(action, environ.copy(), body, lambda *_: None)
+        if fault.hangs:
+            # Here no turn is held, so that others go on meanwhile.
+            self.faults.hang(fault)
+        return fault.answer(environ, start_response)
+
+    def perform(self, action, environ, body, start_response):
+        """The call at moto, which is over when this returns."""
         environ["wsgi.input"] = io.BytesIO(body)
-        return self.moto(environ, start_response)
+        with self.turns.get(action.partition(":")[0], contextlib.nullcontext()):
+            chunks = self.moto(environ, start_response)
+            try:
+                return list(chunks)
+            finally:
+                if hasattr(chunks, "close"):
+                    chunks.close()
 
     def control(self, environ, body, start_response):
         route = (environ["REQUEST_METHOD"], environ["PATH_INFO"].removeprefix(CONTROL))
@@ -86,6 +110,9 @@ class Emulator:
             self.faults.add(json.loads(body))
         elif route == ("DELETE", "faults"):
             self.faults.clear()
+        elif route == ("GET", "hanging"):
+            query = dict(urllib.parse.parse_qsl(environ["QUERY_STRING"]))
+            answer = {"hangs": self.faults.until_hanging(query["action"], float(query["seconds"]))}
         else:
             status, answer = "404 Not Found", {"message": "no such control path"}
         content = json.dumps(answer).encode()
@@ -95,6 +122,7 @@ class Emulator:
 
 def main():
     cloudwatch_exact.install()
+    ssm_exact.install()
     emulator = Emulator()
     server = Server(("127.0.0.1", 0), emulator, numthreads=THREADS, request_queue_size=256)
     server.prepare()
@@ -103,7 +131,7 @@ def main():
     serving.start()
     print(json.dumps({"endpoint": f"http://{host}:{port}"}), flush=True)
     sys.stdin.buffer.read()
-    emulator.faults.clear()
+    emulator.faults.close()
     server.stop()
 
 

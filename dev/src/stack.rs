@@ -13,7 +13,7 @@ mod real_home;
 pub mod run;
 mod tools;
 
-pub use aws::{AwsEmulator, Fault, Metric, Point};
+pub use aws::{AwsEmulator, Fault, Metric, Point, StoredVersion};
 pub use error::{Error, Result};
 pub use function::{Function, FunctionOptions, Invocation};
 pub use real_home::{RealHome, RealHomeOptions};

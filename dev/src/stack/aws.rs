@@ -3,18 +3,20 @@
 
 mod fault;
 mod metrics;
+mod parameters;
+mod table;
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_sdk_ssm::config::{Credentials, SharedCredentialsProvider};
-use aws_sdk_ssm::types::ParameterType;
 use serde::Deserialize;
 use tokio::process::Command;
 
 pub use self::fault::Fault;
 pub use self::metrics::{Metric, Point};
+pub use self::parameters::StoredVersion;
 
 use super::error::chain;
 use super::process::Program;
@@ -39,6 +41,11 @@ pub struct AwsEmulator {
 #[derive(Deserialize)]
 struct Announcement {
     endpoint: String,
+}
+
+#[derive(Deserialize)]
+struct Hanging {
+    hangs: bool,
 }
 
 impl AwsEmulator {
@@ -91,35 +98,6 @@ impl AwsEmulator {
         .into()
     }
 
-    /// Stores a token as a SecureString, over one that may be there; returns its version.
-    ///
-    /// # Errors
-    /// When the call fails.
-    pub async fn put_token(&self, name: &str, value: &str) -> Result<i64> {
-        self.put(name, value, ParameterType::SecureString).await
-    }
-
-    /// Stores a plain String parameter, over one that may be there; returns its version.
-    ///
-    /// # Errors
-    /// When the call fails.
-    pub async fn put_parameter(&self, name: &str, value: &str) -> Result<i64> {
-        self.put(name, value, ParameterType::String).await
-    }
-
-    async fn put(&self, name: &str, value: &str, kind: ParameterType) -> Result<i64> {
-        let output = aws_sdk_ssm::Client::new(&self.config)
-            .put_parameter()
-            .name(name)
-            .value(value)
-            .r#type(kind)
-            .overwrite(true)
-            .send()
-            .await
-            .map_err(|error| failed("ssm:PutParameter", &error))?;
-        Ok(output.version())
-    }
-
     /// How often each action has been called, such as `ssm:GetParameter`.
     ///
     /// # Errors
@@ -150,7 +128,7 @@ impl AwsEmulator {
         Ok(())
     }
 
-    /// Makes calls fail; faults of one action are used up in the order in which they came.
+    /// Makes calls fail; of the faults that mean a call, the first that came is used up first.
     ///
     /// # Errors
     /// When the emulator does not answer.
@@ -171,6 +149,27 @@ impl AwsEmulator {
             .await?
             .error_for_status()?;
         Ok(())
+    }
+
+    /// Waits until a call of `action` hangs in a fault (which has taken effect by then, if it is
+    /// [`Fault::after`]). Each call that hangs ends one such wait, so that a second wait is for
+    /// the next call.
+    ///
+    /// # Errors
+    /// When none hangs `within` the time, or the emulator does not answer.
+    pub async fn until_hanging(&self, action: &str, within: Duration) -> Result<()> {
+        let seconds = within.as_secs_f64();
+        let path = format!("hanging?action={action}&seconds={seconds}");
+        let request = self.client.get(self.control(&path));
+        let response = request.send().await?.error_for_status()?;
+        let Hanging { hangs } = response.json().await?;
+        if hangs {
+            return Ok(());
+        }
+        Err(Error::Timeout {
+            what: format!("a call of {action} to hang"),
+            seconds: within.as_secs(),
+        })
     }
 
     fn control(&self, path: &str) -> String {

@@ -12,6 +12,9 @@ pub struct Fault {
     #[serde(skip_serializing_if = "Option::is_none")]
     status: Option<u16>,
     times: Option<u32>,
+    skip: u32,
+    after: bool,
+    containing: String,
 }
 
 impl Fault {
@@ -25,7 +28,33 @@ impl Fault {
             message: None,
             status: None,
             times: None,
+            skip: 0,
+            after: false,
+            containing: String::new(),
         }
+    }
+
+    /// Lets the call take effect first; only its answer is the fault's.
+    #[must_use]
+    pub fn after(mut self) -> Self {
+        self.after = true;
+        self
+    }
+
+    /// Lets the first `calls` through.
+    #[must_use]
+    pub fn skip(mut self, calls: u32) -> Self {
+        self.skip = calls;
+        self
+    }
+
+    /// Fails only calls whose body has this text in it, as the SDK sends it: JSON for Parameter
+    /// Store and DynamoDB (`{"S":"LOCK#…"}`), CBOR for CloudWatch. Others do not count for
+    /// [`Self::skip`] and [`Self::times`].
+    #[must_use]
+    pub fn containing(mut self, text: impl Into<String>) -> Self {
+        self.containing = text.into();
+        self
     }
 
     /// Fails only the next `times` calls.
