@@ -16,7 +16,7 @@ mod tools;
 pub use aws::{AwsEmulator, Fault, Metric, Point, StoredVersion};
 pub use error::{Error, Result};
 pub use function::{Function, FunctionOptions, Invocation};
-pub use real_home::{RealHome, RealHomeOptions};
+pub use real_home::{RealHome, RealHomeOptions, TokenEntry};
 
 /// The region that everything in the stack is in.
 pub const REGION: &str = "eu-central-1";

@@ -46,3 +46,57 @@ async fn a_real_home_is_steered_and_watched() {
     assert_eq!(config(&home, home.token()).await, StatusCode::FORBIDDEN);
     home.stop().await;
 }
+
+#[tokio::test]
+async fn tokens_are_told_apart_without_presenting_them() {
+    let home = RealHome::start(RealHomeOptions::default()).await.unwrap();
+    let minted = home.mint_token("latchkey-2").await.unwrap();
+    assert!(matches!(
+        home.mint_token("latchkey-2").await,
+        Err(Error::HomeAssistant(why)) if why.contains("unknown_error")
+    ));
+    let tokens = home.tokens().await.unwrap();
+    let names: Vec<_> = tokens
+        .iter()
+        .map(|token| token.client_name.as_str())
+        .collect();
+    assert_eq!(names, ["latchkey", "control", "latchkey-2"]);
+    assert_eq!(RealHome::issuer_of(&minted).unwrap(), tokens[2].id);
+    assert_eq!(RealHome::issuer_of("no token"), None);
+    assert!(
+        tokens
+            .iter()
+            .all(|token| token.is_current == (token.client_name == "control"))
+    );
+    assert!(
+        tokens
+            .iter()
+            .all(|token| token.kind == "long_lived_access_token")
+    );
+    assert!(tokens[0].created_at <= tokens[2].created_at);
+
+    for (name, admin) in [("Ada", true), ("Bob", false)] {
+        let token = home.mint_token_of_another_user(name, admin).await.unwrap();
+        assert_eq!(config(&home, &token).await, StatusCode::OK);
+        let whoami = json!({ "type": "auth/current_user" });
+        let user = home.call_as(&token, whoami).await.unwrap();
+        assert_eq!(user["name"], name);
+        assert_eq!(
+            (&user["is_owner"], &user["is_admin"]),
+            (&json!(false), &json!(admin))
+        );
+        assert_eq!(home.tokens().await.unwrap(), tokens);
+        assert!(home.accepts(&token).await.unwrap());
+        home.revoke(&token).await.unwrap();
+        assert!(!home.accepts(&token).await.unwrap());
+        assert!(home.revoke(&token).await.is_err());
+    }
+
+    assert!(home.accepts(&minted).await.unwrap());
+    home.revoke(&minted).await.unwrap();
+    for refused in [minted.as_str(), "no token"] {
+        assert!(!home.accepts(refused).await.unwrap());
+    }
+    assert_eq!(home.failed_logins().await.unwrap(), 0);
+    home.stop().await;
+}

@@ -19,8 +19,8 @@ use super::{Error, Result};
 type Socket = WebSocketStream<TcpStream>;
 type Reply = oneshot::Sender<Result<Value>>;
 
-/// The open connection; it closes when this is dropped.
-#[derive(Debug)]
+/// The open connection; it closes when this and all its clones are dropped.
+#[derive(Clone, Debug)]
 pub(super) struct Control {
     requests: mpsc::Sender<(Value, Reply)>,
 }
@@ -47,9 +47,7 @@ impl Control {
         .await?;
         let greeting = next_json(&mut socket).await?;
         if greeting["type"] != "auth_ok" {
-            return Err(Error::HomeAssistant(
-                "the control token was refused".to_owned(),
-            ));
+            return Err(Error::HomeAssistant("the token was refused".to_owned()));
         }
         let (requests, inbox) = mpsc::channel(8);
         tokio::spawn(serve(socket, inbox));

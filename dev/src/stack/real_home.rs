@@ -1,13 +1,16 @@
 //! A real Home Assistant with its demo devices, in a directory of its own.
 
+mod tokens;
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::process::Command;
+use tokio::sync::Mutex;
+
+pub use self::tokens::TokenEntry;
 
 use super::control::Control;
 use super::process::Program;
@@ -20,7 +23,6 @@ const LOG_WITHIN: Duration = Duration::from_secs(10);
 const LOG_POLL_EVERY: Duration = Duration::from_millis(10);
 /// How Home Assistant logs a failed login, by REST or by WebSocket.
 const FAILED_LOGIN: &str = "Login attempt or request with invalid authentication";
-const LIFESPAN_DAYS: u32 = 365;
 
 /// How the home is set up.
 #[derive(Clone, Copy, Debug, Default)]
@@ -47,6 +49,8 @@ pub struct RealHome {
     token: String,
     log: PathBuf,
     control: Control,
+    /// A connection for each user beside the owner.
+    others: Mutex<Vec<Control>>,
 }
 
 #[derive(Deserialize)]
@@ -71,14 +75,14 @@ impl RealHome {
         }
         let (program, home): (_, Announcement) =
             Program::spawn_announced(NAME, command, READY_WITHIN).await?;
-        let authority = home.url.trim_start_matches("http://");
-        let control = Control::connect(authority, &home.control_token).await?;
+        let control = Control::connect(authority(&home.url), &home.control_token).await?;
         Ok(Self {
             program,
             url: home.url,
             token: home.token,
             log: home.log,
             control,
+            others: Mutex::default(),
         })
     }
 
@@ -90,34 +94,6 @@ impl RealHome {
     /// The long-lived token minted for the function.
     pub fn token(&self) -> &str {
         &self.token
-    }
-
-    /// Mints another long-lived token; `name` must be new.
-    ///
-    /// # Errors
-    /// When Home Assistant refuses.
-    pub async fn mint_token(&self, name: &str) -> Result<String> {
-        let token = self
-            .call(json!({
-                "type": "auth/long_lived_access_token",
-                "client_name": name,
-                "lifespan": LIFESPAN_DAYS,
-            }))
-            .await?;
-        let token = token.as_str().map(str::to_owned);
-        token.ok_or_else(|| Error::HomeAssistant("no token in the answer".to_owned()))
-    }
-
-    /// Revokes a token, which closes the sockets that were opened with it.
-    ///
-    /// # Errors
-    /// When it is no token of this home.
-    pub async fn revoke(&self, token: &str) -> Result<()> {
-        let id = issuer(token)
-            .ok_or_else(|| Error::HomeAssistant("not a token of Home Assistant".to_owned()))?;
-        self.call(json!({ "type": "auth/delete_refresh_token", "refresh_token_id": id }))
-            .await?;
-        Ok(())
     }
 
     /// An entity's state, such as `on`.
@@ -142,6 +118,16 @@ impl RealHome {
     /// When Home Assistant refuses it.
     pub async fn call(&self, command: Value) -> Result<Value> {
         self.control.call(command).await
+    }
+
+    /// As [`Self::call`], on a connection of its own that is opened with `token`. That is a login:
+    /// a good one makes Home Assistant forget the failed ones of this address.
+    ///
+    /// # Errors
+    /// When Home Assistant refuses the token or the command.
+    pub async fn call_as(&self, token: &str, command: Value) -> Result<Value> {
+        let connection = Control::connect(authority(&self.url), token).await?;
+        connection.call(command).await
     }
 
     /// How many failed logins it has logged.
@@ -187,16 +173,13 @@ impl RealHome {
 
     /// Ends it and waits until it has, its files removed.
     pub async fn stop(self) {
-        drop(self.control);
+        drop((self.control, self.others));
         self.program.stop().await;
     }
 }
 
-/// The id of the refresh token behind a long-lived token.
-fn issuer(token: &str) -> Option<String> {
-    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
-    let claims: Value = serde_json::from_slice(&payload).ok()?;
-    claims["iss"].as_str().map(str::to_owned)
+fn authority(url: &str) -> &str {
+    url.trim_start_matches("http://")
 }
 
 /// A number not given before in this process.
