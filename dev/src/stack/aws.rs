@@ -229,3 +229,20 @@ fn failed(call: &'static str, error: &dyn std::error::Error) -> Error {
         why: chain(error),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What threads do to each other cannot be brought about from outside the process.
+    #[tokio::test]
+    async fn calls_take_turns() {
+        let tests = tools::script("test_aws_emulator.py").unwrap();
+        let mut command = Command::new(tools::python("aws").unwrap());
+        let output = command.arg("-B").arg(tests).kill_on_drop(true).output();
+        let output = output.await.unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+        assert!(said.contains("Ran 4 tests"), "{said}");
+    }
+}
