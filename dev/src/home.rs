@@ -46,7 +46,7 @@ use self::{
     ban::Bans,
     counters::Tally,
     entity::Entities,
-    fault::Slot,
+    fault::{CommandFault, Slot},
     token::{OWNER, Tokens},
 };
 pub use self::{
@@ -84,6 +84,7 @@ impl SimulatedHome {
             connection_fault: Slot::new(),
             rest_fault: Slot::new(),
             socket_fault: Slot::new(),
+            command_fault: Slot::new(),
             events: broadcast::Sender::new(EVENT_BACKLOG),
             token_deleted: watch::Sender::new(()),
             stopping: watch::Sender::new(false),
@@ -223,11 +224,24 @@ impl SimulatedHome {
         self.shared.arm(fault.into(), Some(times));
     }
 
+    /// Breaks off during the next `times` commands of this type, before they are executed
+    /// ([`SocketStage::Command`]) or after ([`SocketStage::Reply`]). One such fault can be armed at
+    /// a time, beside those of other kinds.
+    pub fn break_during(&self, command: &str, stage: SocketStage, way: Break, times: u32) {
+        let fault = CommandFault {
+            command: command.to_owned(),
+            stage,
+            way,
+        };
+        self.shared.command_fault.arm(fault, Some(times));
+    }
+
     /// Disarms all faults. What hangs goes on hanging.
     pub fn clear_faults(&self) {
         self.shared.connection_fault.clear();
         self.shared.rest_fault.clear();
         self.shared.socket_fault.clear();
+        self.shared.command_fault.clear();
     }
 }
 
@@ -250,6 +264,7 @@ struct Shared {
     connection_fault: Slot<ConnectionFault>,
     rest_fault: Slot<RestFault>,
     socket_fault: Slot<SocketFault>,
+    command_fault: Slot<CommandFault>,
     events: broadcast::Sender<Arc<Value>>,
     token_deleted: watch::Sender<()>,
     stopping: watch::Sender<bool>,
@@ -266,7 +281,24 @@ impl Shared {
 
     /// Takes a fault of a socket if it is wanted here, and counts it.
     fn socket_fault<T>(&self, wanted: impl Fn(&SocketFault) -> Option<T>) -> Option<T> {
-        let fault = self.socket_fault.take(wanted);
+        self.counted(self.socket_fault.take(wanted))
+    }
+
+    /// How to break off at this stage of this command, if a fault wants it.
+    fn command_fault(&self, command: &Value, here: SocketStage) -> Option<Break> {
+        let any = self.socket_fault(|fault| match fault {
+            SocketFault::At(stage, way) if *stage == here => Some(*way),
+            _ => None,
+        });
+        any.or_else(|| {
+            let is_meant =
+                |fault: &CommandFault| fault.stage == here && command["type"] == fault.command;
+            let way = |fault: &CommandFault| is_meant(fault).then_some(fault.way);
+            self.counted(self.command_fault.take(way))
+        })
+    }
+
+    fn counted<T>(&self, fault: Option<T>) -> Option<T> {
         if fault.is_some() {
             self.tally.count(|counters| counters.faults_hit += 1);
         }

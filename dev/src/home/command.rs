@@ -146,14 +146,7 @@ impl<'a> Session<'a> {
         command: &Value,
         peer: &mut Peer<'_>,
     ) -> Result<bool, Ended> {
-        let way = self.shared.socket_fault(|fault| match fault {
-            SocketFault::At(stage, way) if *stage == here => Some(*way),
-            SocketFault::During(name, stage, way) if *stage == here && command["type"] == *name => {
-                Some(*way)
-            }
-            _ => None,
-        });
-        match way {
+        match self.shared.command_fault(command, here) {
             Some(Break::Hang) => Ok(true),
             Some(way) => Err(peer.break_off(way).await),
             None => Ok(false),

@@ -242,8 +242,6 @@ pub enum SocketFault {
     Refuse(Refusal),
     /// Breaks off at a stage.
     At(SocketStage, Break),
-    /// Breaks off at [`SocketStage::Command`] or [`SocketStage::Reply`] of commands of this type.
-    During(&'static str, SocketStage, Break),
     /// Junk takes the place of `auth_required` ([`SocketStage::AuthRequired`]), of `auth_ok`
     /// ([`SocketStage::Auth`], the token found good) or of a reply ([`SocketStage::Reply`], the
     /// command executed); the socket then stays open. Without effect at other stages.
@@ -276,8 +274,7 @@ pub enum SocketFault {
 
 impl SocketFault {
     /// Every socket fault: each stage with each way to break off, each junk where it can stand,
-    /// and those with a parameter with typical values. ([`Self::During`] does what [`Self::At`]
-    /// does.)
+    /// and those with a parameter with typical values.
     pub fn all() -> Vec<Self> {
         let mut faults: Vec<Self> = Refusal::all().into_iter().map(Self::Refuse).collect();
         for stage in SocketStage::ALL {
@@ -316,6 +313,14 @@ impl SocketFault {
             Self::DuplicateReply,
         ]
     }
+}
+
+/// What happens during commands of one type.
+#[derive(Clone, Debug)]
+pub(super) struct CommandFault {
+    pub(super) command: String,
+    pub(super) stage: SocketStage,
+    pub(super) way: Break,
 }
 
 #[derive(Debug)]

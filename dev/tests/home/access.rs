@@ -4,7 +4,7 @@ use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures_util::SinkExt;
-use latchkey_dev::home::{Break, HomeOptions, SimulatedHome, SocketFault, SocketStage};
+use latchkey_dev::home::{Break, HomeOptions, SimulatedHome, SocketStage};
 use rustls::pki_types::{PrivatePkcs8KeyDer, ServerName};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
@@ -229,18 +229,14 @@ async fn users_have_their_own_tokens() {
 
 #[tokio::test]
 async fn a_mint_can_take_effect_and_go_unanswered() {
+    const MINT: &str = "auth/long_lived_access_token";
     let home = start().await;
     let token = home.mint_token("first");
     let mut socket = log_in(&home, &token).await;
-    let lost = SocketFault::During(
-        "auth/long_lived_access_token",
-        SocketStage::Reply,
-        Break::Close,
-    );
-    home.set_fault_times(lost, 1);
+    home.break_during(MINT, SocketStage::Reply, Break::Close, 1);
     let me = ask(&mut socket, json!({"id": 1, "type": "auth/current_user"})).await;
     assert_eq!(me["success"], true);
-    let mint = |name: &str| json!({"id": 2, "type": "auth/long_lived_access_token", "client_name": name, "lifespan": 1});
+    let mint = |name: &str| json!({"id": 2, "type": MINT, "client_name": name, "lifespan": 1});
     send(&mut socket, mint("lost")).await;
     assert!(next(&mut socket).await.is_err());
     let names: Vec<_> = home
@@ -251,12 +247,7 @@ async fn a_mint_can_take_effect_and_go_unanswered() {
     assert_eq!(names, ["first", "lost"]);
 
     let mut socket = log_in(&home, &token).await;
-    let never = SocketFault::During(
-        "auth/long_lived_access_token",
-        SocketStage::Command,
-        Break::Close,
-    );
-    home.set_fault_times(never, 1);
+    home.break_during(MINT, SocketStage::Command, Break::Close, 1);
     send(&mut socket, mint("never")).await;
     assert!(next(&mut socket).await.is_err());
     assert_eq!((home.tokens().len(), home.counters().faults_hit), (2, 2));
