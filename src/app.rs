@@ -282,7 +282,9 @@ impl App {
 
     /// Delivers what was measured, before the process ends.
     pub async fn flush_at_shutdown(&self) {
-        self.metrics.flush(FLUSH_LIMIT_AT_SHUTDOWN).await;
+        self.metrics
+            .flush_at_shutdown(FLUSH_LIMIT_AT_SHUTDOWN)
+            .await;
     }
 }
 

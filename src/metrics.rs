@@ -1,182 +1,206 @@
-//! Metrics: recorded at no cost to the caller, delivered after the answer.
+//! Metrics: added up in memory at no cost to the caller, delivered after the answer.
 //!
-//! [`Metrics::record`] appends to a list in memory. [`Metrics::flush`] hands the list to a [`MetricSink`] when nobody
-//! waits: after the response was posted, before the sandbox freezes. What could not be delivered is kept for the next
-//! flush, so a fault of CloudWatch loses nothing but the oldest data of a long outage.
+//! [`Metrics::record`] adds a value to the [`StatisticSet`] of its metric, home and minute. [`Metrics::flush`] hands the
+//! sets to a [`MetricSink`] when nobody waits: after the response was posted, before the sandbox freezes, and no more often
+//! than the sink likes. What could not be delivered is kept and added up with what comes.
+//!
+//! A delivery is a task of its own. Whoever waits for it may stop waiting, or be dropped, at any point: the sets belong to
+//! the task, which puts them back if and only if the sink says that it failed. So latchkey itself neither loses a set nor
+//! delivers it twice. `PutMetricData` cannot be repeated without effect, though: a request whose answer is lost on the way
+//! counts as failed, and its values may be counted twice.
 
 mod cloudwatch;
 mod emf;
+mod metric;
+mod pending;
 
-use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use cloudwatch::CloudWatchSink;
 pub use emf::EmfSink;
 use futures_util::future::BoxFuture;
+pub use metric::{Metric, Unit};
+use pending::Pending;
+pub use pending::StatisticSet;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, Timestamp};
 
-/// Something measured.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Metric {
-    /// Whether the home accepted the token. Recorded only when the home said so, one way or the other.
-    TokenValid(bool),
-    /// Whether a read of the token from its source gave one that may be used.
-    TokenRefresh(bool),
-    /// Whether the home answered at all.
-    HomeReachable(bool),
-    /// How long the source took.
-    TokenFetchLatency(Duration),
-    /// How many commands of a batch were sent and not answered.
-    CommandOutcomeUnknown(u32),
-}
-
-/// The unit of a datum, by CloudWatch's names.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unit {
-    /// A number of things, or 1 and 0 for yes and no.
-    Count,
-    /// Time.
-    Milliseconds,
-}
-
-impl Unit {
-    /// CloudWatch's name of it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Count => "Count",
-            Self::Milliseconds => "Milliseconds",
-        }
-    }
-}
-
-impl Metric {
-    /// Its name in CloudWatch.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::TokenValid(_) => "TokenValid",
-            Self::TokenRefresh(_) => "TokenRefresh",
-            Self::HomeReachable(_) => "HomeReachable",
-            Self::TokenFetchLatency(_) => "TokenFetchLatency",
-            Self::CommandOutcomeUnknown(_) => "CommandOutcomeUnknown",
-        }
-    }
-
-    fn value(self) -> f64 {
-        match self {
-            Self::TokenValid(yes) | Self::TokenRefresh(yes) | Self::HomeReachable(yes) => {
-                f64::from(u8::from(yes))
-            }
-            Self::TokenFetchLatency(duration) => duration.as_secs_f64() * 1_000.0,
-            Self::CommandOutcomeUnknown(count) => f64::from(count),
-        }
-    }
-
-    fn unit(self) -> Unit {
-        match self {
-            Self::TokenValid(_)
-            | Self::TokenRefresh(_)
-            | Self::HomeReachable(_)
-            | Self::CommandOutcomeUnknown(_) => Unit::Count,
-            Self::TokenFetchLatency(_) => Unit::Milliseconds,
-        }
-    }
-}
-
-/// One value of one metric.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Datum {
-    /// The metric's name.
-    pub name: &'static str,
-    /// Its value.
-    pub value: f64,
-    /// The unit of the value.
-    pub unit: Unit,
-    /// When it was measured, since the Unix epoch.
-    pub at: Duration,
-}
-
-/// Why data could not be delivered.
+/// Why metrics could not be delivered.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("metrics were not delivered ({0})")]
 pub struct DeliveryError(pub String);
 
 /// A way out for metrics.
 pub trait MetricSink: Send + Sync {
-    /// Delivers all of `data`, or reports that none can be relied on to have arrived.
-    fn deliver<'a>(&'a self, data: &'a [Datum]) -> BoxFuture<'a, Result<(), DeliveryError>>;
+    /// Delivers all of `sets`, or reports that none can be relied on to have arrived. Must end by itself: nobody cuts it
+    /// short.
+    fn deliver<'a>(&'a self, sets: &'a [StatisticSet]) -> BoxFuture<'a, Result<(), DeliveryError>>;
+
+    /// How long after one delivery began the next may, other than at the process's end.
+    fn least_interval(&self) -> Duration;
 }
 
-/// The most data kept while they cannot be delivered.
-const MAX_PENDING: usize = 1_000;
+/// Records metrics and delivers them.
+pub struct Metrics(Arc<Recorder>);
 
-/// Records metrics and flushes them.
-pub struct Metrics {
-    clock: Arc<dyn Clock>,
-    sink: Option<Box<dyn MetricSink>>,
-    // A std mutex: nothing awaits while it is held.
-    pending: Mutex<VecDeque<Datum>>,
-    // Held while data are under way, so that a flush at the process's end does not overtake the one before.
-    delivery: tokio::sync::Mutex<()>,
+/// Records metrics of one home, or of none in particular.
+#[derive(Clone)]
+pub struct Meter {
+    metrics: Arc<Metrics>,
+    home: Option<Arc<str>>,
+}
+
+impl Meter {
+    /// A meter for `home`. Its values count twice: for all homes together, and with the dimension `Home`. Without one they
+    /// count once, without dimensions.
+    pub fn new(metrics: Arc<Metrics>, home: Option<Arc<str>>) -> Self {
+        Self { metrics, home }
+    }
+
+    /// Records one value. Costs no I/O.
+    pub fn record(&self, metric: Metric) {
+        self.metrics.0.record(metric, self.home.as_ref());
+    }
 }
 
 impl Metrics {
     /// A recorder in front of `sink`; with `None` nothing is recorded.
     pub fn new(sink: Option<Box<dyn MetricSink>>, clock: Arc<dyn Clock>) -> Self {
-        Self {
+        Self(Arc::new(Recorder {
             clock,
             sink,
-            pending: Mutex::default(),
-            delivery: tokio::sync::Mutex::default(),
-        }
+            state: Mutex::default(),
+            under_way: watch::Sender::default(),
+        }))
     }
 
-    /// Records one value. Costs no I/O.
+    /// Records one value of no home in particular. Costs no I/O.
     pub fn record(&self, metric: Metric) {
-        if self.sink.is_none() {
-            return;
-        }
-        let datum = Datum {
-            name: metric.name(),
-            value: metric.value(),
-            unit: metric.unit(),
-            at: self.clock.now().unix,
-        };
-        let mut pending = lock(&self.pending);
-        // The oldest go first once there is no room.
-        if pending.len() == MAX_PENDING {
-            pending.pop_front();
-        }
-        pending.push_back(datum);
+        self.0.record(metric, None);
     }
 
-    /// Delivers what was recorded, within `limit`. To be called when nobody waits.
+    /// Delivers what was recorded, if the sink's interval has passed since the last delivery began, however that one
+    /// ended. Waits for it within `limit`; after that it goes on without anyone waiting. To be called when nobody waits.
     pub async fn flush(&self, limit: Duration) {
-        let Some(sink) = &self.sink else { return };
-        let Ok(_delivery) = tokio::time::timeout(limit, self.delivery.lock()).await else {
-            return;
-        };
-        let data: Vec<Datum> = lock(&self.pending).drain(..).collect();
-        if data.is_empty() {
+        // Without any time, the sandbox would freeze while the request is on its way.
+        if limit.is_zero() {
             return;
         }
-        let delivered = tokio::time::timeout(limit, sink.deliver(&data)).await;
-        let delivered = delivered.unwrap_or_else(|_| Err(DeliveryError("no time left".into())));
-        if let Err(error) = delivered {
-            tracing::warn!(error = %error, category = "metrics", data = data.len(), "kept for the next time");
-            let mut pending = lock(&self.pending);
-            let room = MAX_PENDING - pending.len();
-            for datum in data.into_iter().rev().take(room) {
-                pending.push_front(datum);
+        let Some(delivery) = self.0.begin(false) else {
+            return;
+        };
+        if tokio::time::timeout(limit, delivery).await.is_err() {
+            tracing::info!(category = "metrics", "delivery is still under way");
+        }
+    }
+
+    /// Delivers all that was recorded, whenever the last delivery was, and waits for deliveries already under way. To be
+    /// called when the process is about to end, in `limit`.
+    pub async fn flush_at_shutdown(&self, limit: Duration) {
+        let all = async {
+            // What is under way may hang, so the rest does not wait for it. It may also fail and come back: hence once more.
+            for _ in 0..2 {
+                self.0.begin(true);
+                self.0.idle().await;
             }
+        };
+        if tokio::time::timeout(limit, all).await.is_err() {
+            tracing::warn!(
+                category = "metrics",
+                "the process ends while delivery is under way"
+            );
         }
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing panics while the lock is held, and no state here can be half changed.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+struct Recorder {
+    clock: Arc<dyn Clock>,
+    sink: Option<Box<dyn MetricSink>>,
+    // A std mutex: nothing awaits while it is held.
+    state: Mutex<State>,
+    /// How many deliveries are under way.
+    under_way: watch::Sender<usize>,
+}
+
+#[derive(Default)]
+struct State {
+    pending: Pending,
+    /// When the last delivery began.
+    last: Option<Timestamp>,
+}
+
+impl Recorder {
+    fn record(&self, metric: Metric, home: Option<&Arc<str>>) {
+        // CloudWatch would refuse all that is delivered with a value that is no number.
+        if self.sink.is_none() || !metric.value().is_finite() {
+            return;
+        }
+        let at = self.clock.now().unix;
+        let mut state = self.lock();
+        state.pending.add(StatisticSet::of(metric, None, at));
+        if let Some(home) = home {
+            let set = StatisticSet::of(metric, Some(home.clone()), at);
+            state.pending.add(set);
+        }
+    }
+
+    /// Begins a delivery of everything, if there is anything and it is time, or `regardless` of the time. Nothing awaits
+    /// between taking the sets out and handing them to the task that delivers them.
+    fn begin(self: &Arc<Self>, regardless: bool) -> Option<JoinHandle<()>> {
+        let interval = self.sink.as_ref()?.least_interval();
+        let (sets, dropped) = {
+            let mut state = self.lock();
+            let now = self.clock.now();
+            let is_due = state.last.is_none_or(|last| now.since(last) >= interval);
+            if state.pending.len() == 0 || !(is_due || regardless) {
+                return None;
+            }
+            state.last = Some(now);
+            state.pending.take()
+        };
+        if dropped > 0 {
+            tracing::warn!(
+                category = "metrics",
+                sets = dropped,
+                "too many to keep: the oldest were dropped"
+            );
+        }
+        self.under_way.send_modify(|count| *count += 1);
+        let recorder = self.clone();
+        Some(tokio::spawn(async move { recorder.deliver(sets).await }))
+    }
+
+    async fn deliver(&self, sets: Vec<StatisticSet>) {
+        if let Some(sink) = &self.sink
+            && let Err(error) = sink.deliver(&sets).await
+        {
+            tracing::warn!(error = %error, category = "metrics", sets = sets.len(), "kept for the next time");
+            let mut state = self.lock();
+            for set in sets {
+                state.pending.add(set);
+            }
+        }
+        // After the sets are back: whoever waits for this finds them.
+        self.under_way.send_modify(|count| *count -= 1);
+    }
+
+    /// Waits until no delivery is under way.
+    async fn idle(&self) {
+        // The sender lives in `self`, so the wait cannot fail.
+        let _ = self
+            .under_way
+            .subscribe()
+            .wait_for(|count| *count == 0)
+            .await;
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while the lock is held, and no state here can be half changed.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 #[cfg(test)]

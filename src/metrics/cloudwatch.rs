@@ -1,15 +1,26 @@
 //! Metrics by `PutMetricData`.
 
+use std::time::Duration;
+
 use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::error::{DisplayErrorContext, ProvideErrorMetadata as _};
 use aws_sdk_cloudwatch::primitives::DateTime;
-use aws_sdk_cloudwatch::types::{MetricDatum, StandardUnit};
+use aws_sdk_cloudwatch::types::{
+    Dimension, MetricDatum, StandardUnit, StatisticSet as StatisticValues,
+};
 use futures_util::future::BoxFuture;
 
-use super::{Datum, DeliveryError, MetricSink, Unit};
+use super::pending::MAX_PENDING;
+use super::{DeliveryError, MetricSink, StatisticSet, Unit};
 
 /// CloudWatch takes at most this many data in one request.
 const MAX_DATA_PER_REQUEST: usize = 1_000;
+
+// So one delivery is one request.
+const _: () = assert!(MAX_PENDING <= MAX_DATA_PER_REQUEST);
+
+/// CloudWatch adds data up by the minute, and each request costs money.
+const LEAST_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Delivers to a namespace of CloudWatch.
 #[derive(Debug)]
@@ -19,42 +30,93 @@ pub struct CloudWatchSink {
 }
 
 impl CloudWatchSink {
-    /// A sink for `namespace`.
+    /// A sink for `namespace`. The time that a delivery takes is limited by the client's own timeouts.
     pub fn new(client: Client, namespace: String) -> Self {
         Self { client, namespace }
     }
 }
 
 impl MetricSink for CloudWatchSink {
-    fn deliver<'a>(&'a self, data: &'a [Datum]) -> BoxFuture<'a, Result<(), DeliveryError>> {
+    fn deliver<'a>(&'a self, sets: &'a [StatisticSet]) -> BoxFuture<'a, Result<(), DeliveryError>> {
         Box::pin(async move {
-            for part in data.chunks(MAX_DATA_PER_REQUEST) {
-                self.client
-                    .put_metric_data()
-                    .namespace(&self.namespace)
-                    .set_metric_data(Some(part.iter().map(datum).collect()))
-                    .send()
-                    .await
-                    .map_err(|error| {
-                        let code = error.code().map(str::to_owned);
-                        DeliveryError(
-                            code.unwrap_or_else(|| DisplayErrorContext(&error).to_string()),
-                        )
-                    })?;
+            let request = self
+                .client
+                .put_metric_data()
+                .namespace(&self.namespace)
+                .set_metric_data(Some(sets.iter().map(datum).collect()));
+            match request.send().await {
+                Ok(_) => Ok(()),
+                Err(error) => {
+                    let code = error.code().map(str::to_owned);
+                    let why = code.unwrap_or_else(|| DisplayErrorContext(&error).to_string());
+                    Err(DeliveryError(why))
+                }
             }
-            Ok(())
         })
+    }
+
+    fn least_interval(&self) -> Duration {
+        LEAST_INTERVAL
     }
 }
 
-fn datum(datum: &Datum) -> MetricDatum {
+fn datum(set: &StatisticSet) -> MetricDatum {
+    let home = set
+        .home
+        .as_deref()
+        .map(|home| Dimension::builder().name("Home").value(home).build());
+    let values = StatisticValues::builder()
+        .sample_count(set.samples as f64)
+        .sum(set.sum)
+        .minimum(set.minimum)
+        .maximum(set.maximum)
+        .build();
     MetricDatum::builder()
-        .metric_name(datum.name)
-        .value(datum.value)
-        .unit(match datum.unit {
+        .metric_name(set.name)
+        .set_dimensions(home.map(|home| vec![home]))
+        .statistic_values(values)
+        .unit(match set.unit {
             Unit::Count => StandardUnit::Count,
             Unit::Milliseconds => StandardUnit::Milliseconds,
+            Unit::None => StandardUnit::None,
         })
-        .timestamp(DateTime::from_secs_f64(datum.at.as_secs_f64()))
+        .timestamp(DateTime::from_secs_f64(set.minute.as_secs_f64()))
         .build()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn a_set_becomes_statistic_values_with_its_dimension_minute_and_unit() {
+        let set = StatisticSet {
+            name: "CommandLatency",
+            unit: Unit::Milliseconds,
+            home: Some(Arc::from("cabin")),
+            minute: Duration::from_secs(1_700_000_040),
+            samples: 3,
+            sum: 6.5,
+            minimum: 0.5,
+            maximum: 4.0,
+        };
+        let expected = MetricDatum::builder()
+            .metric_name("CommandLatency")
+            .dimensions(Dimension::builder().name("Home").value("cabin").build())
+            .statistic_values(
+                StatisticValues::builder()
+                    .sample_count(3.0)
+                    .sum(6.5)
+                    .minimum(0.5)
+                    .maximum(4.0)
+                    .build(),
+            )
+            .unit(StandardUnit::Milliseconds)
+            .timestamp(DateTime::from_secs(1_700_000_040));
+        assert_eq!(datum(&set), expected.build());
+        let all = StatisticSet { home: None, ..set };
+        assert_eq!(datum(&all).dimensions(), []);
+    }
 }

@@ -1,0 +1,150 @@
+//! A sink that remembers and does as it is told, metrics in front of it, and what is logged meanwhile.
+
+use std::collections::BTreeMap;
+
+use tokio::sync::oneshot;
+
+use super::*;
+
+/// A sink that remembers, and does as it is told.
+pub(super) struct Journal {
+    clock: Arc<ManualClock>,
+    interval: Duration,
+    state: Mutex<JournalState>,
+}
+
+#[derive(Default)]
+pub(super) struct JournalState {
+    /// Deliveries fail.
+    pub(super) is_broken: bool,
+    /// Deliveries wait until they are told their outcome.
+    pub(super) is_held: bool,
+    pub(super) held: Vec<oneshot::Sender<bool>>,
+    /// When each delivery began.
+    pub(super) begun: Vec<Duration>,
+    /// What arrived, delivery by delivery.
+    pub(super) arrived: Vec<Vec<StatisticSet>>,
+}
+
+impl Journal {
+    pub(super) fn state(&self) -> MutexGuard<'_, JournalState> {
+        self.state.lock().unwrap()
+    }
+
+    /// Tells the deliveries that wait whether they succeed.
+    pub(super) fn release(&self, is_delivered: bool) {
+        for delivery in self.state().held.drain(..) {
+            delivery.send(is_delivered).unwrap();
+        }
+    }
+
+    /// Everything that arrived, by name and home.
+    pub(super) fn totals(&self) -> Totals {
+        let mut totals = Totals::new();
+        for set in self.state().arrived.concat() {
+            let key = (set.name, set.home.as_deref().map(str::to_owned));
+            let (samples, sum) = totals.entry(key).or_default();
+            *samples += set.samples;
+            *sum += set.sum;
+        }
+        totals
+    }
+}
+
+/// Count and sum, by name and home.
+pub(super) type Totals = BTreeMap<(&'static str, Option<String>), (u64, f64)>;
+
+impl MetricSink for Arc<Journal> {
+    fn deliver<'a>(&'a self, sets: &'a [StatisticSet]) -> BoxFuture<'a, Result<(), DeliveryError>> {
+        Box::pin(async move {
+            let held = {
+                let mut state = self.state();
+                state.begun.push(self.clock.now().unix);
+                state.is_held.then(|| {
+                    let (outcome, told) = oneshot::channel();
+                    state.held.push(outcome);
+                    told
+                })
+            };
+            let is_delivered = match held {
+                Some(told) => told.await.unwrap(),
+                None => !self.state().is_broken,
+            };
+            if !is_delivered {
+                return Err(DeliveryError("down".into()));
+            }
+            self.state().arrived.push(sets.to_vec());
+            Ok(())
+        })
+    }
+
+    fn least_interval(&self) -> Duration {
+        self.interval
+    }
+}
+
+pub(super) struct Fixture {
+    pub(super) journal: Arc<Journal>,
+    pub(super) clock: Arc<ManualClock>,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+impl Fixture {
+    pub(super) fn with_interval(interval: Duration) -> Self {
+        // A whole minute, so that what is recorded right away is of one minute.
+        let clock = Arc::new(ManualClock::at(Duration::from_secs(1_700_000_040)));
+        let journal = Arc::new(Journal {
+            clock: clock.clone(),
+            interval,
+            state: Mutex::default(),
+        });
+        let metrics = Metrics::new(Some(Box::new(journal.clone())), clock.clone());
+        Self {
+            journal,
+            clock,
+            metrics: Arc::new(metrics),
+        }
+    }
+
+    pub(super) fn new() -> Self {
+        Self::with_interval(MINUTE)
+    }
+
+    pub(super) fn meter(&self, home: &str) -> Meter {
+        Meter::new(self.metrics.clone(), Some(Arc::from(home)))
+    }
+
+    /// How many sets wait.
+    pub(super) fn pending(&self) -> usize {
+        self.metrics.0.lock().pending.len()
+    }
+}
+
+/// What is logged.
+#[derive(Clone, Default)]
+pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    /// Until the guard is dropped, on this thread.
+    pub(super) fn listen(&self) -> tracing::subscriber::DefaultGuard {
+        let log = self.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_writer(move || log.clone())
+            .finish();
+        tracing::subscriber::set_default(subscriber)
+    }
+
+    pub(super) fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
