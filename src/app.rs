@@ -1,28 +1,36 @@
 //! The application: payload in, reply out. The only place where triggers meet what serves them.
 
+mod upkeep;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use lambda_http::{Context, LambdaEvent};
 use serde::{Serialize, Serializer};
 
-use crate::bridge::Bridge;
+use crate::bridge::{Health, Status};
 use crate::clock::{Clock, Deadline, Timestamp};
 use crate::commands::CommandsRequest;
 use crate::config::CallerAuth;
 use crate::home_assistant::{Command, HomeError, Outcome, Stage};
+use crate::homes::{Home, Homes};
 use crate::http;
 use crate::idempotency::{Admission, Idempotency};
 use crate::json::json_bytes;
 use crate::metrics::{Metric, Metrics};
-use crate::reply::{CommandsReply, Failure, KeepWarmReply, Problem, ProblemName};
-use crate::trigger::{Trigger, TriggerError};
+use crate::reply::{CommandsReply, Failure, KeepWarmReply, Problem, ProblemName, RotationReply};
+use crate::rotation::{Rotation, RotationRequest};
+use crate::source::HomeName;
+use crate::trigger::{Trigger, TriggerError, changed_parameter};
 
 /// What is kept of an invocation's time to write the answer.
 const TIME_TO_ANSWER: Duration = Duration::from_millis(250);
 
 /// What is kept of an invocation's time to record the outcome under an idempotency key.
 const TIME_TO_RECORD: Duration = Duration::from_millis(1_000);
+
+/// How long tokens may take to be read again after an answer, however much time is left.
+const REFRESH_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long metrics may take to be delivered, however much time is left.
 const FLUSH_LIMIT: Duration = Duration::from_secs(5);
@@ -35,7 +43,8 @@ pub(crate) const MAX_REPLY_BYTES: usize = 6_291_556 - 4_096;
 
 /// Everything that serves invocations.
 pub struct App {
-    pub(crate) bridge: Bridge,
+    homes: Homes,
+    rotation: Rotation,
     idempotency: Idempotency,
     pub(crate) caller_auth: CallerAuth,
     pub(crate) clock: Arc<dyn Clock>,
@@ -49,6 +58,8 @@ pub enum Reply<H> {
     KeepWarm(KeepWarmReply),
     /// To direct commands.
     Commands(CommandsReply),
+    /// To a demand to rotate.
+    Rotation(RotationReply),
     /// To an HTTP event.
     Http(H),
     /// A failure, to whoever is not an HTTP client.
@@ -65,6 +76,7 @@ impl<H: Serialize> Serialize for Reply<H> {
         match self {
             Self::KeepWarm(reply) => reply.serialize(serializer),
             Self::Commands(reply) => reply.serialize(serializer),
+            Self::Rotation(reply) => reply.serialize(serializer),
             Self::Http(reply) => reply.serialize(serializer),
             Self::Problem {
                 problem,
@@ -75,16 +87,18 @@ impl<H: Serialize> Serialize for Reply<H> {
 }
 
 impl App {
-    /// An application over a bridge.
+    /// An application over the homes it serves.
     pub fn new(
-        bridge: Bridge,
+        homes: Homes,
+        rotation: Rotation,
         idempotency: Idempotency,
         caller_auth: CallerAuth,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
-            bridge,
+            homes,
+            rotation,
             idempotency,
             caller_auth,
             clock,
@@ -96,7 +110,9 @@ impl App {
     pub async fn warm_up(&self, limit: Duration) {
         let deadline = Deadline::at(self.clock.now().after(limit));
         // Whatever goes wrong here is met again, and reported, by the first invocation.
-        self.bridge.warm_up(deadline).await;
+        for home in self.homes.open_ones() {
+            home.bridge.warm_up(deadline).await;
+        }
     }
 
     /// Serves one invocation. Every failure becomes an answer.
@@ -128,16 +144,26 @@ impl App {
         let deadline = self.deadline(&context);
         match trigger {
             Trigger::KeepWarm => {
-                let warmth = self.bridge.keep_warm(deadline).await;
-                if let Some(error) = &warmth.error {
-                    self.report(&Failure::Bridge(error.clone()), &context.request_id);
-                }
-                Ok(Reply::KeepWarm(KeepWarmReply::new(&warmth)))
+                let tenant = context.tenant_id.as_deref();
+                let reply = self.keep_warm(tenant, deadline, &context.request_id);
+                Ok(Reply::KeepWarm(reply.await?))
+            }
+            Trigger::ParameterChange => {
+                let parameter = changed_parameter(payload)?;
+                let reply = self.parameter_changed(&parameter, deadline, &context.request_id);
+                Ok(Reply::KeepWarm(reply.await))
+            }
+            Trigger::RotateToken => {
+                let request = RotationRequest::parse(payload)?;
+                let tenant = context.tenant_id.as_deref();
+                let reply = self.rotate(&request, tenant, deadline, &context.request_id);
+                Ok(Reply::Rotation(reply.await?))
             }
             Trigger::Direct => {
                 let request = CommandsRequest::parse(payload)?;
+                let tenant = context.tenant_id.as_deref();
                 let reply = self
-                    .run(&request, deadline, &context.request_id)
+                    .run(&request, tenant, deadline, &context.request_id)
                     .await?
                     .with_status_code();
                 let bytes = json_bytes(&reply);
@@ -151,32 +177,33 @@ impl App {
                 let event = LambdaEvent::new(request, context);
                 Ok(Reply::Http(http::serve(self.clone(), event).await))
             }
-            Trigger::ParameterChange
-            | Trigger::WebSocket
-            | Trigger::Alexa
-            | Trigger::RotateToken
-            | Trigger::Doctor => Err(TriggerError::Unsupported {
-                seen: format!(
-                    "a {} event, which this version does not serve",
-                    trigger.name()
-                ),
+            Trigger::WebSocket | Trigger::Alexa | Trigger::Doctor => {
+                Err(TriggerError::Unsupported {
+                    seen: format!(
+                        "a {} event, which this version does not serve",
+                        trigger.name()
+                    ),
+                }
+                .into())
             }
-            .into()),
         }
     }
 
-    /// Runs the commands of a request, once for each idempotency key.
+    /// Runs the commands of a request in its home, once for each idempotency key.
     pub(crate) async fn run(
         &self,
         request: &CommandsRequest,
+        tenant: Option<&str>,
         deadline: Deadline,
         request_id: &str,
     ) -> Result<CommandsReply, Failure> {
+        let home = self.homes.find(request.home.as_ref(), tenant);
+        let home = within(deadline.remaining(self.clock.now()), home).await??;
         let commands = &request.commands;
         let Some(key) = &request.idempotency_key else {
-            return self.run_now(commands, deadline, request_id).await;
+            return self.run_now(&home, commands, deadline, request_id).await;
         };
-        let admission = self.idempotency.admit(key, commands);
+        let admission = self.idempotency.admit(&home.scope, key, commands);
         let ticket = match within(deadline.remaining(self.clock.now()), admission).await?? {
             Admission::Run(ticket) => ticket,
             Admission::Repeat(results) => return Ok(CommandsReply::repeated(results)),
@@ -185,7 +212,7 @@ impl App {
             Admission::Unknown => return Ok(CommandsReply::begun_before(commands.len())),
         };
         let reply = self
-            .run_now(commands, deadline.before(TIME_TO_RECORD), request_id)
+            .run_now(&home, commands, deadline.before(TIME_TO_RECORD), request_id)
             .await;
         let record = async {
             match &reply {
@@ -212,11 +239,12 @@ impl App {
 
     async fn run_now(
         &self,
+        home: &Home,
         commands: &[Command],
         deadline: Deadline,
         request_id: &str,
     ) -> Result<CommandsReply, Failure> {
-        let outcomes = self
+        let outcomes = home
             .bridge
             .run(commands, deadline)
             .await
@@ -263,21 +291,45 @@ impl App {
 
     /// Lets go of token and connections before this process is made a snapshot of.
     pub async fn suspend(&self) {
-        self.bridge.suspend().await;
+        self.homes.suspend().await;
     }
 
     /// Makes randomness this process's own again, once many were started from one snapshot.
     pub fn reseed(&self, seed: u64) {
-        self.bridge.reseed(seed);
+        self.homes.reseed(seed);
         self.idempotency.reseed(seed);
     }
 
-    /// Delivers what was measured, within the time left to the invocation that ends at `deadline_ms` (Unix time). To be
-    /// called after the answer was posted.
-    pub async fn flush(&self, deadline_ms: u64) {
+    /// Does what callers were not to wait for, within the time left to the invocation that ends at `deadline_ms` (Unix
+    /// time): tokens past their soft TTL are read again, and what was measured is delivered. To be called after the answer
+    /// was posted.
+    pub async fn after_answer(&self, deadline_ms: u64) {
         let end = Duration::from_millis(deadline_ms).saturating_sub(TIME_TO_ANSWER);
         let left = end.saturating_sub(self.clock.now().unix);
+        let deadline = Deadline::at(self.clock.now().after(left.min(REFRESH_LIMIT)));
+        let homes = self.homes.open_ones();
+        let done = homes.iter().map(|home| home.bridge.after_answer(deadline));
+        futures_util::future::join_all(done).await;
+        let left = end.saturating_sub(self.clock.now().unix);
         self.metrics.flush(left.min(FLUSH_LIMIT)).await;
+    }
+
+    /// How latchkey is as a whole, in a word: one home of several that is not well is no reason to give up on the others.
+    pub fn status(&self) -> Status {
+        let mut statuses = self.health().map(|(_, health)| health.status);
+        let Some(first) = statuses.next() else {
+            return Status::Degraded;
+        };
+        statuses.fold(
+            first,
+            |all, one| if all == one { all } else { Status::Degraded },
+        )
+    }
+
+    /// How each home is that is open here.
+    pub fn health(&self) -> impl Iterator<Item = (Option<HomeName>, Health)> {
+        let homes = self.homes.open_ones().into_iter();
+        homes.map(|home| (home.name.clone(), home.bridge.health()))
     }
 
     /// Delivers what was measured, before the process ends.

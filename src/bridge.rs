@@ -8,6 +8,7 @@
 //! * Only what provably did not reach the home is tried again.
 
 mod breaker;
+mod health;
 mod prover;
 mod retry;
 
@@ -16,15 +17,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use breaker::{Breaker, News};
+pub use health::{Finding, Health, SessionHealth, Status, TokenHealth};
 use prover::Prover;
 pub use retry::Retry;
 
-use crate::clock::{Clock, Deadline, Timestamp};
+use crate::clock::{Clock, Deadline};
 use crate::home_assistant::{
-    Command, Connection, FRESH, HomeError, Outcome, Session, SessionState,
+    Checkout, Command, Connection, FRESH, HomeError, Outcome, Session, SessionState, Stage,
 };
-use crate::metrics::Metrics;
-use crate::token::{Token, TokenError, TokenService};
+use crate::metrics::{Meter, Metric};
+use crate::secret::{AccessToken, Fingerprint};
+use crate::token::{TokenError, TokenFacts, TokenService};
+use crate::verdict::Verdicts;
 
 /// Why nothing could be run. No command has reached the home.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -44,21 +48,12 @@ pub struct Warmth {
     pub valid: Option<bool>,
     /// Whether the token was read from its source for this event: during it, or in INIT before it.
     pub refreshed: bool,
-    /// The token now in use.
-    pub token: Option<Token>,
+    /// The token last read.
+    pub token: Option<TokenFacts>,
     /// Where the session stands.
     pub session: SessionState,
     /// Why not all is well.
     pub error: Option<BridgeError>,
-}
-
-/// The last thing that was learned about token and home.
-#[derive(Clone, Debug)]
-pub struct Verdict {
-    /// What was learned.
-    pub outcome: Result<(), BridgeError>,
-    /// When.
-    pub at: Timestamp,
 }
 
 /// Runs commands in one home.
@@ -69,28 +64,29 @@ pub struct Bridge {
     // Std mutexes: nothing awaits while one is held.
     random: Mutex<fastrand::Rng>,
     breaker: Mutex<Breaker<HomeError>>,
-    verdict: Mutex<Option<Verdict>>,
+    finding: Mutex<Option<Finding>>,
     /// How many tokens had been fetched when the last keep-warm event or command was done.
     seen_fetches: AtomicU64,
 }
 
 impl Bridge {
-    /// A bridge over a token service and a session. `seed` starts the jitter of its delays.
+    /// A bridge over a token service and a session, with verdicts shared if there is a place for them. `seed` starts the jitter of its delays.
     pub fn new(
         tokens: TokenService,
         session: Session,
+        verdicts: Option<Verdicts>,
         retry: Retry,
         clock: Arc<dyn Clock>,
-        metrics: Arc<Metrics>,
+        meter: Meter,
         seed: u64,
     ) -> Self {
         Self {
-            prover: Arc::new(Prover::new(tokens, session, clock.clone(), metrics)),
+            prover: Arc::new(Prover::new(tokens, session, verdicts, clock.clone(), meter)),
             retry,
             clock,
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
             breaker: Mutex::default(),
-            verdict: Mutex::default(),
+            finding: Mutex::default(),
             seen_fetches: AtomicU64::new(0),
         }
     }
@@ -105,9 +101,17 @@ impl Bridge {
         // A probe asks once: while it does, everyone else is turned away.
         let delays = self.delays().take(if is_probe { 0 } else { usize::MAX });
         let outcome = self
-            .with_connection(deadline, delays, |connection| async move {
-                let session = &self.prover.session;
-                Ok(session.execute(&connection, commands, deadline).await?)
+            .with_connection(deadline, delays, |checkout| async move {
+                let prover = &self.prover;
+                let started = self.clock.now();
+                let executed = prover
+                    .session
+                    .execute(&checkout.connection, commands, deadline);
+                let outcomes = executed.await?;
+                let latency = self.clock.now().since(started);
+                prover.meter.record(Metric::CommandLatency(latency));
+                prover.meter.record(Metric::SessionReused(checkout.reused));
+                Ok(outcomes)
             })
             .await;
         self.note_fetches();
@@ -116,8 +120,8 @@ impl Bridge {
 
     /// Begins what the first command will need, once and without trying again.
     pub async fn warm_up(&self, deadline: Deadline) {
-        let attempt = self.attempt(deadline, |connection| async move {
-            self.ready(&connection, deadline).await
+        let attempt = self.attempt(deadline, |checkout| async move {
+            self.ready(&checkout.connection, deadline).await
         });
         if let Err((error, _)) = attempt.await {
             tracing::debug!(error = %error, "not warm yet");
@@ -126,14 +130,15 @@ impl Bridge {
 
     /// Makes token and session ready for the next command, and says how they are.
     pub async fn keep_warm(&self, deadline: Deadline) -> Warmth {
+        let refreshed = self.refresh(deadline).await;
         let outcome = self
-            .with_connection(deadline, self.delays(), |connection| {
-                self.renew(connection, deadline)
+            .with_connection(deadline, self.delays(), |checkout| {
+                self.renew(checkout.connection, deadline)
             })
             .await;
         Warmth {
             valid: match &outcome {
-                Ok(_) => Some(true),
+                Ok(()) => Some(true),
                 Err(
                     BridgeError::Home(HomeError::Rejected)
                     | BridgeError::Token(TokenError::Rejected { .. } | TokenError::Expired { .. }),
@@ -141,20 +146,95 @@ impl Bridge {
                 Err(BridgeError::Home(_) | BridgeError::Token(_)) => None,
             },
             refreshed: self.note_fetches(),
-            token: self.prover.tokens.cached(),
+            token: self.prover.tokens.facts(),
             session: self.prover.session.state(),
-            error: outcome.err(),
+            // That the token could not be read again is worth telling, also while the one in memory is still good.
+            error: outcome.and(refreshed).err(),
         }
     }
 
-    /// The last verdict on token and home, if there was one.
-    pub fn verdict(&self) -> Option<Verdict> {
-        lock(&self.verdict).clone()
+    /// Takes a token that is known to have changed, and says how things are then.
+    pub async fn token_changed(&self, deadline: Deadline) -> Warmth {
+        self.prover.tokens.expire();
+        self.keep_warm(deadline).await
     }
 
-    /// The circuit breaker's state, for reports.
-    pub fn breaker(&self) -> &'static str {
-        lock(&self.breaker).name()
+    /// Proves a token that is not in use yet.
+    pub async fn try_out(
+        &self,
+        token: &AccessToken,
+        deadline: Deadline,
+    ) -> Result<(), BridgeError> {
+        Ok(self.prover.session.try_out(token, deadline).await?)
+    }
+
+    /// Makes sure that a token which is about to be revoked is presented by nobody any more, here or elsewhere.
+    pub async fn retire(&self, fingerprint: Fingerprint, version: i64) {
+        self.prover.retire(fingerprint, version).await;
+    }
+
+    /// Which token is in use, without asking anybody.
+    pub fn token(&self) -> Option<TokenFacts> {
+        self.prover.tokens.facts()
+    }
+
+    /// Where values measured go.
+    pub fn meter(&self) -> &Meter {
+        &self.prover.meter
+    }
+
+    /// Reads settings that are known to have changed before the next connection.
+    pub async fn settings_changed(&self) {
+        self.prover.session.close().await;
+    }
+
+    /// Does what callers were not to wait for: verdicts are shared, a token whose soft TTL has passed is read again, and
+    /// another one is proven and taken into use.
+    pub async fn after_answer(&self, deadline: Deadline) {
+        let prover = &self.prover;
+        if prover.tokens.is_due() && self.refresh(deadline).await.is_ok() {
+            let in_use = prover.session.fingerprint();
+            if in_use.is_some() && in_use != prover.tokens.cached() {
+                let renewed = self.with_connection(deadline, std::iter::empty(), |checkout| {
+                    self.renew(checkout.connection, deadline)
+                });
+                if let Err(error) = renewed.await {
+                    tracing::info!(error = %error, stage = "token", "the new token is not in use yet");
+                }
+            }
+        }
+        // What was read here was read for no event.
+        self.note_fetches();
+        let remaining = deadline.remaining(self.clock.now());
+        // What is not done by then goes on when the sandbox is thawed.
+        let _ = tokio::time::timeout(remaining, prover.settled()).await;
+    }
+
+    /// Reads the token again if it is due.
+    async fn refresh(&self, deadline: Deadline) -> Result<(), BridgeError> {
+        let remaining = deadline.remaining(self.clock.now());
+        let refreshed = tokio::time::timeout(remaining, self.prover.tokens.refresh());
+        match refreshed.await {
+            Ok(refreshed) => Ok(refreshed?),
+            Err(_) => Err(HomeError::DeadlineExceeded {
+                stage: Stage::Token,
+            }
+            .into()),
+        }
+    }
+
+    /// How everything is, from what is known already.
+    pub fn health(&self) -> Health {
+        let now = self.clock.now();
+        let prover = &self.prover;
+        Health::new(
+            lock(&self.finding).clone(),
+            prover.tokens.facts(),
+            prover.session.state(),
+            prover.session.report(),
+            lock(&self.breaker).name(),
+            now,
+        )
     }
 
     /// Lets go of everything that must not be in a snapshot of this process: token and connections.
@@ -165,13 +245,8 @@ impl Bridge {
     /// Makes randomness this process's own again, once many were started from one snapshot.
     pub fn reseed(&self, seed: u64) {
         let mut random = fastrand::Rng::with_seed(seed);
-        self.prover.tokens.reseed(random.u64(..));
+        self.prover.reseed(&mut random);
         *lock(&self.random) = random;
-    }
-
-    /// The session, for reports.
-    pub fn session(&self) -> &Session {
-        &self.prover.session
     }
 
     /// Whether tokens were fetched since this was last asked.
@@ -183,12 +258,18 @@ impl Bridge {
     /// Proves a connection that was there before, and gives it up if the token has been replaced meanwhile.
     async fn renew(&self, connection: Connection, deadline: Deadline) -> Result<(), BridgeError> {
         self.ready(&connection, deadline).await?;
-        if self.prover.is_proven(connection.fingerprint(), FRESH) {
+        let fingerprint = connection.fingerprint();
+        let is_replaced = self
+            .prover
+            .tokens
+            .cached()
+            .is_some_and(|current| current != fingerprint);
+        if !is_replaced && self.prover.is_proven(fingerprint, FRESH) {
             return Ok(());
         }
         // A failure is reported, but the connection stays: it is proof of the token it was opened with.
         let token = self.prover.proven_token(deadline).await?;
-        if token.fingerprint() == connection.fingerprint() {
+        if token.fingerprint() == fingerprint {
             return Ok(());
         }
         self.prover.session.discard(&connection);
@@ -204,7 +285,7 @@ impl Bridge {
         &self,
         deadline: Deadline,
         mut delays: impl Iterator<Item = Duration>,
-        work: impl Fn(Connection) -> F,
+        work: impl Fn(Checkout) -> F,
     ) -> Result<T, BridgeError>
     where
         F: Future<Output = Result<T, BridgeError>>,
@@ -261,13 +342,13 @@ impl Bridge {
             Err(BridgeError::Home(HomeError::DeadlineExceeded { .. })) => return,
             Err(error) => Err(error.clone()),
         };
-        *lock(&self.verdict) = Some(Verdict { outcome, at: now });
+        *lock(&self.finding) = Some(Finding { outcome, at: now });
     }
 
     async fn attempt<T, F>(
         &self,
         deadline: Deadline,
-        work: impl Fn(Connection) -> F,
+        work: impl Fn(Checkout) -> F,
     ) -> Result<T, (BridgeError, bool)>
     where
         F: Future<Output = Result<T, BridgeError>>,
@@ -288,9 +369,8 @@ impl Bridge {
             .checkout(deadline, proven_token, rejected)
             .await
             .map_err(|error: BridgeError| (error, false))?;
-        work(checkout.connection)
-            .await
-            .map_err(|error| (error, checkout.reused))
+        let reused = checkout.reused;
+        work(checkout).await.map_err(|error| (error, reused))
     }
 
     fn delays(&self) -> impl Iterator<Item = Duration> + use<> {

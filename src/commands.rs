@@ -6,6 +6,7 @@ use serde_json::value::RawValue;
 use crate::home_assistant::{Command, CommandError};
 use crate::idempotency::IdempotencyKey;
 use crate::json::{JsonError, Members, kind_of, shown};
+use crate::source::HomeName;
 
 /// The most commands of one request.
 pub const MAX_COMMANDS: usize = 100;
@@ -18,6 +19,8 @@ pub const MAX_REQUEST_BYTES: usize = (4 << 20) - (64 << 10);
 pub struct CommandsRequest {
     /// At least one, at most [`MAX_COMMANDS`].
     pub commands: Vec<Command>,
+    /// The home they are for, if the caller names one.
+    pub home: Option<HomeName>,
     /// Under which the outcome is remembered, if the caller wants that.
     pub idempotency_key: Option<IdempotencyKey>,
 }
@@ -66,12 +69,6 @@ impl CommandsRequest {
                 shown(name)
             )));
         }
-        if members.has("home") {
-            return Err(shape(
-                "`home` chooses among several homes, and this latchkey serves one; leave it out"
-                    .into(),
-            ));
-        }
         let commands = commands(&members)?
             .into_iter()
             .enumerate()
@@ -81,9 +78,23 @@ impl CommandsRequest {
             .collect::<Result<_, _>>()?;
         Ok(Self {
             commands,
+            home: home(&members)?,
             idempotency_key: idempotency_key(&members)?,
         })
     }
+}
+
+fn home(members: &Members<'_>) -> Result<Option<HomeName>, RequestError> {
+    let Some(raw) = members.get("home") else {
+        return Ok(None);
+    };
+    serde_json::from_str::<String>(raw.get())
+        .ok()
+        .and_then(|name| HomeName::new(&name))
+        .map(Some)
+        .ok_or_else(|| {
+            shape("`home` must be a home's name: 1 to 64 letters, digits and . - _".into())
+        })
 }
 
 fn idempotency_key(members: &Members<'_>) -> Result<Option<IdempotencyKey>, RequestError> {
@@ -178,7 +189,8 @@ mod tests {
             ),
             (r#"{"commands":[{"type":"x"},{}]}"#, "command 1: "),
             (r#"{"command":{"type":"x","id":1}}"#, "no `id`"),
-            (r#"{"command":{"type":"x"},"home":"a"}"#, "`home`"),
+            (r#"{"command":{"type":"x"},"home":"a/b"}"#, "`home`"),
+            (r#"{"command":{"type":"x"},"home":1}"#, "`home`"),
             (
                 r#"{"command":{"type":"x"},"idempotency_key":""}"#,
                 "1 to 255",

@@ -19,8 +19,12 @@ use secrecy::SecretString;
 /// Everything the function can be told from outside.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The home that commands go to.
-    pub home: HomeConfig,
+    /// The home of those who name none, if `HA_URL` names one.
+    pub home: Option<HomeConfig>,
+    /// Where other homes are stored, by name.
+    pub homes_prefix: Option<String>,
+    /// The limits on talking to any home.
+    pub limits: HomeLimits,
     /// Where the token comes from and how long it is kept.
     pub token: TokenConfig,
     /// The DynamoDB table for what all sandboxes share; without one it is kept in memory.
@@ -35,11 +39,22 @@ pub struct Config {
     pub log: LogConfig,
 }
 
-/// One home and the limits on talking to it.
+/// One home, as the environment names it.
 #[derive(Clone, Debug)]
 pub struct HomeConfig {
     /// Its address.
     pub address: HomeAddress,
+    /// The parameter with a private CA, if the home has one.
+    pub ca_parameter: Option<String>,
+    /// The parameter with a client certificate, if the home asks for one.
+    pub client_cert_parameter: Option<String>,
+    /// The parameter with extra headers, if something in front of the home asks for them.
+    pub headers_parameter: Option<String>,
+}
+
+/// The limits on talking to a home.
+#[derive(Clone, Copy, Debug)]
+pub struct HomeLimits {
     /// The limit on proving the token against `/api/config`.
     pub validate_timeout: Duration,
     /// The limit on DNS, TCP, TLS and upgrade together, and again on authentication.
@@ -48,12 +63,6 @@ pub struct HomeConfig {
     pub command_timeout: Duration,
     /// The largest message accepted from the home.
     pub max_message_bytes: usize,
-    /// The parameter with a private CA, if the home has one.
-    pub ca_parameter: Option<String>,
-    /// The parameter with a client certificate, if the home asks for one.
-    pub client_cert_parameter: Option<String>,
-    /// The parameter with extra headers, if something in front of the home asks for them.
-    pub headers_parameter: Option<String>,
 }
 
 /// Where the token comes from and how long it is kept.
@@ -184,25 +193,29 @@ impl Config {
     pub fn read(lookup: &dyn Lookup) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(lookup);
         let local = reader.is_local();
-        let home = reader.home();
+        let limits = reader.limits();
+        let homes_prefix = reader.homes_prefix();
+        let home = reader.home(homes_prefix.is_some());
         let token = reader.token(local);
         let table = reader.table();
         let is_concurrent = reader.is_concurrent();
         let caller_auth = reader.caller_auth(local);
         let metrics = reader.metrics();
         let log = reader.log();
-        match home {
-            Some(home) if reader.faults.is_empty() => Ok(Self {
-                home,
-                token,
-                table,
-                is_concurrent,
-                caller_auth,
-                metrics,
-                log,
-            }),
-            _ => Err(ConfigError(reader.faults)),
+        if !reader.faults.is_empty() {
+            return Err(ConfigError(reader.faults));
         }
+        Ok(Self {
+            home,
+            homes_prefix,
+            limits,
+            token,
+            table,
+            is_concurrent,
+            caller_auth,
+            metrics,
+            log,
+        })
     }
 }
 

@@ -10,11 +10,12 @@ mod preconnect;
 mod rest;
 mod session;
 mod socket;
+mod target;
 mod transport;
 
 pub use connection::{Connection, Heard, Outcome, Status};
 pub use error::{HomeError, Stage};
-pub use extras::Extras;
+pub use extras::{Extras, Labels};
 pub use message::{Answer, Command, CommandError, CommandFailure, JsonSlice};
 pub use session::{
     Checkout, FRESH, Freshness, PING_TIMEOUT, STALE, Session, SessionReport, SessionState,

@@ -12,7 +12,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
 use crate::app::{App, MAX_REPLY_BYTES};
-use crate::bridge::BridgeError;
+use crate::bridge::Status;
 use crate::commands::{CommandsRequest, RequestError};
 use crate::config::CallerAuth;
 use crate::json::{json_bytes, shown};
@@ -97,11 +97,13 @@ async fn commands(
     let body = std::str::from_utf8(request.body())
         .map_err(|_| RequestError::Shape("the request is not UTF-8 text".into()))?;
     let parsed = CommandsRequest::parse(body)?;
-    let deadline = request
+    let context = request
         .lambda_context_ref()
-        .map(|context| app.deadline(context))
         .ok_or(Failure::Event { kind: "http" })?;
-    let reply = app.run(&parsed, deadline, request_id).await?;
+    let deadline = app.deadline(context);
+    let reply = app
+        .run(&parsed, context.tenant_id.as_deref(), deadline, request_id)
+        .await?;
     let response = json(StatusCode::OK, "application/json", &reply);
     drop(reply);
     // The body travels as a JSON string, whose escapes count.
@@ -124,22 +126,17 @@ struct Health {
 
 /// How latchkey is, from what it knows already: cheap enough for anyone to ask at any rate.
 fn health(app: &App) -> Response<Body> {
-    let (status, code) = match app.bridge.verdict().map(|verdict| verdict.outcome) {
-        Some(Ok(())) => ("healthy", StatusCode::OK),
-        // Nothing was asked of the home yet.
-        None => ("degraded", StatusCode::OK),
-        // The token is good or unknown and the home will be back by itself.
-        Some(Err(BridgeError::Home(error))) if error.is_transient() => ("degraded", StatusCode::OK),
-        Some(Err(BridgeError::Home(_) | BridgeError::Token(_))) => {
-            ("unhealthy", StatusCode::SERVICE_UNAVAILABLE)
-        }
+    let status = app.status();
+    let code = match status {
+        Status::Healthy | Status::Degraded => StatusCode::OK,
+        Status::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
     };
     let now = OffsetDateTime::UNIX_EPOCH + app.clock.now().unix;
     json(
         code,
         "application/json",
         &Health {
-            status,
+            status: status.name(),
             service: "latchkey",
             timestamp: now.format(&Rfc3339).unwrap_or_default(),
         },

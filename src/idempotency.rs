@@ -4,17 +4,17 @@
 //! belongs to an invocation that died or still runs: whether its commands reached the home cannot be told, so the answer is
 //! `unknown`, and nothing is run. Where nothing was sent, the record is taken back, so that the caller may try again.
 
-mod dynamodb;
 mod memory;
+mod shared;
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-pub use dynamodb::DynamoDbStore;
 use futures_util::future::BoxFuture;
 pub use memory::MemoryStore;
 use serde_json::value::RawValue;
 use sha2::{Digest as _, Sha256};
+pub use shared::SharedStore;
 
 use crate::clock::{Clock, Timestamp};
 use crate::home_assistant::Command;
@@ -110,24 +110,16 @@ pub struct Ticket {
 /// Remembers outcomes by key.
 pub struct Idempotency {
     store: Box<dyn OutcomeStore>,
-    /// Keys of different homes are different keys.
-    scope: String,
     clock: Arc<dyn Clock>,
     // A std mutex: nothing awaits while it is held.
     random: Mutex<fastrand::Rng>,
 }
 
 impl Idempotency {
-    /// Records in `store`, for the home called `scope`. `seed` starts the numbers of runs.
-    pub fn new(
-        store: Box<dyn OutcomeStore>,
-        scope: String,
-        clock: Arc<dyn Clock>,
-        seed: u64,
-    ) -> Self {
+    /// Records in `store`. `seed` starts the numbers of runs.
+    pub fn new(store: Box<dyn OutcomeStore>, clock: Arc<dyn Clock>, seed: u64) -> Self {
         Self {
             store,
-            scope,
             clock,
             random: Mutex::new(fastrand::Rng::with_seed(seed)),
         }
@@ -139,13 +131,15 @@ impl Idempotency {
             fastrand::Rng::with_seed(seed);
     }
 
-    /// Asks what a key leads to, and takes it if it is free.
+    /// Asks what a key leads to, and takes it if it is free. Keys of different homes, told apart by `scope`, are different
+    /// keys.
     pub async fn admit(
         &self,
+        scope: &str,
         key: &IdempotencyKey,
         commands: &[Command],
     ) -> Result<Admission, StoreError> {
-        let id = hex(&[&self.scope, &key.0]);
+        let id = hex(&[scope, &key.0]);
         let record = Record {
             request: hex(&[&Command::canonical(commands)]),
             run: format!(

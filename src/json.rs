@@ -61,6 +61,11 @@ impl<'a> Members<'a> {
         serde_json::from_str(raw.get()).ok()
     }
 
+    /// A member that is a string of any length.
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
+        serde_json::from_str(self.get(name)?.get()).ok()
+    }
+
     /// A member that is an object; an empty one for anything else.
     pub(crate) fn object(&self, name: &str) -> Self {
         self.get(name)

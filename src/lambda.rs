@@ -111,7 +111,7 @@ async fn start_extension(app: Arc<App>) -> Delivery {
                 if let Ok(permit) = permits.acquire().await {
                     permit.forget();
                 }
-                app.flush(invocation.deadline_ms).await;
+                app.after_answer(invocation.deadline_ms).await;
             }
             Ok::<_, Error>(())
         }
@@ -204,9 +204,9 @@ where
             match after.delivery {
                 Delivery::Extension(permits) => permits.add_permits(1),
                 Delivery::Spawned => {
-                    tokio::spawn(async move { after.app.flush(deadline_ms).await });
+                    tokio::spawn(async move { after.app.after_answer(deadline_ms).await });
                 }
-                Delivery::Inline => after.app.flush(deadline_ms).await,
+                Delivery::Inline => after.app.after_answer(deadline_ms).await,
             }
             posted
         })

@@ -2,18 +2,23 @@
 //!
 //! # The way of the data
 //!
-//! payload → [`trigger`] → [`app`] → (HTTP door | keep-warm | direct) → [`bridge`] → [`token`], [`home_assistant`] →
-//! [`reply`]. It walks one way: a module knows those to its right and never those to its left.
+//! payload → [`trigger`] → [`app`] → (HTTP door | keep-warm | direct | [`rotation`]) → [`homes`] → [`bridge`] → [`token`],
+//! [`verdict`], [`home_assistant`] → [`reply`]. It walks one way: a module knows those to its right and never those to its left.
 //!
 //! | module | what it is |
 //! |---|---|
 //! | [`trigger`] | who invoked the function, told by the payload's members |
 //! | [`commands`] | the request to run commands, checked |
-//! | [`app`] | payload in, reply out; the only composition point |
+//! | [`app`] | payload in, reply out |
+//! | [`composition`] | which adapter stands for which role |
 //! | [`idempotency`] | the same request twice is run once |
+//! | [`rotation`] | another token is minted, proven and stored, and the old one revoked |
+//! | [`homes`] | the homes served, each with a bridge of its own |
 //! | [`bridge`] | token and home together: run, refresh once when rejected, try again what did not arrive |
 //! | [`token`] | the token from its source, through a cache, one fetch at a time |
+//! | [`verdict`] | verdicts on tokens, shared by all sandboxes |
 //! | [`source`] | places that secrets are read from |
+//! | [`table`] | the table that all sandboxes share |
 //! | [`home_assistant`] | the home's REST API and WebSocket, one session a home |
 //! | [`reply`] | the table from outcome or error to answer |
 //! | [`config`] | everything latchkey can be told from outside |
@@ -27,8 +32,10 @@ pub mod app;
 pub mod bridge;
 pub mod clock;
 pub mod commands;
+pub mod composition;
 pub mod config;
 pub mod home_assistant;
+pub mod homes;
 mod http;
 pub mod idempotency;
 mod json;
@@ -36,9 +43,12 @@ pub mod lambda;
 pub mod logging;
 pub mod metrics;
 pub mod reply;
+pub mod rotation;
 pub mod secret;
 pub mod source;
+pub mod table;
 pub mod token;
 pub mod trigger;
+pub mod verdict;
 
 pub use json::JsonError;

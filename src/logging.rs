@@ -1,4 +1,4 @@
-//! Logs on standard output, one line an event.
+//! Logs, one line an event.
 //!
 //! Only latchkey's own events are written, at any level: libraries log what they send, and some of that is the token.
 
@@ -9,12 +9,24 @@ use tracing_subscriber::{Layer as _, fmt};
 
 use crate::config::{LogConfig, LogFormat};
 
-/// Starts logging for the whole process.
+/// Starts logging for the whole process, on standard output.
 pub fn start(config: LogConfig) -> Result<(), TryInitError> {
+    start_on(config, std::io::stdout)
+}
+
+/// Starts logging for the whole process, on standard error: for programs whose output is something else.
+pub fn start_on_standard_error(config: LogConfig) -> Result<(), TryInitError> {
+    start_on(config, std::io::stderr)
+}
+
+fn start_on<W>(config: LogConfig, writer: W) -> Result<(), TryInitError>
+where
+    W: for<'a> fmt::MakeWriter<'a> + Send + Sync + 'static,
+{
     let own = Targets::new()
         .with_target("latchkey", config.level)
         .with_target("bootstrap", config.level);
-    let lines = fmt::layer().with_ansi(false);
+    let lines = fmt::layer().with_ansi(false).with_writer(writer);
     let lines = match config.format {
         LogFormat::Json => lines.json().flatten_event(true).with_target(false).boxed(),
         LogFormat::Text => lines.with_target(false).boxed(),

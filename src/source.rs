@@ -2,13 +2,17 @@
 //!
 //! [`SecretSource`] is the role; [`SsmSource`] reads Parameter Store, the others are for local use.
 
+mod homes;
 mod ssm;
+mod versions;
 
 use std::path::PathBuf;
 
 use futures_util::future::BoxFuture;
+pub use homes::{HomeName, HomeStore, KeptSecret, StoredHome, StoredToken};
 use secrecy::SecretString;
-pub use ssm::{Encryption, SsmSource};
+pub use ssm::{Encryption, SsmHomes, SsmSource, SsmVersions};
+pub use versions::{StoreOutcome, StoredVersion, TokenVersions, Versions};
 
 /// A place that a secret can be read from.
 pub trait SecretSource: Send + Sync {

@@ -145,6 +145,21 @@ fn gateway(event: &Members<'_>, context: &Members<'_>) -> Result<Trigger, Trigge
     }
 }
 
+/// The name of the parameter that an event tells the change of. Rules with an input transformer make a text of `detail`.
+pub fn changed_parameter(payload: &str) -> Result<String, TriggerError> {
+    let event = Members::parse(payload)?;
+    let text: Option<String> = event
+        .get("detail")
+        .and_then(|detail| serde_json::from_str(detail.get()).ok());
+    let name = match &text {
+        Some(text) => Members::parse(text)?.text("name"),
+        None => event.object("detail").text("name"),
+    };
+    name.ok_or_else(|| TriggerError::Unsupported {
+        seen: "a Parameter Store Change without `detail.name`".into(),
+    })
+}
+
 fn unsupported(seen: String) -> Result<Trigger, TriggerError> {
     Err(TriggerError::Unsupported { seen })
 }
@@ -189,6 +204,29 @@ mod tests {
         for (path, expected) in expected {
             let seen = Trigger::of(&read(&path)).map_or("unsupported", Trigger::name);
             assert_eq!(seen, expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_changed_parameter_is_found_in_either_form() {
+        let event = |detail: &str| {
+            format!(
+                r#"{{"source":"aws.ssm","detail-type":"Parameter Store Change","detail":{detail}}}"#
+            )
+        };
+        let text = serde_json::to_string(r#"{"name":"/a/b","operation":"Update"}"#).unwrap();
+        for detail in [r#"{"operation":"Update","name":"/a/b"}"#, &text] {
+            assert_eq!(changed_parameter(&event(detail)).unwrap(), "/a/b");
+        }
+        for detail in [
+            "{}",
+            "5",
+            "null",
+            r#""{}""#,
+            r#""nonsense""#,
+            r#"{"name":5}"#,
+        ] {
+            assert!(changed_parameter(&event(detail)).is_err(), "{detail}");
         }
     }
 

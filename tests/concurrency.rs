@@ -255,7 +255,7 @@ async fn the_connection_ends_with_latchkey_whoever_left_before() {
     leavers.shutdown().await;
     home.clear_faults();
     ask(&latchkey, 1).await;
-    assert_eq!(latchkey.bridge.session().state(), SessionState::Ready);
+    assert_eq!(latchkey.bridge.health().session.state, SessionState::Ready);
     drop(latchkey);
     let counters = home.wait_for(|counters| counters.open_sockets == 0).await;
     assert_eq!(counters.websocket_upgrades, 1);
@@ -288,7 +288,7 @@ async fn however_many_ask_a_revoked_token_is_presented_once() {
         .wait_for(|now| now.bytes_to_client > before.bytes_to_client)
         .await;
     home.revoke(&token);
-    while latchkey.bridge.session().state() == SessionState::Ready {
+    while latchkey.bridge.health().session.state == SessionState::Ready {
         tokio::task::yield_now().await;
     }
     // The connection is gone, and the verdict on the token is not yet in.

@@ -279,7 +279,7 @@ async fn a_home_that_is_not_there_is_unreachable_and_tried_as_often_as_configure
         ),
         "{error:?}"
     );
-    assert_eq!(fixture.bridge.session().report().reconnects, 2);
+    assert_eq!(fixture.bridge.health().session.reconnects, 2);
     home.restart().await.unwrap();
     assert_eq!(
         seen(fixture.bridge.run(&[ping], fixture.deadline()).await),

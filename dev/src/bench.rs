@@ -1,7 +1,7 @@
 //! `make bench`: latchkey's release build next to what it cannot be faster than, all measured in one run.
 //!
 //! ```text
-//! warm, cold, freeze, concurrent, memory, artifact, cache_hit    one part each
+//! warm, cold, freeze, concurrent, memory, artifact, cache_hit, upkeep    one part each
 //!   sandbox        the function's process, under
 //!     runtime_api    Lambda's side of it
 //!   surroundings   homes and AWS at a distance
@@ -19,6 +19,7 @@ mod memory;
 mod runtime_api;
 mod sandbox;
 mod surroundings;
+mod upkeep;
 mod warm;
 mod wire;
 
@@ -112,10 +113,12 @@ pub enum Part {
     Artifact,
     /// A token from the cache.
     CacheHit,
+    /// Calls beside the commands.
+    Upkeep,
 }
 
 impl Part {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::WarmCommand,
         Self::ColdFirstCommand,
         Self::AfterFreezeCommand,
@@ -123,6 +126,7 @@ impl Part {
         Self::Memory,
         Self::Artifact,
         Self::CacheHit,
+        Self::Upkeep,
     ];
 
     /// Its name in reports.
@@ -135,6 +139,7 @@ impl Part {
             Self::Memory => "memory",
             Self::Artifact => "artifact",
             Self::CacheHit => "cache_hit",
+            Self::Upkeep => "upkeep",
         }
     }
 }
@@ -252,6 +257,7 @@ async fn measure(
         Part::Memory => (memory::WHAT, memory::measure(surroundings).await?),
         Part::Artifact => (artifact::WHAT, artifact::measure(surroundings).await?),
         Part::CacheHit => (cache_hit::WHAT, cache_hit::measure(surroundings).await?),
+        Part::Upkeep => (upkeep::WHAT, upkeep::measure(surroundings).await?),
     };
     let seconds = began.elapsed().as_secs_f64();
     say(&format!("\n{}: {what} ({seconds:.0} s)", part.name()));

@@ -1,19 +1,22 @@
 //! Presents tokens to the home, each once at a time, and never lets a rejection go unnoticed.
 //!
-//! A presentation is a task of its own: a caller whose deadline ends stops waiting, and the answer is still heard.
+//! A presentation is a task of its own: a caller whose deadline ends stops waiting, and the answer is still heard. Where
+//! sandboxes share verdicts, it begins once it is this sandbox's turn.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
+use tokio_util::task::TaskTracker;
 
 use super::{BridgeError, lock};
 use crate::clock::{Clock, Deadline, Timestamp};
 use crate::home_assistant::{HomeError, Session, Stage};
-use crate::metrics::{Metric, Metrics};
+use crate::metrics::{Meter, Metric};
 use crate::secret::{AccessToken, Fingerprint};
 use crate::token::{Token, TokenError, TokenService};
+use crate::verdict::{Standing, Verdict, Verdicts};
 
 /// With less time than this left a presentation is not begun: its answer would come too late to be of use.
 const LEAST_TIME: Duration = Duration::from_millis(100);
@@ -24,8 +27,11 @@ type Presentation = Shared<BoxFuture<'static, Result<(), HomeError>>>;
 pub(super) struct Prover {
     pub(super) tokens: TokenService,
     pub(super) session: Session,
+    verdicts: Option<Verdicts>,
     clock: Arc<dyn Clock>,
-    metrics: Arc<Metrics>,
+    pub(super) meter: Meter,
+    /// What nobody waits for, but must be done before the sandbox is frozen.
+    background: TaskTracker,
     // A std mutex: nothing awaits while it is held.
     state: Mutex<State>,
 }
@@ -42,14 +48,17 @@ impl Prover {
     pub(super) fn new(
         tokens: TokenService,
         session: Session,
+        verdicts: Option<Verdicts>,
         clock: Arc<dyn Clock>,
-        metrics: Arc<Metrics>,
+        meter: Meter,
     ) -> Self {
         Self {
             tokens,
             session,
+            verdicts,
             clock,
-            metrics,
+            meter,
+            background: TaskTracker::new(),
             state: Mutex::default(),
         }
     }
@@ -69,7 +78,7 @@ impl Prover {
                 error,
                 TokenError::Rejected { .. } | TokenError::Expired { .. }
             ) {
-                self.metrics.record(Metric::TokenValid(false));
+                self.meter.record(Metric::TokenValid(false));
             }
         })?;
         let remaining = deadline.remaining(self.clock.now());
@@ -93,11 +102,51 @@ impl Prover {
             .is_some_and(|(proven, at)| proven == fingerprint && now.since(at) < age)
     }
 
-    /// Notes that the home rejected a token, wherever it was presented.
-    pub(super) fn rejected(&self, fingerprint: Fingerprint) {
+    /// Notes that the home rejected a token on a WebSocket. Must be called within a tokio runtime.
+    pub(super) fn rejected(self: &Arc<Self>, fingerprint: Fingerprint) {
+        // Before the token is dropped: its version is needed.
+        let version = self
+            .tokens
+            .facts()
+            .filter(|facts| facts.fingerprint == fingerprint)
+            .and_then(|facts| facts.version);
+        self.note_rejection(fingerprint);
+        if self.verdicts.is_some() {
+            let prover = self.clone();
+            self.background.spawn(async move {
+                if let Some(verdicts) = &prover.verdicts {
+                    verdicts.share_rejection(fingerprint, version).await;
+                }
+            });
+        }
+    }
+
+    /// Sees to it that a token is never presented again, though the home has not rejected it yet.
+    pub(super) async fn retire(&self, fingerprint: Fingerprint, version: i64) {
+        if let Some(verdicts) = &self.verdicts {
+            verdicts.share_rejection(fingerprint, Some(version)).await;
+        }
+    }
+
+    fn note_rejection(&self, fingerprint: Fingerprint) {
         self.tokens.reject(fingerprint);
-        self.metrics.record(Metric::TokenValid(false));
+        self.meter.record(Metric::TokenValid(false));
         tracing::warn!(%fingerprint, category = "token", "the home rejected the token");
+    }
+
+    /// Waits until all has been done that nobody waited for.
+    pub(super) async fn settled(&self) {
+        self.background.close();
+        self.background.wait().await;
+        self.background.reopen();
+    }
+
+    /// Makes randomness this process's own again.
+    pub(super) fn reseed(&self, random: &mut fastrand::Rng) {
+        self.tokens.reseed(random.u64(..));
+        if let Some(verdicts) = &self.verdicts {
+            verdicts.reseed(random.u64(..));
+        }
     }
 
     /// Forgets everything.
@@ -134,33 +183,60 @@ impl Prover {
         flight
     }
 
+    /// Presents a token once it is this sandbox's turn.
     async fn present_now(&self, token: &Token) -> Result<(), HomeError> {
         let fingerprint = token.fingerprint();
         // Another presentation may have ended between the cache and here.
         if self.tokens.is_rejected(token) {
             return Err(HomeError::Rejected);
         }
+        let claim = match &self.verdicts {
+            None => None,
+            Some(verdicts) => match verdicts.await_turn(fingerprint, token.version).await {
+                Standing::Present(claim) => Some(claim),
+                Standing::Rejected => {
+                    tracing::info!(%fingerprint, version = token.version, "rejected before, by another sandbox");
+                    self.note_rejection(fingerprint);
+                    return Err(HomeError::Rejected);
+                }
+                Standing::Busy => {
+                    return Err(HomeError::Timeout {
+                        stage: Stage::Queue,
+                    });
+                }
+            },
+        };
+        let outcome = self.ask(token).await;
+        if let Some(claim) = claim {
+            claim
+                .settle(match outcome {
+                    Ok(()) => Verdict::Accepted,
+                    Err(HomeError::Rejected) => Verdict::Rejected,
+                    Err(_) => Verdict::Unknown,
+                })
+                .await;
+        }
+        outcome
+    }
+
+    async fn ask(&self, token: &Token) -> Result<(), HomeError> {
+        let fingerprint = token.fingerprint();
         let verdict = self.session.validate(&token.access).await;
         if let Some(reachable) = is_reachable(&verdict) {
-            self.metrics.record(Metric::HomeReachable(reachable));
+            self.meter.record(Metric::HomeReachable(reachable));
         }
-        match verdict {
-            Ok(version) => {
-                self.metrics.record(Metric::TokenValid(true));
-                lock(&self.state).proof = Some((fingerprint, self.clock.now()));
-                tracing::info!(
-                    %fingerprint, version = token.version, home_version = version,
-                    stage = "validate", "token accepted"
-                );
-                Ok(())
+        let version = verdict.inspect_err(|error| {
+            if *error == HomeError::Rejected {
+                self.note_rejection(fingerprint);
             }
-            Err(error) => {
-                if error == HomeError::Rejected {
-                    self.rejected(fingerprint);
-                }
-                Err(error)
-            }
-        }
+        })?;
+        self.meter.record(Metric::TokenValid(true));
+        lock(&self.state).proof = Some((fingerprint, self.clock.now()));
+        tracing::info!(
+            %fingerprint, version = token.version, home_version = version, stage = "validate",
+            "token accepted"
+        );
+        Ok(())
     }
 }
 

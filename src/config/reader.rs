@@ -4,8 +4,8 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use super::{
-    CallerAuth, Fault, HomeAddress, HomeConfig, LogConfig, LogFormat, Lookup, MetricsConfig,
-    MetricsSink, TokenConfig, TokenFormat, TokenOrigin,
+    CallerAuth, Fault, HomeAddress, HomeConfig, HomeLimits, LogConfig, LogFormat, Lookup,
+    MetricsConfig, MetricsSink, TokenConfig, TokenFormat, TokenOrigin,
 };
 
 const DEFAULT_PARAMETER: &str = "/homeautomation/tokens/home-assistant";
@@ -110,23 +110,22 @@ impl<'a> Reader<'a> {
         Some(parameter)
     }
 
-    pub(super) fn home(&mut self) -> Option<HomeConfig> {
+    /// Without `HA_URL` there must be `others`: homes that are stored by name.
+    pub(super) fn home(&mut self, others: bool) -> Option<HomeConfig> {
         let address = match self.text("HA_URL") {
             None => {
-                self.fault(
-                    "HA_URL",
-                    "is not set; set it to the home's address, like http://homeassistant.local:8123",
-                );
+                if !others {
+                    self.fault(
+                        "HA_URL",
+                        "is not set; set it to the home's address, like http://homeassistant.local:8123, or HOMES_PARAMETER_PREFIX to where several homes are stored",
+                    );
+                }
                 None
             }
             Some(text) => HomeAddress::parse(&text)
                 .map_err(|error| self.fault("HA_URL", error.to_string()))
                 .ok(),
         };
-        let validate_timeout = self.milliseconds("HA_VALIDATE_TIMEOUT_MS", 3_000);
-        let connect_timeout = self.milliseconds("HA_CONNECT_TIMEOUT_MS", 5_000);
-        let command_timeout = self.milliseconds("HA_COMMAND_TIMEOUT_MS", 10_000);
-        let max_message_bytes = self.number("HA_MAX_MESSAGE_BYTES", 32 << 20, 1_024..=1 << 30);
         let ca_parameter = self.parameter("HA_CA_PARAMETER");
         let client_cert_parameter = self.parameter("HA_CLIENT_CERT_PARAMETER");
         let headers_parameter = self.parameter("HA_HEADERS_PARAMETER");
@@ -135,12 +134,31 @@ impl<'a> Reader<'a> {
             ca_parameter,
             client_cert_parameter,
             headers_parameter,
-            validate_timeout,
-            connect_timeout,
-            command_timeout,
+        })
+    }
+
+    pub(super) fn homes_prefix(&mut self) -> Option<String> {
+        const NAME: &str = "HOMES_PARAMETER_PREFIX";
+        let prefix = self.text(NAME)?;
+        let prefix = prefix.trim_end_matches('/');
+        if !prefix.starts_with('/') || !is_parameter_name(prefix) || prefix.contains(':') {
+            self.fault(
+                NAME,
+                "is no path of parameters; use letters, digits and . - _ /, starting with /, like /latchkey/homes",
+            );
+        }
+        Some(prefix.to_owned())
+    }
+
+    pub(super) fn limits(&mut self) -> HomeLimits {
+        let max_message_bytes = self.number("HA_MAX_MESSAGE_BYTES", 32 << 20, 1_024..=1 << 30);
+        HomeLimits {
+            validate_timeout: self.milliseconds("HA_VALIDATE_TIMEOUT_MS", 3_000),
+            connect_timeout: self.milliseconds("HA_CONNECT_TIMEOUT_MS", 5_000),
+            command_timeout: self.milliseconds("HA_COMMAND_TIMEOUT_MS", 10_000),
             // The range above fits every platform latchkey runs on.
             max_message_bytes: usize::try_from(max_message_bytes).unwrap_or(usize::MAX),
-        })
+        }
     }
 
     pub(super) fn token(&mut self, local: bool) -> TokenConfig {

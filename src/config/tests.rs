@@ -9,10 +9,10 @@ fn names(error: &ConfigError) -> Vec<&'static str> {
 #[test]
 fn defaults_are_those_of_the_manual() {
     let config = Config::read(&[("HA_URL", "http://ha:8123")]).unwrap();
-    assert_eq!(config.home.validate_timeout, Duration::from_secs(3));
-    assert_eq!(config.home.connect_timeout, Duration::from_secs(5));
-    assert_eq!(config.home.command_timeout, Duration::from_secs(10));
-    assert_eq!(config.home.max_message_bytes, 33_554_432);
+    assert_eq!(config.limits.validate_timeout, Duration::from_secs(3));
+    assert_eq!(config.limits.connect_timeout, Duration::from_secs(5));
+    assert_eq!(config.limits.command_timeout, Duration::from_secs(10));
+    assert_eq!(config.limits.max_message_bytes, 33_554_432);
     assert_eq!(config.token.ttl, Duration::from_secs(300));
     assert_eq!(config.token.format, TokenFormat::Jwt);
     assert!(

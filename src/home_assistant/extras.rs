@@ -1,4 +1,4 @@
-//! What some homes need beyond an address and a token: a private CA, a client certificate, secret headers.
+//! What some homes need beyond an address and a token: a private label, a client certificate, secret headers.
 
 use std::collections::BTreeMap;
 
@@ -12,9 +12,38 @@ use zeroize::Zeroizing;
 use super::error::HomeError;
 use crate::source::SecretSource;
 
-const CA: &str = "HA_CA_PARAMETER";
-const CLIENT_CERT: &str = "HA_CLIENT_CERT_PARAMETER";
-const HEADERS: &str = "HA_HEADERS_PARAMETER";
+/// What the settings are called where they are set, for messages.
+#[derive(Clone, Copy, Debug)]
+pub struct Labels {
+    /// The certificates of authorities.
+    pub ca: &'static str,
+    /// The client certificate.
+    pub client_cert: &'static str,
+    /// The headers.
+    pub headers: &'static str,
+}
+
+impl Labels {
+    /// The variables that name the parameters of the one home.
+    pub const VARIABLES: Self = Self {
+        ca: "HA_CA_PARAMETER",
+        client_cert: "HA_CLIENT_CERT_PARAMETER",
+        headers: "HA_HEADERS_PARAMETER",
+    };
+
+    /// The parameters of one home of several.
+    pub const PARAMETERS: Self = Self {
+        ca: "the home's /ca",
+        client_cert: "the home's /client-cert",
+        headers: "the home's /headers",
+    };
+}
+
+impl Default for Labels {
+    fn default() -> Self {
+        Self::VARIABLES
+    }
+}
 
 /// Where a home's extra settings are read from; each may be absent.
 #[derive(Default)]
@@ -25,6 +54,8 @@ pub struct Extras {
     pub client_cert: Option<Box<dyn SecretSource>>,
     /// A JSON object of headers sent with every request, like those of Cloudflare Access.
     pub headers: Option<Box<dyn SecretSource>>,
+    /// What these are called in messages.
+    pub labels: Labels,
 }
 
 /// The settings, read and checked.
@@ -38,20 +69,23 @@ type Text = Option<Zeroizing<String>>;
 
 impl Extras {
     pub(super) async fn load(&self) -> Result<Loaded, HomeError> {
+        let labels = self.labels;
         let (ca, client_cert, headers) = tokio::try_join!(
-            read(self.ca.as_deref(), CA),
-            read(self.client_cert.as_deref(), CLIENT_CERT),
-            read(self.headers.as_deref(), HEADERS),
+            read(self.ca.as_deref(), labels.ca),
+            read(self.client_cert.as_deref(), labels.client_cert),
+            read(self.headers.as_deref(), labels.headers),
         )?;
         let mut roots = webpki_roots::TLS_SERVER_ROOTS.to_vec();
         if let Some(pem) = ca {
-            roots.extend(authorities(&pem)?);
+            roots.extend(authorities(&pem, labels.ca)?);
         }
         Ok(Loaded {
             roots,
-            identity: client_cert.map(|pem| identity(&pem)).transpose()?,
+            identity: client_cert
+                .map(|pem| identity(&pem, labels.client_cert))
+                .transpose()?,
             headers: headers
-                .map(|json| header_map(&json))
+                .map(|json| header_map(&json, labels.headers))
                 .transpose()?
                 .unwrap_or_default(),
         })
@@ -77,38 +111,36 @@ fn invalid(variable: &'static str, problem: &'static str) -> HomeError {
     HomeError::SettingInvalid { variable, problem }
 }
 
-fn authorities(pem: &str) -> Result<Vec<TrustAnchor<'static>>, HomeError> {
+fn authorities(pem: &str, label: &'static str) -> Result<Vec<TrustAnchor<'static>>, HomeError> {
     let mut store = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
         let certificate = certificate
-            .map_err(|_| invalid(CA, "the parameter holds a damaged PEM certificate"))?;
+            .map_err(|_| invalid(label, "the parameter holds a damaged PEM certificate"))?;
         store.add(certificate).map_err(|_| {
             invalid(
-                CA,
+                label,
                 "the parameter holds a certificate that is not an authority's",
             )
         })?;
     }
     if store.is_empty() {
-        return Err(invalid(CA, "the parameter holds no PEM certificate"));
+        return Err(invalid(label, "the parameter holds no PEM certificate"));
     }
     Ok(store.roots)
 }
 
 fn identity(
     pem: &str,
+    label: &'static str,
 ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), HomeError> {
     let chain = CertificateDer::pem_slice_iter(pem.as_bytes())
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|_| invalid(CLIENT_CERT, "the parameter holds a damaged PEM certificate"))?;
+        .map_err(|_| invalid(label, "the parameter holds a damaged PEM certificate"))?;
     if chain.is_empty() {
-        return Err(invalid(
-            CLIENT_CERT,
-            "the parameter holds no PEM certificate",
-        ));
+        return Err(invalid(label, "the parameter holds no PEM certificate"));
     }
     let key = PrivateKeyDer::from_pem_slice(pem.as_bytes())
-        .map_err(|_| invalid(CLIENT_CERT, "the parameter holds no PEM private key"))?;
+        .map_err(|_| invalid(label, "the parameter holds no PEM private key"))?;
     Ok((chain, key))
 }
 
@@ -128,10 +160,10 @@ fn is_reserved(name: &HeaderName) -> bool {
     RESERVED.contains(&name.as_str()) || name.as_str().starts_with("sec-websocket-")
 }
 
-fn header_map(json: &str) -> Result<HeaderMap, HomeError> {
+fn header_map(json: &str, label: &'static str) -> Result<HeaderMap, HomeError> {
     let members: BTreeMap<String, String> = serde_json::from_str(json).map_err(|_| {
         invalid(
-            HEADERS,
+            label,
             "the parameter is not a JSON object of header names and texts",
         )
     })?;
@@ -139,15 +171,15 @@ fn header_map(json: &str) -> Result<HeaderMap, HomeError> {
     for (name, text) in members {
         let text = Zeroizing::new(text);
         let name = HeaderName::try_from(name)
-            .map_err(|_| invalid(HEADERS, "the parameter has a member that is no header name"))?;
+            .map_err(|_| invalid(label, "the parameter has a member that is no header name"))?;
         if is_reserved(&name) {
             return Err(invalid(
-                HEADERS,
+                label,
                 "the parameter sets a header that belongs to the token or the connection",
             ));
         }
         let mut value = HeaderValue::from_str(&text)
-            .map_err(|_| invalid(HEADERS, "the parameter has a text that no header can hold"))?;
+            .map_err(|_| invalid(label, "the parameter has a text that no header can hold"))?;
         value.set_sensitive(true);
         headers.insert(name, value);
     }
@@ -160,9 +192,11 @@ mod tests {
 
     #[test]
     fn headers_are_checked_and_never_shown() {
-        let headers =
-            header_map(r#"{"CF-Access-Client-Id":"a","CF-Access-Client-Secret":"canary"}"#)
-                .unwrap();
+        let headers = header_map(
+            r#"{"CF-Access-Client-Id":"a","CF-Access-Client-Secret":"canary"}"#,
+            "headers",
+        )
+        .unwrap();
         assert_eq!(headers["cf-access-client-secret"], "canary");
         assert!(!format!("{headers:?}").contains("canary"));
         for json in [
@@ -175,7 +209,7 @@ mod tests {
             r#"{"Host":"canary"}"#,
             r#"{"Sec-WebSocket-Key":"canary"}"#,
         ] {
-            let error = header_map(json).unwrap_err();
+            let error = header_map(json, "headers").unwrap_err();
             assert!(!format!("{error} {error:?}").contains("canary"), "{json}");
         }
     }
@@ -187,7 +221,10 @@ mod tests {
             "canary",
             "-----BEGIN CERTIFICATE-----\ncanary\n-----END CERTIFICATE-----",
         ] {
-            for error in [authorities(pem).unwrap_err(), identity(pem).unwrap_err()] {
+            for error in [
+                authorities(pem, "ca").unwrap_err(),
+                identity(pem, "client-cert").unwrap_err(),
+            ] {
                 assert!(matches!(error, HomeError::SettingInvalid { .. }));
                 assert!(!format!("{error} {error:?}").contains("canary"));
             }

@@ -6,9 +6,9 @@ use serde::Deserialize;
 
 use super::error::{HomeError, Stage};
 use super::preconnect::{self, Preconnect};
+use super::target::Target;
 use super::transport::{Resolver, Transport, from_source, sources};
 use crate::clock::Limit;
-use crate::config::HomeConfig;
 use crate::secret::AccessToken;
 
 /// More than any home's `/api/config`; it lists the components, some hundred of them.
@@ -28,14 +28,14 @@ struct HomeFacts {
 }
 
 impl RestClient {
-    pub(super) fn new(config: &HomeConfig, transport: &Transport) -> Result<Self, HomeError> {
+    pub(super) fn new(target: &Target, transport: &Transport) -> Result<Self, HomeError> {
         let preconnect = preconnect::Trigger::default();
         let client = reqwest::Client::builder()
             .connector_layer(Preconnect::new(preconnect.clone()))
             .tls_backend_preconfigured(transport.tls().clone())
             .default_headers(transport.headers().clone())
             .dns_resolver(Resolver)
-            .connect_timeout(config.connect_timeout)
+            .connect_timeout(target.limits.connect_timeout)
             // No connection is kept: one that died unnoticed would swallow a token, and the answer with it. A new one costs
             // no time, since the WebSocket is opened beside it and takes as long.
             .pool_max_idle_per_host(0)
@@ -50,7 +50,7 @@ impl RestClient {
             })?;
         Ok(Self {
             client,
-            config_url: config.address.rest("/api/config"),
+            config_url: target.address.rest("/api/config"),
             preconnect,
         })
     }

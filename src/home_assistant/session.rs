@@ -1,11 +1,13 @@
 //! The session with a home: at most one connection at a time, kept from one invocation to the next.
 
 mod freshness;
+mod report;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use freshness::{FRESH, Freshness, PING_TIMEOUT, STALE, freshness};
+pub use report::{SessionReport, SessionState};
 
 use super::connection::{Connection, Outcome, Status};
 use super::error::{HomeError, Stage};
@@ -13,51 +15,14 @@ use super::extras::Extras;
 use super::message::Command;
 use super::rest::RestClient;
 use super::socket::{self, Greeted};
+use super::target::Target;
 use super::transport::Transport;
 use crate::clock::{Clock, Deadline, Limit, Timestamp};
-use crate::config::HomeConfig;
+use crate::config::{HomeAddress, HomeLimits};
 use crate::secret::{AccessToken, Fingerprint};
 
 /// A home closes a socket that has not authenticated 10 s after its greeting.
 const GREETING_KEEPS: Duration = Duration::from_secs(8);
-
-/// Where the session stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SessionState {
-    /// No connection.
-    Disconnected,
-    /// Opening one.
-    Connecting,
-    /// `auth` is under way.
-    Authenticating,
-    /// In use.
-    Ready,
-}
-
-impl SessionState {
-    /// Its word in reports.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Disconnected => "disconnected",
-            Self::Connecting => "connecting",
-            Self::Authenticating => "authenticating",
-            Self::Ready => "ready",
-        }
-    }
-}
-
-/// What is known of the session, for reports.
-#[derive(Clone, Debug, Default)]
-pub struct SessionReport {
-    /// How many connections were opened after the first.
-    pub reconnects: u64,
-    /// When one was last opened, or tried.
-    pub last_attempt: Option<Timestamp>,
-    /// The home's version, as it last said.
-    pub home_version: Option<String>,
-    /// Why the last attempt failed, if it did.
-    pub last_error: Option<HomeError>,
-}
 
 /// A connection to use now, and whether it was there already.
 #[derive(Debug)]
@@ -70,7 +35,7 @@ pub struct Checkout {
 
 /// The session with one home.
 pub struct Session {
-    config: HomeConfig,
+    target: Target,
     extras: Extras,
     clock: Arc<dyn Clock>,
     // Held while a connection is opened, so that callers who come together share one.
@@ -109,9 +74,14 @@ struct Known {
 
 impl Session {
     /// A session with no connection yet.
-    pub fn new(config: HomeConfig, extras: Extras, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(
+        address: HomeAddress,
+        limits: HomeLimits,
+        extras: Extras,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
-            config,
+            target: Target { address, limits },
             extras,
             clock,
             slot: tokio::sync::Mutex::default(),
@@ -129,7 +99,7 @@ impl Session {
                 return Ok(link.clone());
             }
             let transport = Transport::load(&self.extras).await?;
-            let rest = RestClient::new(&self.config, &transport)?;
+            let rest = RestClient::new(&self.target, &transport)?;
             let built_at = self.clock.now();
             let built = Link {
                 transport,
@@ -145,7 +115,7 @@ impl Session {
 
     /// Presents a token to the home's REST API. `Ok` holds the home's version.
     pub async fn validate(&self, token: &AccessToken) -> Result<String, HomeError> {
-        let timeout = self.config.validate_timeout;
+        let timeout = self.target.limits.validate_timeout;
         let link = self
             .link(Deadline::at(self.clock.now().after(timeout)))
             .await?;
@@ -214,14 +184,7 @@ impl Session {
         self.lock().failures += u64::from(slot.failed.is_some());
         self.doubt_settings(greeted.as_ref().err());
         let connection = match (greeted, token) {
-            (Ok(greeted), Ok(token)) => Ok(Connection::start(
-                greeted,
-                &token,
-                self.config.connect_timeout,
-                self.config.max_message_bytes,
-                self.clock.clone(),
-                rejected,
-            )),
+            (Ok(greeted), Ok(token)) => Ok(self.start(greeted, &token, rejected)),
             // Kept for the next token: the home has seen nothing of this one on it.
             (Ok(greeted), Err(error)) => {
                 slot.greeted = Some(greeted);
@@ -247,8 +210,36 @@ impl Session {
         connection: &Connection,
         deadline: Deadline,
     ) -> Result<(), HomeError> {
-        let limit = deadline.limit(self.config.connect_timeout, self.clock.now());
+        let limit = deadline.limit(self.target.limits.connect_timeout, self.clock.now());
         connection.ready(limit).await.map(drop)
+    }
+
+    /// Proves a token that is not in use yet, over REST and on a WebSocket of its own, which ends with it.
+    pub async fn try_out(&self, token: &AccessToken, deadline: Deadline) -> Result<(), HomeError> {
+        self.validate(token).await?;
+        let link = self.link(deadline).await?;
+        let limit = deadline.limit(self.target.limits.connect_timeout, self.clock.now());
+        let greeted =
+            socket::open(&self.target, &link.transport, limit, || self.clock.now()).await?;
+        let connection = self.start(greeted, token, drop);
+        self.ready(&connection, deadline).await
+    }
+
+    fn start(
+        &self,
+        greeted: Greeted,
+        token: &AccessToken,
+        rejected: impl FnOnce(Fingerprint) + Send + 'static,
+    ) -> Connection {
+        let limits = self.target.limits;
+        Connection::start(
+            greeted,
+            token,
+            limits.connect_timeout,
+            limits.max_message_bytes,
+            self.clock.clone(),
+            rejected,
+        )
     }
 
     /// Closes every connection; the next checkout opens new ones.
@@ -267,7 +258,7 @@ impl Session {
         deadline: Deadline,
     ) -> Result<Vec<Outcome>, HomeError> {
         let started = self.clock.now();
-        let limit = deadline.limit(self.config.command_timeout, started);
+        let limit = deadline.limit(self.target.limits.command_timeout, started);
         let outcome = connection.execute(commands, limit).await;
         let is_late = |error: &HomeError| {
             matches!(
@@ -296,6 +287,12 @@ impl Session {
     pub fn discard(&self, connection: &Connection) {
         let mut known = self.lock();
         known.connection.take_if(|kept| kept.is(connection));
+    }
+
+    /// Which token the open connection authenticated with.
+    pub fn fingerprint(&self) -> Option<Fingerprint> {
+        let connection = self.lock().connection.clone()?;
+        (!connection.is_closed()).then(|| connection.fingerprint())
     }
 
     /// Where the session stands now.
@@ -349,8 +346,8 @@ impl Session {
         }
         let link = self.link(deadline).await?;
         link.rest.preconnect().await;
-        let limit = deadline.limit(self.config.connect_timeout, self.clock.now());
-        socket::open(&self.config, &link.transport, limit, || self.clock.now()).await
+        let limit = deadline.limit(self.target.limits.connect_timeout, self.clock.now());
+        socket::open(&self.target, &link.transport, limit, || self.clock.now()).await
     }
 
     fn begin(&self) {

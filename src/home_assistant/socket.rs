@@ -12,9 +12,9 @@ use tokio_util::either::Either;
 use super::error::{HomeError, Stage};
 use super::message::{self, Incoming};
 use super::rest::is_page;
+use super::target::Target;
 use super::transport::{Stream, Transport, from_io};
 use crate::clock::{Limit, Timestamp};
-use crate::config::HomeConfig;
 
 /// A WebSocket whose home has greeted and now waits for `auth`.
 pub(super) struct Greeted {
@@ -27,14 +27,14 @@ pub(super) struct Greeted {
 
 /// Connects, upgrades, and waits for `auth_required`, all within `limit`.
 pub(super) async fn open(
-    config: &HomeConfig,
+    target: &Target,
     transport: &Transport,
     limit: Limit,
     now: impl Fn() -> Timestamp,
 ) -> Result<Greeted, HomeError> {
     let mut stage = Stage::Dns;
     let outcome =
-        tokio::time::timeout(limit.duration, greeted(config, transport, &mut stage)).await;
+        tokio::time::timeout(limit.duration, greeted(target, transport, &mut stage)).await;
     match outcome {
         Ok(opened) => opened.map(|(socket, watch)| Greeted {
             socket,
@@ -46,11 +46,11 @@ pub(super) async fn open(
 }
 
 async fn greeted(
-    config: &HomeConfig,
+    target: &Target,
     transport: &Transport,
     stage: &mut Stage,
 ) -> Result<(WebSocketStream<Stream>, OwnedFd), HomeError> {
-    let stream = transport.connect(&config.address, stage).await?;
+    let stream = transport.connect(&target.address, stage).await?;
     let tcp = match &stream {
         Either::Left(tcp) => tcp,
         Either::Right(tls) => tls.get_ref().0,
@@ -60,20 +60,20 @@ async fn greeted(
         .try_clone_to_owned()
         .map_err(|error| from_io(&error, Stage::Tcp))?;
     *stage = Stage::Upgrade;
-    let mut request = config
+    let mut request = target
         .address
         .socket()
         .as_str()
         .into_client_request()
-        .map_err(|error| failed(error, config))?;
+        .map_err(|error| failed(error, target))?;
     request.headers_mut().extend(transport.headers().clone());
     let limits = WebSocketConfig::default()
-        .max_message_size(Some(config.max_message_bytes))
-        .max_frame_size(Some(config.max_message_bytes));
+        .max_message_size(Some(target.limits.max_message_bytes))
+        .max_frame_size(Some(target.limits.max_message_bytes));
     let (mut socket, _) =
         tokio_tungstenite::client_async_with_config(request, stream, Some(limits))
             .await
-            .map_err(|error| failed(error, config))?;
+            .map_err(|error| failed(error, target))?;
     loop {
         match socket.next().await {
             Some(Ok(Message::Text(text))) => {
@@ -96,13 +96,13 @@ async fn greeted(
                     reason: "closed before the greeting".into(),
                 });
             }
-            Some(Err(error)) => return Err(failed(error, config)),
+            Some(Err(error)) => return Err(failed(error, target)),
         }
     }
 }
 
 /// What a WebSocket error before authentication says of the home.
-fn failed(error: SocketError, config: &HomeConfig) -> HomeError {
+fn failed(error: SocketError, target: &Target) -> HomeError {
     match error {
         SocketError::Http(response) => {
             let headers = response.headers();
@@ -115,7 +115,7 @@ fn failed(error: SocketError, config: &HomeConfig) -> HomeError {
         }
         SocketError::Io(error) => from_io(&error, Stage::Upgrade),
         SocketError::Capacity(_) => HomeError::MessageTooLarge {
-            limit_bytes: config.max_message_bytes,
+            limit_bytes: target.limits.max_message_bytes,
         },
         SocketError::ConnectionClosed | SocketError::AlreadyClosed => HomeError::Unreachable {
             stage: Stage::Upgrade,

@@ -9,7 +9,7 @@ use crate::clock::ManualClock;
 fn fixture() -> (Arc<ManualClock>, Idempotency) {
     let clock = Arc::new(ManualClock::at(Duration::from_secs(1_000)));
     let store = Box::new(MemoryStore::default());
-    let idempotency = Idempotency::new(store, "home".into(), clock.clone(), 1);
+    let idempotency = Idempotency::new(store, clock.clone(), 1);
     (clock, idempotency)
 }
 
@@ -22,7 +22,7 @@ fn commands(kind: &str) -> Vec<Command> {
 }
 
 async fn ticket(idempotency: &Idempotency, text: &str) -> Ticket {
-    match idempotency.admit(&key(text), &commands("a")).await {
+    match idempotency.admit("home", &key(text), &commands("a")).await {
         Ok(Admission::Run(ticket)) => ticket,
         other => panic!("{other:?}"),
     }
@@ -40,17 +40,17 @@ async fn the_first_outcome_is_repeated_for_a_day() {
     let (clock, idempotency) = fixture();
     let first = ticket(&idempotency, "k").await;
     assert!(matches!(
-        idempotency.admit(&key("k"), &commands("a")).await,
+        idempotency.admit("home", &key("k"), &commands("a")).await,
         Ok(Admission::Unknown)
     ));
     idempotency.finish(first, "[1]".into()).await;
     clock.advance(REMEMBERED - Duration::from_secs(1));
     assert!(matches!(
-        idempotency.admit(&key("k"), &commands("a")).await,
+        idempotency.admit("home", &key("k"), &commands("a")).await,
         Ok(Admission::Repeat(results)) if results.get() == "[1]"
     ));
     assert!(matches!(
-        idempotency.admit(&key("k"), &commands("b")).await,
+        idempotency.admit("home", &key("k"), &commands("b")).await,
         Ok(Admission::Mismatch)
     ));
     clock.advance(Duration::from_secs(1));
@@ -73,7 +73,7 @@ async fn what_is_too_large_to_keep_is_not_run_again() {
         .finish(first, "1".repeat(MAX_OUTCOME_BYTES + 1))
         .await;
     assert!(matches!(
-        idempotency.admit(&key("k"), &commands("a")).await,
+        idempotency.admit("home", &key("k"), &commands("a")).await,
         Ok(Admission::TooLarge)
     ));
 }
@@ -85,12 +85,14 @@ async fn the_store_in_memory_is_bounded_and_forgets_nothing_that_would_then_run_
         let ticket = ticket(&idempotency, &number.to_string()).await;
         idempotency.finish(ticket, "1".repeat(10_000)).await;
     }
-    let refused = idempotency.admit(&key("one more"), &commands("a")).await;
+    let refused = idempotency
+        .admit("home", &key("one more"), &commands("a"))
+        .await;
     assert!(refused.is_err(), "{refused:?}");
     // The oldest results went, to make room for the newest.
     let admission = async |number: usize| {
         idempotency
-            .admit(&key(&number.to_string()), &commands("a"))
+            .admit("home", &key(&number.to_string()), &commands("a"))
             .await
     };
     assert!(matches!(admission(0).await, Ok(Admission::TooLarge)));

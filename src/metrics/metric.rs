@@ -12,8 +12,8 @@ pub enum Metric {
     /// Whether a read of the token from its source gave one that may be used: at each read. Silent while the token in
     /// memory will do.
     TokenRefresh(bool),
-    /// How many days the token has until it expires by its own word, less than none once it has: each time the token was
-    /// read from its source. Silent for a token that does not tell, and while none can be read.
+    /// How many days the token has until it expires by its own word, 0 once it has: each time the token was read from its
+    /// source. Silent for a token that does not tell, and while none can be read.
     TokenDaysToExpiry(f64),
     /// The last good token was used beyond its hard time to live, because its source failed: at each use. Silent otherwise,
     /// so the sum says how often.
@@ -22,19 +22,19 @@ pub enum Metric {
     TokenFetchLatency(Duration),
     /// Whether the home answered at all: each time the token was presented to it. Silent while there is no need to.
     HomeReachable(bool),
-    /// Whether commands found a session open and authenticated: once for each batch that was to be sent. Silent without
+    /// Whether commands found a connection that was open already: once for each batch that was sent. Silent without
     /// commands.
     SessionReused(bool),
-    /// From sending a command to its answer: for each command that was answered. Silent for those that were not.
+    /// From handing over a batch of commands to the last outcome: for each batch that was sent. Silent without commands.
     CommandLatency(Duration),
     /// How many commands of a batch were sent and not answered: for each batch that has any. Silent otherwise.
     CommandOutcomeUnknown(u32),
     /// An invocation asked for another home than the one its sandbox is bound to, and was refused: at each. Silent
     /// otherwise.
     TenantViolation,
-    /// A rotation of the token came to its end: at each. Silent between rotations.
+    /// A rotation left one token, the new one: at each. Silent for a run that found nothing to do or has to wait.
     RotationSucceeded,
-    /// A rotation of the token did not come to its end: at each. Silent between rotations.
+    /// A run of a rotation failed: at each. Silent otherwise.
     RotationFailed,
 }
 

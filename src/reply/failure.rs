@@ -3,7 +3,9 @@
 use crate::bridge::BridgeError;
 use crate::commands::RequestError;
 use crate::home_assistant::HomeError;
+use crate::homes::HomesError;
 use crate::idempotency::StoreError;
+use crate::rotation::RotationError;
 use crate::trigger::TriggerError;
 
 /// Everything that can go wrong with an invocation.
@@ -24,6 +26,12 @@ pub enum Failure {
     /// No command could be run.
     #[error(transparent)]
     Bridge(#[from] BridgeError),
+    /// There is no home to serve the request.
+    #[error(transparent)]
+    Homes(#[from] HomesError),
+    /// A rotation went no further.
+    #[error(transparent)]
+    Rotation(#[from] RotationError),
     /// The idempotency key stands for other commands.
     #[error("this `idempotency_key` was used for other commands")]
     KeyMismatch,
@@ -64,7 +72,9 @@ impl Failure {
             Self::Request(_) | Self::NotFound { .. } => "request".into(),
             Self::ReplyTooLarge { .. } => "reply".into(),
             Self::KeyMismatch | Self::ResultsNotKept | Self::Idempotency(_) => "idempotency".into(),
-            Self::Unauthenticated => "access".into(),
+            Self::Unauthenticated | Self::Homes(HomesError::OtherTenant) => "access".into(),
+            Self::Homes(_) => "homes".into(),
+            Self::Rotation(_) => "rotation".into(),
             Self::Bridge(BridgeError::Token(_)) => "token".into(),
             Self::Bridge(BridgeError::Home(
                 HomeError::Timeout { stage }

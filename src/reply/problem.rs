@@ -12,6 +12,8 @@ use super::problem_name::ProblemName;
 use crate::bridge::BridgeError;
 use crate::commands::RequestError;
 use crate::home_assistant::HomeError;
+use crate::homes::HomesError;
+use crate::rotation::RotationError;
 use crate::source::SourceError;
 use crate::token::TokenError;
 use crate::trigger::TriggerError;
@@ -51,6 +53,8 @@ impl Problem {
             ),
             Failure::Bridge(BridgeError::Token(error)) => Self::of_token(error),
             Failure::Bridge(BridgeError::Home(error)) => Self::of_home(error),
+            Failure::Homes(error) => Self::of_homes(error),
+            Failure::Rotation(error) => Self::of_rotation(error),
             Failure::KeyMismatch => Self::new(
                 ProblemName::BadRequest,
                 failure,
@@ -97,6 +101,76 @@ impl Problem {
                 r#"send {"source":"keep-warm"}, {"command":…}, {"commands":[…]}, or an HTTP event of API Gateway, a function URL or a load balancer"#,
             ),
         }
+    }
+
+    fn of_homes(error: &HomesError) -> Self {
+        let (name, action) = match error {
+            HomesError::NotNamed => (
+                ProblemName::BadRequest,
+                "name the home in the request: \"home\":\"…\"",
+            ),
+            HomesError::OnlyOne => (ProblemName::BadRequest, "leave `home` out"),
+            HomesError::NoName => (
+                ProblemName::BadRequest,
+                "name the home as its parameters are named",
+            ),
+            HomesError::Unknown { .. } => (
+                ProblemName::NotFound,
+                "store the home's address and token under HOMES_PARAMETER_PREFIX, or name another one",
+            ),
+            HomesError::OtherTenant => (
+                ProblemName::Forbidden,
+                "leave `home` out, or name the tenant's own",
+            ),
+            HomesError::Source(error) => return Self::of_source(error),
+            HomesError::Address { .. } => (
+                ProblemName::Internal,
+                "store the home's address again, like http://homeassistant.local:8123",
+            ),
+        };
+        Self::new(name, error, action)
+    }
+
+    fn of_rotation(error: &RotationError) -> Self {
+        const LATER: &str = "nothing is lost: run it again, and it goes on from what it finds";
+        let (name, action) = match error {
+            RotationError::NoParameter => (
+                ProblemName::BadRequest,
+                "store the token in a parameter and name it in HA_TOKEN_PARAMETER",
+            ),
+            RotationError::NotIdentified => (
+                ProblemName::TokenMalformed,
+                "store a long-lived access token that Home Assistant has made",
+            ),
+            RotationError::NotOwner { .. } => (
+                ProblemName::Forbidden,
+                "make a long-lived access token as the owner of the home and store that, or rotate by hand",
+            ),
+            RotationError::Bridge(BridgeError::Token(error)) => return Self::of_token(error),
+            RotationError::Bridge(BridgeError::Home(error)) => return Self::of_home(error),
+            RotationError::Source(error) => return Self::of_source(error),
+            RotationError::Refused { .. } => (
+                ProblemName::NotHomeAssistant,
+                "look the code up in Home Assistant's log; the token that is stored stays in use",
+            ),
+            RotationError::Unproven(_) => (
+                ProblemName::TokenRejected,
+                "the token that is stored stays in use; run it again",
+            ),
+            RotationError::NotStored(_) => (
+                ProblemName::TokenSourceUnavailable,
+                "let the role that rotates call ssm:PutParameter on the parameter and kms:Encrypt on its key",
+            ),
+            RotationError::StoredOrNot(_) => (ProblemName::TokenSourceUnavailable, LATER),
+            RotationError::Table(_) => (
+                ProblemName::Internal,
+                "see that TABLE_NAME names a table that the function's role may use, and run it again",
+            ),
+            RotationError::Unknown { .. } => (ProblemName::CommandOutcomeUnknown, LATER),
+            RotationError::Overtaken | RotationError::LeaseLost => (ProblemName::Internal, LATER),
+            RotationError::OutOfTime => (ProblemName::DeadlineExceeded, LATER),
+        };
+        Self::new(name, error, action)
     }
 
     fn of_token(error: &TokenError) -> Self {

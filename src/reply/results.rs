@@ -1,14 +1,11 @@
-//! What became of commands and of keep-warm events.
+//! What became of commands.
 
 use std::borrow::Cow;
 
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use super::failure::Failure;
-use super::problem::Problem;
 use super::problem_name::ProblemName;
-use crate::bridge::Warmth;
 use crate::home_assistant::{Answer, CommandFailure, HomeError, JsonSlice, Outcome};
 
 /// The answer to commands.
@@ -159,60 +156,5 @@ impl CommandResult {
             error.code = name.name().into();
         }
         self
-    }
-}
-
-/// The answer to a keep-warm event.
-#[derive(Debug, Serialize)]
-pub struct KeepWarmReply {
-    #[serde(rename = "statusCode")]
-    status_code: u16,
-    warm: bool,
-    token: TokenReply,
-    session: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<KeepWarmProblem>,
-}
-
-#[derive(Debug, Serialize)]
-struct TokenReply {
-    valid: Option<bool>,
-    refreshed: bool,
-    fingerprint: Option<String>,
-    version: Option<i64>,
-}
-
-#[derive(Debug, Serialize)]
-struct KeepWarmProblem {
-    r#type: String,
-    detail: String,
-    action: String,
-}
-
-impl KeepWarmReply {
-    /// The reply to what was found.
-    pub fn new(warmth: &Warmth) -> Self {
-        Self {
-            status_code: 200,
-            warm: true,
-            token: TokenReply {
-                valid: warmth.valid,
-                refreshed: warmth.refreshed,
-                fingerprint: warmth
-                    .token
-                    .as_ref()
-                    .map(|token| token.fingerprint().to_string()),
-                version: warmth.token.as_ref().and_then(|token| token.version),
-            },
-            session: warmth.session.name(),
-            problem: warmth.error.as_ref().map(|error| {
-                let problem = Problem::of(&Failure::Bridge(error.clone()));
-                KeepWarmProblem {
-                    r#type: format!("urn:latchkey:problem:{}", problem.name.name()),
-                    detail: problem.detail,
-                    action: problem.action.into_owned(),
-                }
-            }),
-        }
     }
 }

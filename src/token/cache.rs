@@ -34,12 +34,70 @@ impl Token {
 /// life of one sandbox.
 const REMEMBERED_REJECTIONS: usize = 16;
 
-/// At most one token and the time until which it is served, and the fingerprints that the home has rejected.
+/// How long the source is left alone after it failed, while a token is there to be served in its stead.
+pub(super) const RETRY_AFTER: Duration = Duration::from_secs(30);
+
+/// How long a token is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ttl {
+    /// From then on it is still served, and read again when nobody waits for it.
+    pub soft: Duration,
+    /// From then on it is served only if it cannot be read again.
+    pub hard: Duration,
+}
+
+impl Ttl {
+    /// The soft TTL is `configured` less up to a tenth, so that sandboxes started together do not read the parameter
+    /// together; the hard TTL is twice `configured`. A keep-warm event every `configured` then always finds the token due,
+    /// and no caller ever finds it past its hard TTL. `random` is uniform in 0..1.
+    pub fn new(configured: Duration, random: f64) -> Self {
+        Self {
+            soft: configured.mul_f64(1.0 - 0.1 * random.clamp(0.0, 1.0)),
+            hard: configured * 2,
+        }
+    }
+}
+
+/// What may be shown of a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenFacts {
+    /// Which token.
+    pub fingerprint: Fingerprint,
+    /// The version of the parameter it came from.
+    pub version: Option<i64>,
+    /// When it ends by its own word, since the Unix epoch.
+    pub expires_at: Option<Duration>,
+    /// When it was read.
+    pub read_at: Timestamp,
+}
+
+/// What the cache has to offer.
+#[derive(Debug)]
+pub enum Offer<'a> {
+    /// A token; `is_due` when it should be read again once nobody waits.
+    Served {
+        /// The token.
+        token: &'a Token,
+        /// Whether its soft TTL has passed.
+        is_due: bool,
+    },
+    /// A token past its hard TTL; `is_due` unless the source was asked in vain just now.
+    Stale {
+        /// The token.
+        token: &'a Token,
+        /// Whether the source is to be asked first.
+        is_due: bool,
+    },
+    /// No token.
+    Nothing,
+}
+
+/// At most one token and the times until which it is served, and the fingerprints that the home has rejected.
 #[derive(Debug, Default)]
 pub struct TokenCache {
     entry: Option<Entry>,
-    /// The token last kept, also after it was dropped, with its version.
-    last: Option<Identity>,
+    /// The token last kept, also after it was dropped.
+    last: Option<TokenFacts>,
     rejected: VecDeque<Identity>,
 }
 
@@ -49,26 +107,62 @@ type Identity = (Fingerprint, Option<i64>);
 #[derive(Debug)]
 struct Entry {
     token: Token,
-    stored_at: Timestamp,
-    ttl: Duration,
+    read_at: Timestamp,
+    hard: Duration,
+    /// When the source was last asked, and for how long it is then left alone.
+    asked_at: Timestamp,
+    ask_again_after: Duration,
 }
 
 impl TokenCache {
-    /// The token, unless it is too old or has ended.
-    pub fn get(&self, now: Timestamp) -> Option<&Token> {
-        let entry = self.entry.as_ref()?;
-        (now.since(entry.stored_at) < entry.ttl && !entry.token.is_expired(now))
-            .then_some(&entry.token)
+    /// The token, unless it has ended by its own word, and how good it is.
+    pub fn offer(&self, now: Timestamp) -> Offer<'_> {
+        let Some(entry) = self
+            .entry
+            .as_ref()
+            .filter(|entry| !entry.token.is_expired(now))
+        else {
+            return Offer::Nothing;
+        };
+        let token = &entry.token;
+        let is_due = now.since(entry.asked_at) >= entry.ask_again_after;
+        if now.since(entry.read_at) < entry.hard {
+            Offer::Served { token, is_due }
+        } else {
+            Offer::Stale { token, is_due }
+        }
     }
 
-    /// Keeps `token` for `ttl` from `now` on, in place of the one before.
-    pub fn put(&mut self, token: Token, now: Timestamp, ttl: Duration) {
-        self.last = Some((token.fingerprint(), token.version));
-        self.entry = Some(Entry {
-            token,
-            stored_at: now,
-            ttl,
+    /// Keeps `token` from `now` on, in place of the one before. A TTL of 0 keeps nothing, not even for want of better.
+    pub fn put(&mut self, token: Token, now: Timestamp, ttl: Ttl) {
+        self.last = Some(TokenFacts {
+            fingerprint: token.fingerprint(),
+            version: token.version,
+            expires_at: token.expires_at,
+            read_at: now,
         });
+        self.entry = (!ttl.hard.is_zero()).then_some(Entry {
+            token,
+            read_at: now,
+            hard: ttl.hard,
+            asked_at: now,
+            ask_again_after: ttl.soft,
+        });
+    }
+
+    /// Notes that the source was asked in vain: what is here is served without asking, for a while.
+    pub fn postpone(&mut self, now: Timestamp) {
+        if let Some(entry) = &mut self.entry {
+            entry.asked_at = now;
+            entry.ask_again_after = RETRY_AFTER;
+        }
+    }
+
+    /// Makes the token due at once.
+    pub fn expire(&mut self) {
+        if let Some(entry) = &mut self.entry {
+            entry.ask_again_after = Duration::ZERO;
+        }
     }
 
     /// Drops the token; rejections stay known.
@@ -76,23 +170,31 @@ impl TokenCache {
         self.entry = None;
     }
 
+    /// Whether this very token is here.
+    pub fn keeps(&self, fingerprint: Fingerprint) -> bool {
+        self.entry
+            .as_ref()
+            .is_some_and(|entry| entry.token.fingerprint() == fingerprint)
+    }
+
+    /// What may be shown of the token that was last kept.
+    pub fn last(&self) -> Option<TokenFacts> {
+        self.last
+    }
+
     /// Remembers that the home rejected this token, and drops it if it is the one in here; a newer one stays.
     pub fn reject(&mut self, fingerprint: Fingerprint) {
         let version = self
             .last
-            .filter(|(last, _)| *last == fingerprint)
-            .and_then(|(_, version)| version);
+            .filter(|last| last.fingerprint == fingerprint)
+            .and_then(|last| last.version);
         if !self.is_rejected(fingerprint, version) {
             if self.rejected.len() == REMEMBERED_REJECTIONS {
                 self.rejected.pop_front();
             }
             self.rejected.push_back((fingerprint, version));
         }
-        if self
-            .entry
-            .as_ref()
-            .is_some_and(|entry| entry.token.fingerprint() == fingerprint)
-        {
+        if self.keeps(fingerprint) {
             self.entry = None;
         }
     }
@@ -104,12 +206,6 @@ impl TokenCache {
             *rejected == fingerprint && (at.is_none() || version.is_none() || *at == version)
         })
     }
-}
-
-/// `ttl` shortened by up to a tenth, so that sandboxes started together do not read the parameter together.
-/// `random` is uniform in 0..1.
-pub fn with_jitter(ttl: Duration, random: f64) -> Duration {
-    ttl.mul_f64(1.0 - 0.1 * random.clamp(0.0, 1.0))
 }
 
 #[cfg(test)]
@@ -133,26 +229,68 @@ mod tests {
         }
     }
 
+    const TTL: Ttl = Ttl {
+        soft: Duration::from_secs(270),
+        hard: Duration::from_secs(600),
+    };
+
+    /// What is offered, in a word.
+    fn offered(cache: &TokenCache, now: Timestamp) -> &'static str {
+        match cache.offer(now) {
+            Offer::Served { is_due: false, .. } => "fresh",
+            Offer::Served { is_due: true, .. } => "due",
+            Offer::Stale { is_due: true, .. } => "stale",
+            Offer::Stale { is_due: false, .. } => "stale, asked",
+            Offer::Nothing => "nothing",
+        }
+    }
+
     #[test]
-    fn serves_until_the_ttl_and_no_longer() {
+    fn a_token_is_fresh_then_due_then_stale() {
         let mut cache = TokenCache::default();
-        assert!(cache.get(at(0)).is_none());
-        cache.put(token("a"), at(0), SECOND * 300);
-        assert!(cache.get(at(299)).is_some());
-        assert!(cache.get(at(300)).is_none());
-        cache.put(token("a"), at(0), Duration::ZERO);
-        assert!(cache.get(at(0)).is_none(), "a TTL of 0 keeps nothing");
+        assert_eq!(offered(&cache, at(0)), "nothing");
+        cache.put(token("a"), at(0), TTL);
+        assert_eq!(offered(&cache, at(269)), "fresh");
+        assert_eq!(offered(&cache, at(270)), "due");
+        assert_eq!(offered(&cache, at(599)), "due");
+        assert_eq!(offered(&cache, at(600)), "stale");
+        cache.put(token("a"), at(600), TTL);
+        assert_eq!(offered(&cache, at(601)), "fresh");
+        cache.expire();
+        assert_eq!(offered(&cache, at(601)), "due");
+    }
+
+    #[test]
+    fn a_source_that_failed_is_left_alone_for_a_while() {
+        let mut cache = TokenCache::default();
+        cache.postpone(at(0));
+        assert_eq!(offered(&cache, at(0)), "nothing");
+        cache.put(token("a"), at(0), TTL);
+        cache.postpone(at(300));
+        assert_eq!(offered(&cache, at(329)), "fresh");
+        assert_eq!(offered(&cache, at(330)), "due");
+        cache.postpone(at(700));
+        assert_eq!(offered(&cache, at(729)), "stale, asked");
+        assert_eq!(offered(&cache, at(730)), "stale");
+    }
+
+    #[test]
+    fn a_ttl_of_nothing_keeps_nothing() {
+        let mut cache = TokenCache::default();
+        cache.put(token("a"), at(0), Ttl::new(Duration::ZERO, 0.5));
+        assert_eq!(offered(&cache, at(0)), "nothing");
+        assert_eq!(cache.last().unwrap().version, Some(1));
     }
 
     #[test]
     fn a_frozen_sandbox_finds_its_token_too_old() {
         let mut cache = TokenCache::default();
-        cache.put(token("a"), at(0), SECOND * 300);
+        cache.put(token("a"), at(0), TTL);
         let restored = Timestamp {
             monotonic: at(1).monotonic,
             unix: at(600).unix,
         };
-        assert!(cache.get(restored).is_none());
+        assert_eq!(offered(&cache, restored), "stale");
     }
 
     #[test]
@@ -162,20 +300,20 @@ mod tests {
             expires_at: Some(Duration::from_secs(1_010)),
             ..token("a")
         };
-        cache.put(expiring, at(0), SECOND * 300);
-        assert!(cache.get(at(9)).is_some());
-        assert!(cache.get(at(10)).is_none());
+        cache.put(expiring, at(0), TTL);
+        assert_eq!(offered(&cache, at(9)), "fresh");
+        assert_eq!(offered(&cache, at(10)), "nothing");
     }
 
     #[test]
     fn a_rejection_drops_that_very_token_and_is_remembered() {
         let mut cache = TokenCache::default();
         let (old, new) = (token("old"), token("new"));
-        cache.put(new.clone(), at(0), SECOND * 300);
+        cache.put(new.clone(), at(0), TTL);
         cache.reject(old.fingerprint());
-        assert!(cache.get(at(1)).is_some(), "a newer token stays");
+        assert_eq!(offered(&cache, at(1)), "fresh", "a newer token stays");
         cache.reject(new.fingerprint());
-        assert!(cache.get(at(1)).is_none());
+        assert_eq!(offered(&cache, at(1)), "nothing");
         let is_rejected = |token: &Token, version| cache.is_rejected(token.fingerprint(), version);
         assert!(is_rejected(&new, Some(1)) && is_rejected(&new, None));
         assert!(!is_rejected(&new, Some(2)), "it was stored anew");
@@ -194,9 +332,19 @@ mod tests {
     }
 
     #[test]
-    fn jitter_only_shortens() {
-        assert_eq!(with_jitter(SECOND * 300, 0.0), SECOND * 300);
-        assert_eq!(with_jitter(SECOND * 300, 1.0), SECOND * 270);
-        assert_eq!(with_jitter(Duration::ZERO, 0.5), Duration::ZERO);
+    fn soft_then_keep_warm_then_hard() {
+        let period = SECOND * 300;
+        for random in [0.0, 0.5, 1.0] {
+            let ttl = Ttl::new(period, random);
+            assert!(period.mul_f64(0.9) <= ttl.soft && ttl.soft <= period);
+            assert!(period < ttl.hard);
+        }
+        assert_eq!(
+            Ttl::new(Duration::ZERO, 0.5),
+            Ttl {
+                soft: Duration::ZERO,
+                hard: Duration::ZERO
+            }
+        );
     }
 }

@@ -2,6 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 use std::time::Duration;
 
@@ -81,9 +82,24 @@ pub fn inspect(text: &str, format: TokenFormat) -> Result<(&str, Claims), Defect
 #[derive(Deserialize)]
 struct Payload {
     exp: Option<f64>,
+    iss: Option<String>,
+}
+
+/// By what a home knows a token: the id of the refresh token that it stands for.
+pub fn token_id(text: &SecretString) -> Option<String> {
+    let (text, _) = inspect(text.expose_secret(), TokenFormat::Jwt).ok()?;
+    payload(text).ok()?.iss.filter(|id| !id.is_empty())
 }
 
 fn claims(text: &str) -> Result<Claims, Defect> {
+    let expires_at = match payload(text)?.exp {
+        None => None,
+        Some(seconds) => Some(Duration::try_from_secs_f64(seconds).map_err(|_| Defect::Payload)?),
+    };
+    Ok(Claims { expires_at })
+}
+
+fn payload(text: &str) -> Result<Payload, Defect> {
     let parts: Vec<&str> = text.split('.').collect();
     let [header, payload, signature] = parts.as_slice() else {
         return Err(Defect::NotAJwt);
@@ -94,13 +110,7 @@ fn claims(text: &str) -> Result<Claims, Defect> {
     };
     decode(header)?;
     decode(signature)?;
-    let payload: Payload =
-        serde_json::from_slice(&decode(payload)?).map_err(|_| Defect::Payload)?;
-    let expires_at = match payload.exp {
-        None => None,
-        Some(seconds) => Some(Duration::try_from_secs_f64(seconds).map_err(|_| Defect::Payload)?),
-    };
-    Ok(Claims { expires_at })
+    serde_json::from_slice(&decode(payload)?).map_err(|_| Defect::Payload)
 }
 
 #[cfg(test)]
@@ -124,6 +134,12 @@ mod tests {
         let (text, claims) = inspect(&padded, TokenFormat::Jwt).unwrap();
         assert_eq!(text, token);
         assert_eq!(claims.expires_at, Some(Duration::from_secs(2_015_360_000)));
+        assert_eq!(
+            token_id(&padded.clone().into()).as_deref(),
+            Some("0123456789abcdef")
+        );
+        assert_eq!(token_id(&jwt("{}").into()), None);
+        assert_eq!(token_id(&"nothing".into()), None);
     }
 
     #[test]

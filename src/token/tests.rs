@@ -7,6 +7,7 @@ use tokio::sync::Semaphore;
 
 use super::*;
 use crate::clock::ManualClock;
+use crate::metrics::Metrics;
 
 /// Yields the scripted answers in turn (the last one again and again), each when a permit is given.
 struct Script {
@@ -52,7 +53,7 @@ fn fixture<const N: usize>(answers: [Result<&str, SourceError>; N]) -> Fixture {
         TokenFormat::Any,
         Duration::from_secs(300),
         clock.clone(),
-        Arc::new(Metrics::new(None, clock.clone())),
+        Meter::new(Arc::new(Metrics::new(None, clock.clone())), None),
         7,
     );
     Fixture {
@@ -106,7 +107,7 @@ async fn warm_reads_make_no_call_until_the_ttl_ends() {
         );
     }
     assert_eq!(fixture.calls(), 1);
-    fixture.clock.advance(Duration::from_secs(300));
+    fixture.clock.advance(Duration::from_secs(600));
     assert_eq!(
         fixture.service.current().await.unwrap().access.expose(),
         "token-b"
@@ -143,7 +144,7 @@ async fn a_rejected_token_is_never_handed_out_again() {
         mended.fingerprint()
     );
     // Rolled back to the rejected one: still not handed out.
-    fixture.clock.advance(Duration::from_secs(301));
+    fixture.clock.advance(Duration::from_secs(601));
     assert!(matches!(
         fixture.service.current().await,
         Err(TokenError::Rejected { .. })

@@ -8,13 +8,13 @@ use latchkey::bridge::{BridgeError, Warmth};
 use latchkey::clock::{Clock, Deadline, SystemClock};
 use latchkey::config::{Config, TokenFormat};
 use latchkey::home_assistant::{Extras, HomeError, Session, SessionState};
-use latchkey::metrics::Metrics;
+use latchkey::metrics::{Meter, Metrics};
 use latchkey::reply::{Failure, KeepWarmReply, Problem};
 use latchkey::secret::AccessToken;
 use latchkey::source::{
     Encryption, FileSource, SecretSource as _, SourceError, SsmSource, StoredSecret, VariableSource,
 };
-use latchkey::token::{Token, TokenCache, TokenError, TokenService, inspect};
+use latchkey::token::{Token, TokenCache, TokenError, TokenService, Ttl, inspect};
 use latchkey_dev::home::{HomeOptions, SimulatedHome};
 use latchkey_dev::stack::AwsEmulator;
 
@@ -63,7 +63,10 @@ async fn no_debug_output_shows_the_token() {
     };
     shown.with_fingerprint("Token", &token);
     let mut cache = TokenCache::default();
-    cache.put(token.clone(), now, Duration::from_secs(300));
+    cache.put(token.clone(), now, Ttl::new(Duration::from_secs(300), 0.5));
+    let facts = cache.last().unwrap();
+    shown.with_fingerprint("TokenFacts", &facts);
+    shown.with_fingerprint("Offer", &cache.offer(now));
     shown.with_fingerprint("TokenCache", &cache);
     cache.reject(token.fingerprint());
     shown.with_fingerprint("TokenCache", &cache);
@@ -91,7 +94,8 @@ async fn no_debug_output_shows_the_token() {
     shown.debug("Claims", &inspect(&text, TokenFormat::Jwt).unwrap().1);
 
     // What it opens.
-    let session = Session::new(config.home, Extras::default(), clock.clone());
+    let address = config.home.unwrap().address;
+    let session = Session::new(address, config.limits, Extras::default(), clock.clone());
     let deadline = Deadline::at(now.after(Duration::from_secs(20)));
     let proven = async { Ok::<_, HomeError>(access.clone()) };
     let checkout = session.checkout(deadline, proven, |_| {}).await.unwrap();
@@ -134,12 +138,12 @@ async fn no_debug_output_shows_the_token() {
         let warmth = Warmth {
             valid: Some(false),
             refreshed: true,
-            token: Some(token.clone()),
+            token: Some(facts),
             session: SessionState::Ready,
             error: Some(error.into()),
         };
         shown.with_fingerprint("Warmth", &warmth);
-        let reply = KeepWarmReply::new(&warmth);
+        let reply = KeepWarmReply::one(vec![(Some(warmth), Some(problem))]);
         shown.with_fingerprint("KeepWarmReply", &reply);
         let sent = serde_json::to_string(&reply).unwrap();
         shown.canary.search("KeepWarmReply", &sent);
@@ -157,7 +161,7 @@ async fn no_panic_shows_the_token() {
         TokenFormat::Jwt,
         Duration::from_secs(300),
         clock.clone(),
-        Arc::new(Metrics::new(None, clock)),
+        Meter::new(Arc::new(Metrics::new(None, clock)), None),
         1,
     );
     let panicked = tokio::spawn(async move {

@@ -58,9 +58,10 @@ async fn meet(aws: &AwsEmulator, fault: Option<Fault>) -> (Canary, Vec<Value>) {
             ("HA_COMMAND_TIMEOUT_MS", LIMIT_MS),
             ("HA_MAX_MESSAGE_BYTES", "65536"),
             ("CALLER_AUTH", "none"),
+            ("METRICS_NAMESPACE", "Canary"),
         ],
-        Some("Canary"),
-    );
+    )
+    .await;
     if let Some(fault) = fault {
         home.set_fault(fault);
     }

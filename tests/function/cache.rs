@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use latchkey::clock::SystemClock;
 use latchkey::config::TokenFormat;
-use latchkey::metrics::Metrics;
+use latchkey::metrics::{Meter, Metrics};
 use latchkey::source::{Encryption, SsmSource};
 use latchkey::token::TokenService;
 use latchkey_dev::stack::Function;
@@ -28,7 +28,7 @@ async fn a_hundred_first_uses_make_one_call() {
         TokenFormat::Jwt,
         Duration::from_secs(300),
         clock.clone(),
-        Arc::new(Metrics::new(None, clock)),
+        Meter::new(Arc::new(Metrics::new(None, clock)), None),
         1,
     ));
     let uses: Vec<_> = (0..100)
@@ -65,7 +65,11 @@ async fn a_thousand_warm_invocations_make_no_call() {
 #[tokio::test]
 async fn concurrent_invocations_share_token_and_socket() {
     let stage = Stage::set().await;
-    let app = in_process::app(&stage.aws, &[("HA_URL", stage.home.url().as_str())], None);
+    let app = in_process::app(
+        &stage.aws,
+        &[("HA_URL", stage.home.url().as_str()), ("METRICS", "off")],
+    )
+    .await;
     let payload = json!({ "command": { "type": "ping" } }).to_string();
     for _ in 0..10 {
         let invocations: Vec<_> = (0..100)

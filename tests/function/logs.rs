@@ -139,5 +139,5 @@ async fn a_command_without_an_answer_is_one_error_and_counted() {
         .iter()
         .filter_map(|line| line.get("CommandOutcomeUnknown"))
         .collect();
-    assert_eq!(counted, [2.0]);
+    assert_eq!(counted, [&json!([2.0])]);
 }

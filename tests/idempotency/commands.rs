@@ -10,14 +10,14 @@ use latchkey_dev::home::{Break, SocketFault, SocketStage};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
-use crate::in_process::{self, handle};
+use crate::in_process::{self, handle, handle_at};
 use crate::lambda::{light, problem};
-use crate::{Stage, is_begun_before, outcome, request, toggle};
+use crate::{Stage, TABLE, is_begun_before, outcome, request, toggle};
 
 #[tokio::test]
 async fn a_repeat_gets_the_first_outcome_from_whichever_sandbox() {
     let stage = Stage::set().await;
-    let sandboxes = [stage.sandbox(), stage.sandbox()];
+    let sandboxes = [stage.sandbox().await, stage.sandbox().await];
     let commands = [
         toggle(),
         json!({ "type": "get_states" }),
@@ -51,8 +51,9 @@ async fn a_repeat_gets_the_first_outcome_from_whichever_sandbox() {
 async fn one_sandbox_remembers_without_a_table() {
     let stage = Stage::set().await;
     let url = stage.home.url();
-    let memory = || in_process::app(&stage.aws, &[("HA_URL", url.as_str())], None);
-    let (sandbox, other) = (memory(), memory());
+    let memory =
+        async || in_process::app(&stage.aws, &[("HA_URL", url.as_str()), ("METRICS", "off")]).await;
+    let (sandbox, other) = (memory().await, memory().await);
     let payload = request("k", &[toggle()]);
     let first = handle(&sandbox, &payload).await;
     assert_eq!(outcome(&first), "answered");
@@ -66,7 +67,7 @@ async fn one_sandbox_remembers_without_a_table() {
 #[tokio::test]
 async fn an_unknown_outcome_stays_unknown() {
     let stage = Stage::set().await;
-    let sandboxes = [stage.sandbox(), stage.sandbox()];
+    let sandboxes = [stage.sandbox().await, stage.sandbox().await];
     let payload = request("k", &[toggle()]);
     let lost = SocketFault::At(SocketStage::Reply, Break::Close);
     stage.home.set_fault_times(lost, 1);
@@ -82,7 +83,7 @@ async fn an_unknown_outcome_stays_unknown() {
 #[tokio::test]
 async fn what_was_not_sent_leaves_its_key_free() {
     let mut stage = Stage::set().await;
-    let sandboxes = [stage.sandbox(), stage.sandbox()];
+    let sandboxes = [stage.sandbox().await, stage.sandbox().await];
     let payload = request("k", &[toggle()]);
     stage.home.stop().await;
     for sandbox in &sandboxes {
@@ -109,7 +110,7 @@ async fn what_became_of_a_killed_invocation_is_not_known() {
     let silence = SocketFault::At(SocketStage::Reply, Break::Hang);
     stage.home.set_fault(silence);
     let killed = tokio::spawn({
-        let (sandbox, payload) = (stage.sandbox(), payload.clone());
+        let (sandbox, payload) = (stage.sandbox().await, payload.clone());
         async move { handle(&sandbox, &payload).await }
     });
     stage
@@ -120,7 +121,7 @@ async fn what_became_of_a_killed_invocation_is_not_known() {
     assert!(killed.await.unwrap_err().is_cancelled());
     stage.home.clear_faults();
     let batch = request("k", &[toggle(), toggle()]);
-    for sandbox in [stage.sandbox(), stage.sandbox()] {
+    for sandbox in [stage.sandbox().await, stage.sandbox().await] {
         let answer = handle(&sandbox, &payload).await;
         assert!(is_begun_before(&answer), "{answer}");
         assert_eq!(answer["results"].as_array().unwrap().len(), 1);
@@ -136,7 +137,7 @@ async fn what_became_of_a_killed_invocation_is_not_known() {
 #[tokio::test]
 async fn a_key_stands_for_the_commands_it_was_first_used_for() {
     let stage = Stage::set().await;
-    let sandboxes = [stage.sandbox(), stage.sandbox()];
+    let sandboxes = [stage.sandbox().await, stage.sandbox().await];
     let payload = request("k", &[toggle()]);
     let first = handle(&sandboxes[0], &payload).await;
     for commands in [
@@ -161,29 +162,29 @@ async fn after_a_day_a_key_is_a_new_key() {
     let stage = Stage::set().await;
     let clock = Arc::new(ManualClock::at(SystemClock::new().now().unix));
     let sandboxes = [
-        stage.sandbox_with(stage.table(), clock.clone()),
-        stage.sandbox_with(stage.table(), clock.clone()),
+        stage.sandbox_with(TABLE, clock.clone()).await,
+        stage.sandbox_with(TABLE, clock.clone()).await,
     ];
     let payload = request("k", &[toggle(), json!({ "type": "get_states" })]);
-    let first = handle(&sandboxes[0], &payload).await;
+    let first = handle_at(&sandboxes[0], &payload, &*clock).await;
     clock.advance(REMEMBERED - Duration::from_secs(1));
-    assert_eq!(handle(&sandboxes[1], &payload).await, first);
+    assert_eq!(handle_at(&sandboxes[1], &payload, &*clock).await, first);
     assert_eq!(stage.executed(), 1);
     // The table tells time in whole seconds.
     clock.advance(Duration::from_secs(2));
-    let second = handle(&sandboxes[1], &payload).await;
+    let second = handle_at(&sandboxes[1], &payload, &*clock).await;
     assert_eq!(outcome(&second), "answered");
     assert_ne!(second, first);
     assert_eq!(stage.executed(), 2);
     clock.advance(REMEMBERED - Duration::from_secs(1));
-    assert_eq!(handle(&sandboxes[0], &payload).await, second);
+    assert_eq!(handle_at(&sandboxes[0], &payload, &*clock).await, second);
     assert_eq!(stage.executed(), 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn of_many_at_once_one_is_run() {
     let stage = Stage::set().await;
-    let sandboxes = [stage.sandbox(), stage.sandbox()];
+    let sandboxes = [stage.sandbox().await, stage.sandbox().await];
     let payload = request("k", &[toggle()]);
     let mut requests = JoinSet::new();
     for number in 0..20 {

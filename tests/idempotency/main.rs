@@ -19,21 +19,12 @@ mod store;
 mod table;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
-use aws_sdk_dynamodb::types::{
-    AttributeDefinition, BillingMode, KeySchemaElement, KeyType, ScalarAttributeType,
-};
 use latchkey::app::App;
-use latchkey::bridge::{Bridge, Retry};
 use latchkey::clock::{Clock, SystemClock};
-use latchkey::config::{CallerAuth, Config};
-use latchkey::home_assistant::{Extras, Session};
-use latchkey::idempotency::{DynamoDbStore, Idempotency, OutcomeStore};
-use latchkey::metrics::Metrics;
-use latchkey::source::VariableSource;
-use latchkey::token::TokenService;
+use latchkey::idempotency::{OutcomeStore, SharedStore};
+use latchkey::table::Table;
 use latchkey_dev::home::{HomeOptions, SimulatedHome};
 use latchkey_dev::stack::AwsEmulator;
 use serde_json::{Value, json};
@@ -59,7 +50,7 @@ impl Stage {
         let token = home.mint_token("latchkey");
         aws.put_token(lambda::PARAMETER, &token).await.unwrap();
         let dynamodb = Client::new(aws.sdk_config());
-        create_table(&dynamodb).await;
+        aws.create_table(TABLE).await.unwrap();
         Self {
             home,
             aws,
@@ -69,72 +60,32 @@ impl Stage {
     }
 
     fn table(&self) -> Box<dyn OutcomeStore> {
-        Box::new(DynamoDbStore::new(self.dynamodb.clone(), TABLE.into()))
+        let table = Table::new(self.dynamodb.clone(), TABLE.into());
+        Box::new(SharedStore::new(table))
     }
 
     /// What one more sandbox is, sharing the table with all others.
-    fn sandbox(&self) -> Arc<App> {
-        self.sandbox_with(self.table(), Arc::new(SystemClock::new()))
+    async fn sandbox(&self) -> Arc<App> {
+        self.sandbox_with(TABLE, Arc::new(SystemClock::new())).await
     }
 
-    /// A sandbox that keeps its records in `store`, by a clock of its own.
-    fn sandbox_with(&self, store: Box<dyn OutcomeStore>, records_by: Arc<dyn Clock>) -> Arc<App> {
-        let config = Config::read(&[("HA_URL", self.home.url().as_str())]).unwrap();
-        let idempotency = Idempotency::new(
-            store,
-            config.home.address.to_string(),
-            records_by,
-            fastrand::u64(..),
-        );
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-        let metrics = Arc::new(Metrics::new(None, clock.clone()));
-        let tokens = TokenService::new(
-            Box::new(VariableSource::new(self.token.clone().into())),
-            config.token.format,
-            config.token.ttl,
-            clock.clone(),
-            metrics.clone(),
-            1,
-        );
-        let session = Session::new(config.home, Extras::default(), clock.clone());
-        let retry = Retry {
-            base: Duration::from_millis(1),
-            ..Retry::default()
-        };
-        let bridge = Bridge::new(tokens, session, retry, clock.clone(), metrics.clone(), 1);
-        Arc::new(App::new(
-            bridge,
-            idempotency,
-            CallerAuth::None,
-            clock,
-            metrics,
-        ))
+    /// A sandbox that keeps its records in the table called `name`, by a clock of its own.
+    async fn sandbox_with(&self, name: &str, clock: Arc<dyn Clock>) -> Arc<App> {
+        let url = self.home.url();
+        let variables = [
+            ("HA_URL", url.as_str()),
+            ("HA_TOKEN", self.token.as_str()),
+            ("TABLE_NAME", name),
+            ("CALLER_AUTH", "none"),
+            ("METRICS", "off"),
+        ];
+        in_process::app_with_clock(&self.aws, &variables, clock, fastrand::u64(..)).await
     }
 
     /// How many service calls the home has executed.
     fn executed(&self) -> usize {
         self.home.counters().service_calls.len()
     }
-}
-
-/// The table as template.yaml has it. (What it says of backups and encryption, nobody notices here.)
-async fn create_table(dynamodb: &Client) {
-    let mut table = dynamodb
-        .create_table()
-        .table_name(TABLE)
-        .billing_mode(BillingMode::PayPerRequest);
-    for (name, key) in [("pk", KeyType::Hash), ("sk", KeyType::Range)] {
-        let attribute = AttributeDefinition::builder()
-            .attribute_name(name)
-            .attribute_type(ScalarAttributeType::S);
-        let element = KeySchemaElement::builder()
-            .attribute_name(name)
-            .key_type(key);
-        table = table
-            .attribute_definitions(attribute.build().unwrap())
-            .key_schema(element.build().unwrap());
-    }
-    table.send().await.unwrap();
 }
 
 /// The payload of a request for these commands under a key.

@@ -9,9 +9,10 @@ use aws_sdk_dynamodb::types::AttributeValue;
 use latchkey::clock::ManualClock;
 use latchkey::home_assistant::Command;
 use latchkey::idempotency::{
-    Admission, DynamoDbStore, Idempotency, IdempotencyKey, MemoryStore, OutcomeStore, REMEMBERED,
+    Admission, Idempotency, IdempotencyKey, MemoryStore, OutcomeStore, REMEMBERED, SharedStore,
     Ticket,
 };
+use latchkey::table::Table;
 use latchkey_dev::relay::{Direction, Ending, Relay, RelayOptions};
 use latchkey_dev::stack::Fault;
 use serde_json::json;
@@ -28,9 +29,15 @@ fn commands(kind: &str) -> [Command; 1] {
     [Command::new(json!({ "type": kind })).unwrap()]
 }
 
+const HOME: &str = "http://home";
+
 async fn admit(idempotency: &Idempotency, text: &str) -> Admission {
-    let admission = idempotency.admit(&key(text), &commands("ping")).await;
-    admission.unwrap()
+    admit_in(idempotency, HOME, text).await
+}
+
+async fn admit_in(idempotency: &Idempotency, home: &str, text: &str) -> Admission {
+    let (key, commands) = (key(text), commands("ping"));
+    idempotency.admit(home, &key, &commands).await.unwrap()
 }
 
 /// A ticket for a key that must be free.
@@ -49,9 +56,9 @@ async fn remembered(idempotency: &Idempotency, text: &str) -> String {
     }
 }
 
-fn over(store: Box<dyn OutcomeStore>, home: &str) -> (Arc<ManualClock>, Idempotency) {
+fn over(store: Box<dyn OutcomeStore>) -> (Arc<ManualClock>, Idempotency) {
     let clock = Arc::new(ManualClock::at(NOW));
-    let idempotency = Idempotency::new(store, home.into(), clock.clone(), fastrand::u64(..));
+    let idempotency = Idempotency::new(store, clock.clone(), fastrand::u64(..));
     (clock, idempotency)
 }
 
@@ -62,7 +69,7 @@ async fn table_and_memory_lead_the_same_way() {
         ("table", stage.table()),
         ("memory", Box::new(MemoryStore::default())),
     ] {
-        let (clock, idempotency) = over(store, "http://home");
+        let (clock, idempotency) = over(store);
         let begun = ticket(&idempotency, "k").await;
         assert!(
             matches!(admit(&idempotency, "k").await, Admission::Unknown),
@@ -72,7 +79,9 @@ async fn table_and_memory_lead_the_same_way() {
         let begun = ticket(&idempotency, "k").await;
         clock.advance(Duration::from_secs(60));
         idempotency.finish(begun, r#"[{"a":"ü\n"}]"#.into()).await;
-        let other = idempotency.admit(&key("k"), &commands("get_states")).await;
+        let other = idempotency
+            .admit(HOME, &key("k"), &commands("get_states"))
+            .await;
         assert!(
             matches!(other, Ok(Admission::Mismatch)),
             "{name}: {other:?}"
@@ -98,7 +107,7 @@ async fn table_and_memory_lead_the_same_way() {
 #[tokio::test]
 async fn results_too_large_for_the_table_are_not_run_again() {
     let stage = Stage::set().await;
-    let (_, idempotency) = over(stage.table(), "http://home");
+    let (_, idempotency) = over(stage.table());
     let text = |bytes: usize| format!("\"{}\"", "x".repeat(bytes - 2));
     let largest = text(350 * 1024);
     let begun = ticket(&idempotency, "fits").await;
@@ -115,20 +124,25 @@ async fn results_too_large_for_the_table_are_not_run_again() {
 #[tokio::test]
 async fn homes_that_share_a_table_share_no_keys() {
     let stage = Stage::set().await;
-    let (_, one) = over(stage.table(), "http://one");
-    let (_, two) = over(stage.table(), "http://two");
-    let begun = ticket(&one, "k").await;
-    one.finish(begun, "[1]".into()).await;
-    let begun = ticket(&two, "k").await;
-    two.finish(begun, "[2]".into()).await;
-    assert_eq!(remembered(&one, "k").await, "[1]");
-    assert_eq!(remembered(&two, "k").await, "[2]");
+    let (_, idempotency) = over(stage.table());
+    for (home, results) in [("http://one", "[1]"), ("http://two", "[2]")] {
+        match admit_in(&idempotency, home, "k").await {
+            Admission::Run(ticket) => idempotency.finish(ticket, results.into()).await,
+            other => panic!("the key is not free in {home}: {other:?}"),
+        }
+    }
+    for (home, results) in [("http://one", "[1]"), ("http://two", "[2]")] {
+        match admit_in(&idempotency, home, "k").await {
+            Admission::Repeat(remembered) => assert_eq!(remembered.get(), results),
+            other => panic!("nothing is remembered in {home}: {other:?}"),
+        }
+    }
 }
 
 #[tokio::test]
 async fn a_record_expires_by_itself_and_does_not_show_its_key() {
     let stage = Stage::set().await;
-    let (clock, idempotency) = over(stage.table(), "http://home");
+    let (clock, idempotency) = over(stage.table());
     let begun = ticket(&idempotency, "order-4711").await;
     clock.advance(Duration::from_secs(60));
     idempotency.finish(begun, "[1]".into()).await;
@@ -151,7 +165,7 @@ async fn a_record_expires_by_itself_and_does_not_show_its_key() {
 #[tokio::test]
 async fn a_damaged_record_is_no_leave_to_run() {
     let stage = Stage::set().await;
-    let (_, idempotency) = over(stage.table(), "http://home");
+    let (_, idempotency) = over(stage.table());
     let begun = ticket(&idempotency, "k").await;
     idempotency.finish(begun, "[1]".into()).await;
     let items = stage.dynamodb.scan().table_name(TABLE).send().await;
@@ -168,7 +182,7 @@ async fn a_damaged_record_is_no_leave_to_run() {
         damaged.extend(value.map(|value| (attribute.to_owned(), value)));
         let put = stage.dynamodb.put_item().table_name(TABLE);
         put.set_item(Some(damaged)).send().await.unwrap();
-        let found = idempotency.admit(&key("k"), &commands("ping")).await;
+        let found = idempotency.admit(HOME, &key("k"), &commands("ping")).await;
         assert!(
             found
                 .as_ref()
@@ -181,7 +195,7 @@ async fn a_damaged_record_is_no_leave_to_run() {
 #[tokio::test]
 async fn an_outcome_that_was_not_recorded_is_unknown() {
     let stage = Stage::set().await;
-    let (_, idempotency) = over(stage.table(), "http://home");
+    let (_, idempotency) = over(stage.table());
     let begun = ticket(&idempotency, "k").await;
     let fault = Fault::new(PUT_ITEM, "AccessDeniedException");
     stage.aws.inject(&fault).await.unwrap();
@@ -202,8 +216,8 @@ async fn behind_relay(stage: &Stage) -> (Relay, Idempotency) {
     let config = aws_sdk_dynamodb::config::Builder::from(stage.aws.sdk_config())
         .endpoint_url(format!("http://{}", relay.addr()))
         .retry_config(retries);
-    let store = DynamoDbStore::new(Client::from_conf(config.build()), TABLE.into());
-    let (_, idempotency) = over(Box::new(store), "http://home");
+    let store = SharedStore::new(Table::new(Client::from_conf(config.build()), TABLE.into()));
+    let (_, idempotency) = over(Box::new(store));
     (relay, idempotency)
 }
 
@@ -222,7 +236,7 @@ async fn a_record_whose_confirmation_was_lost_is_known_for_ones_own() {
 async fn a_key_is_given_back_once_however_often_it_is_tried() {
     let stage = Stage::set().await;
     let (relay, one) = behind_relay(&stage).await;
-    let (_, two) = over(stage.table(), "http://home");
+    let (_, two) = over(stage.table());
     let begun = ticket(&one, "k").await;
     // It was given back; the SDK does not hear of it, and until it gets through again somebody else takes the key.
     relay.cut_after(Direction::ToClient, 0, Ending::Reset);

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use latchkey::app::App;
 use latchkey::clock::{Clock as _, SystemClock};
-use latchkey::idempotency::DynamoDbStore;
 use latchkey_dev::home::{Break, SocketFault, SocketStage};
 use latchkey_dev::stack::Fault;
 use serde_json::{Value, json};
@@ -17,7 +16,7 @@ use crate::{DELETE_ITEM, PUT_ITEM, Stage, is_begun_before, outcome, request, tog
 #[tokio::test]
 async fn without_the_table_nothing_is_run() {
     let stage = Stage::set().await;
-    let sandbox = stage.sandbox();
+    let sandbox = stage.sandbox().await;
     let payload = request("k", &[toggle()]);
     let refused = async |sandbox: &Arc<App>, code: &str| {
         let answer = handle(sandbox, &payload).await;
@@ -47,8 +46,9 @@ async fn without_the_table_nothing_is_run() {
         refused(&sandbox, shown).await;
         stage.aws.clear_faults().await.unwrap();
     }
-    let nowhere = DynamoDbStore::new(stage.dynamodb.clone(), "nowhere".into());
-    let misled = stage.sandbox_with(Box::new(nowhere), Arc::new(SystemClock::new()));
+    let misled = stage
+        .sandbox_with("nowhere", Arc::new(SystemClock::new()))
+        .await;
     refused(&misled, "ResourceNotFoundException").await;
     // The home has not even been asked about the token.
     assert_eq!(stage.home.counters().tcp_connections, 0);
@@ -69,7 +69,7 @@ async fn without_the_table_nothing_is_run() {
 #[tokio::test]
 async fn a_fault_that_passes_is_not_even_noticed() {
     let stage = Stage::set().await;
-    let sandbox = stage.sandbox();
+    let sandbox = stage.sandbox().await;
     for code in ["ThrottlingException", "500"] {
         let fault = Fault::new(PUT_ITEM, code).times(1);
         stage.aws.inject(&fault).await.unwrap();
@@ -84,7 +84,7 @@ async fn a_fault_that_passes_is_not_even_noticed() {
 #[tokio::test]
 async fn a_key_that_cannot_be_given_back_counts_as_unknown() {
     let mut stage = Stage::set().await;
-    let (sandbox, payload) = (stage.sandbox(), request("k", &[toggle()]));
+    let (sandbox, payload) = (stage.sandbox().await, request("k", &[toggle()]));
     stage.home.stop().await;
     let fault = Fault::new(DELETE_ITEM, "AccessDeniedException");
     stage.aws.inject(&fault).await.unwrap();
@@ -93,7 +93,7 @@ async fn a_key_that_cannot_be_given_back_counts_as_unknown() {
     assert_eq!(problem(&refused), "home-unreachable");
     stage.aws.clear_faults().await.unwrap();
     stage.home.restart().await.unwrap();
-    let answer = handle(&stage.sandbox(), &payload).await;
+    let answer = handle(&stage.sandbox().await, &payload).await;
     assert!(is_begun_before(&answer), "{answer}");
     assert_eq!(stage.executed(), 0);
 }
@@ -102,7 +102,7 @@ async fn a_key_that_cannot_be_given_back_counts_as_unknown() {
 async fn executing(stage: &Stage, payload: &str) -> tokio::task::JoinHandle<Value> {
     let silence = SocketFault::At(SocketStage::Reply, Break::Hang);
     stage.home.set_fault(silence);
-    let (sandbox, payload) = (stage.sandbox(), payload.to_owned());
+    let (sandbox, payload) = (stage.sandbox().await, payload.to_owned());
     let running = tokio::spawn(async move { handle_within_5_s(&sandbox, &payload).await });
     stage
         .home
@@ -123,7 +123,7 @@ async fn an_outcome_that_cannot_be_recorded_is_told_and_counts_as_unknown() {
     assert_eq!(outcome(&first), "unknown");
     assert!(!is_begun_before(&first), "{first}");
     stage.aws.clear_faults().await.unwrap();
-    let answer = handle(&stage.sandbox(), &payload).await;
+    let answer = handle(&stage.sandbox().await, &payload).await;
     assert!(is_begun_before(&answer), "{answer}");
     assert_eq!(stage.executed(), 1);
 }
@@ -146,7 +146,7 @@ async fn a_table_that_does_not_answer_keeps_nobody_past_the_deadline() {
         .inject(&Fault::new(PUT_ITEM, "hang"))
         .await
         .unwrap();
-    let answer = handle_within_5_s(&stage.sandbox(), &request("k", &[toggle()])).await;
+    let answer = handle_within_5_s(&stage.sandbox().await, &request("k", &[toggle()])).await;
     let name = problem(&answer);
     assert!(
         ["internal", "deadline-exceeded"].contains(&name),

@@ -11,7 +11,7 @@ use latchkey::bridge::{Bridge, Retry};
 use latchkey::clock::{Clock, Deadline, SystemClock};
 use latchkey::config::{Config, TokenFormat};
 use latchkey::home_assistant::{Command, Extras, Session};
-use latchkey::metrics::Metrics;
+use latchkey::metrics::{Meter, Metrics};
 use latchkey::source::{SecretSource, SourceError, StoredSecret};
 use latchkey::token::TokenService;
 use serde_json::Value;
@@ -117,17 +117,19 @@ impl Fixture {
         .unwrap();
         let stored = Arc::new(Stored::default());
         stored.put(Ok(token));
-        let metrics = Arc::new(Metrics::new(None, clock.clone()));
+        let meter = Meter::new(Arc::new(Metrics::new(None, clock.clone())), None);
         let tokens = TokenService::new(
             Box::new(stored.clone()),
             TokenFormat::Jwt,
             Duration::from_secs(300),
             clock.clone(),
-            metrics.clone(),
+            meter.clone(),
             1,
         );
-        let session = Session::new(config.home, extras, clock.clone());
-        let bridge = Bridge::new(tokens, session, limits.retry, clock.clone(), metrics, 1);
+        let address = config.home.unwrap().address;
+        let session = Session::new(address, config.limits, extras, clock.clone());
+        let retry = limits.retry;
+        let bridge = Bridge::new(tokens, session, None, retry, clock.clone(), meter, 1);
         Self {
             bridge: Arc::new(bridge),
             stored,

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use latchkey::clock::{Clock, SystemClock};
 use latchkey::config::TokenFormat;
-use latchkey::metrics::Metrics;
+use latchkey::metrics::{Meter, Metrics};
 use latchkey::source::VariableSource;
 use latchkey::token::TokenService;
 use tokio::runtime::Builder;
@@ -35,7 +35,7 @@ pub(super) async fn measure(surroundings: &Surroundings) -> Result<Vec<Figure>, 
         TokenFormat::Jwt,
         Duration::from_secs(300),
         Arc::clone(&clock),
-        Arc::new(Metrics::new(None, Arc::clone(&clock))),
+        Meter::new(Arc::new(Metrics::new(None, Arc::clone(&clock))), None),
         1,
     ));
     let no_token = |error| Error::Wrong(format!("no token: {error}"));

@@ -88,6 +88,11 @@ impl Surroundings {
         [&self.bootstrap, &self.bare]
     }
 
+    /// AWS itself.
+    pub(super) fn aws(&self) -> &AwsEmulator {
+        &self.aws
+    }
+
     /// How often the token was read from Parameter Store so far.
     pub(super) async fn token_reads(&self) -> Result<u64, Error> {
         let calls = self.aws.calls().await?;

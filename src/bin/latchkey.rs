@@ -1,0 +1,120 @@
+//! The operator's command line. It reads the same variables as the function and does the same things, with the operator's
+//! own permissions.
+
+use std::io::Write as _;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{Parser, Subcommand};
+use lambda_http::Context;
+use latchkey::bridge::Retry;
+use latchkey::clock::{Clock, SystemClock};
+use latchkey::composition::{Aws, app};
+use latchkey::config::{Config, Environment};
+use latchkey::logging;
+use serde_json::{Map, Value, json};
+
+/// Sees to the token of a home behind latchkey.
+///
+/// Reads the function's variables: HA_URL, HA_TOKEN_PARAMETER, TABLE_NAME, HOMES_PARAMETER_PREFIX, TOKEN_TTL_SECONDS and
+/// the others; the AWS SDK's say which account. Logs go to standard error, the result to standard output.
+#[derive(Parser)]
+#[command(name = "latchkey", version)]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Has the home mint another token, stores it, and revokes the old one once nobody uses it.
+    Rotate {
+        /// Only says what would be done.
+        #[arg(long)]
+        dry_run: bool,
+        /// Only finishes a rotation that was begun before.
+        #[arg(long)]
+        resume: bool,
+        /// Of several homes this one; all of them if none is named.
+        #[arg(long)]
+        home: Option<String>,
+        /// How long it may take. What is not done by then is done by the next run.
+        #[arg(long, default_value_t = 15, value_name = "MINUTES")]
+        limit: u64,
+    },
+}
+
+#[tokio::main(flavor = "current_thread")]
+async fn main() -> ExitCode {
+    let Arguments { command } = Arguments::parse();
+    match run(command).await {
+        Ok(code) => code,
+        Err(error) => {
+            // Nobody is left to be told if this fails.
+            let _ = writeln!(std::io::stderr(), "latchkey: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<ExitCode, Box<dyn std::error::Error>> {
+    let config = Config::read(&Environment)?;
+    logging::start_on_standard_error(config.log)?;
+    let clock = Arc::new(SystemClock::new());
+    let (payload, limit) = payload(command);
+    let end = clock.now().after(limit);
+    let app = app(
+        config,
+        &Aws::default(),
+        clock,
+        Retry::default(),
+        getrandom::u64()?,
+    )
+    .await;
+    let app = Arc::new(app);
+    let mut context = Context::default();
+    context.request_id = format!("{:016x}", getrandom::u64()?);
+    context.deadline = u64::try_from(end.unix.as_millis())?;
+    let reply = serde_json::to_value(app.handle(&payload, context).await)?;
+    app.flush_at_shutdown().await;
+    writeln!(
+        std::io::stdout(),
+        "{}",
+        serde_json::to_string_pretty(&reply)?
+    )?;
+    Ok(if is_success(&reply) {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// The event that the function would do the same for.
+fn payload(command: Command) -> (String, Duration) {
+    match command {
+        Command::Rotate {
+            dry_run,
+            resume,
+            home,
+            limit,
+        } => {
+            let mut event = Map::from_iter([
+                ("source".to_owned(), json!("rotate-token")),
+                ("dry_run".to_owned(), json!(dry_run)),
+                ("resume".to_owned(), json!(resume)),
+            ]);
+            if let Some(home) = home {
+                event.insert("home".to_owned(), json!(home));
+            }
+            let limit = Duration::from_secs(limit.saturating_mul(60));
+            (Value::Object(event).to_string(), limit)
+        }
+    }
+}
+
+fn is_success(reply: &Value) -> bool {
+    let has_problem = |home: &Value| home.get("problem").is_some();
+    let homes = reply.get("homes").and_then(Value::as_array);
+    reply["statusCode"] == 200 && !homes.into_iter().flatten().any(has_problem)
+}

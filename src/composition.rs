@@ -1,0 +1,204 @@
+//! Puts the application together: which adapter stands for which role. Whoever runs it, Lambda, the command line or a test,
+//! gets it from here.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use aws_config::timeout::TimeoutConfig;
+use aws_config::{BehaviorVersion, SdkConfig};
+use aws_smithy_http_client::tls;
+use tokio::sync::OnceCell;
+
+use crate::app::App;
+use crate::bridge::Retry;
+use crate::clock::Clock;
+use crate::config::{Config, HomeConfig, HomeLimits, MetricsConfig, MetricsSink, TokenOrigin};
+use crate::home_assistant::{Extras, Labels};
+use crate::homes::{DefaultHome, HomeBuilder, Homes, KEPT_HOMES};
+use crate::idempotency::{Idempotency, MemoryStore, OutcomeStore, SharedStore};
+use crate::metrics::{CloudWatchSink, EmfSink, MetricSink, Metrics};
+use crate::rotation::{LeaseStore, MemoryLeases, Rotation, SharedLeases};
+use crate::source::{
+    Encryption, FileSource, HomeStore, SecretSource, SsmHomes, SsmSource, SsmVersions,
+    TokenVersions, VariableSource,
+};
+use crate::table::Table;
+use crate::token::Ttl;
+use crate::verdict::{SharedVerdicts, VerdictStore};
+
+/// The AWS settings and clients, made when something first needs AWS.
+#[derive(Debug, Default)]
+pub struct Aws {
+    config: OnceCell<SdkConfig>,
+    ssm: OnceCell<aws_sdk_ssm::Client>,
+}
+
+impl From<SdkConfig> for Aws {
+    fn from(config: SdkConfig) -> Self {
+        Self {
+            config: OnceCell::new_with(Some(config)),
+            ssm: OnceCell::new(),
+        }
+    }
+}
+
+/// An application as `config` says it. `seed` is where all its randomness comes from.
+pub async fn app(config: Config, aws: &Aws, clock: Arc<dyn Clock>, retry: Retry, seed: u64) -> App {
+    let mut seeds = fastrand::Rng::with_seed(seed);
+    let sink = metric_sink(&config.metrics, aws).await;
+    let metrics = Arc::new(Metrics::new(sink, clock.clone()));
+    let table = match config.table {
+        Some(name) => {
+            let client = aws_sdk_dynamodb::Client::new(aws.config().await);
+            Some(Table::new(client, name))
+        }
+        None => None,
+    };
+    let verdicts = table
+        .clone()
+        .map(|table| Arc::new(SharedVerdicts::new(table)) as Arc<dyn VerdictStore>);
+    let builder = HomeBuilder {
+        limits: config.limits,
+        token_ttl: config.token.ttl,
+        token_format: config.token.format,
+        retry,
+        clock: clock.clone(),
+        metrics: metrics.clone(),
+        verdicts,
+        random: Mutex::new(seeds.fork()),
+    };
+    let default = match config.home {
+        Some(home) => Some(default_home(&builder, home, config.token.origin, aws).await),
+        None => None,
+    };
+    let stored: Option<Arc<dyn HomeStore>> = match config.homes_prefix {
+        Some(prefix) => Some(Arc::new(SsmHomes::new(aws.ssm().await.clone(), prefix))),
+        None => None,
+    };
+    let homes = Homes::new(builder, default, stored, KEPT_HOMES);
+    let (outcomes, leases): (Box<dyn OutcomeStore>, Box<dyn LeaseStore>) = match table {
+        Some(table) => (
+            Box::new(SharedStore::new(table.clone())),
+            Box::new(SharedLeases::new(table)),
+        ),
+        None => (
+            Box::new(MemoryStore::default()),
+            Box::new(MemoryLeases::default()),
+        ),
+    };
+    let idempotency = Idempotency::new(outcomes, clock.clone(), seeds.u64(..));
+    let request_limit = longest_request(config.limits);
+    let rotation = Rotation::new(
+        leases,
+        clock.clone(),
+        // By then the cache of every sandbox has let go of it, and so has every request that had got it just before.
+        Ttl::new(config.token.ttl, 0.0).hard + request_limit,
+        request_limit,
+        seeds.u64(..),
+    );
+    App::new(
+        homes,
+        rotation,
+        idempotency,
+        config.caller_auth,
+        clock,
+        metrics,
+    )
+}
+
+/// How long a request is under way in a home at most, once it has a token.
+fn longest_request(limits: HomeLimits) -> Duration {
+    limits.validate_timeout + limits.connect_timeout + limits.command_timeout
+}
+
+async fn default_home(
+    builder: &HomeBuilder,
+    config: HomeConfig,
+    origin: TokenOrigin,
+    aws: &Aws,
+) -> DefaultHome {
+    let settings = [
+        &config.ca_parameter,
+        &config.client_cert_parameter,
+        &config.headers_parameter,
+    ];
+    let setting_parameters = settings.into_iter().flatten().cloned().collect();
+    let (token_parameter, source): (_, Box<dyn SecretSource>) = match origin {
+        TokenOrigin::Parameter(name) => {
+            let source = aws.parameter(name.clone(), Encryption::Required).await;
+            (Some(name), source)
+        }
+        TokenOrigin::Variable(value) => (None, Box::new(VariableSource::new(value))),
+        TokenOrigin::File(path) => (None, Box::new(FileSource::new(path))),
+    };
+    let versions: Option<Arc<dyn TokenVersions>> = match &token_parameter {
+        Some(name) => Some(Arc::new(SsmVersions::new(aws.ssm().await.clone(), name))),
+        None => None,
+    };
+    let extras = extras(&config, aws).await;
+    DefaultHome {
+        home: builder.unnamed(config.address, source, versions, extras),
+        token_parameter,
+        setting_parameters,
+    }
+}
+
+async fn metric_sink(config: &MetricsConfig, aws: &Aws) -> Option<Box<dyn MetricSink>> {
+    let namespace = config.namespace.clone();
+    match config.sink {
+        MetricsSink::CloudWatch => {
+            let client = aws_sdk_cloudwatch::Client::new(aws.config().await);
+            Some(Box::new(CloudWatchSink::new(client, namespace)))
+        }
+        MetricsSink::Emf => Some(Box::new(EmfSink::new(namespace))),
+        MetricsSink::Off => None,
+    }
+}
+
+async fn extras(config: &HomeConfig, aws: &Aws) -> Extras {
+    let secret = async |name: &Option<String>, encryption| match name {
+        Some(name) => Some(aws.parameter(name.clone(), encryption).await),
+        None => None,
+    };
+    Extras {
+        ca: secret(&config.ca_parameter, Encryption::Optional).await,
+        client_cert: secret(&config.client_cert_parameter, Encryption::Required).await,
+        headers: secret(&config.headers_parameter, Encryption::Required).await,
+        labels: Labels::VARIABLES,
+    }
+}
+
+impl Aws {
+    async fn config(&self) -> &SdkConfig {
+        self.config.get_or_init(load_aws_config).await
+    }
+
+    async fn ssm(&self) -> &aws_sdk_ssm::Client {
+        self.ssm
+            .get_or_init(async || aws_sdk_ssm::Client::new(self.config().await))
+            .await
+    }
+
+    async fn parameter(&self, name: String, encryption: Encryption) -> Box<dyn SecretSource> {
+        Box::new(SsmSource::new(self.ssm().await.clone(), name, encryption))
+    }
+}
+
+async fn load_aws_config() -> SdkConfig {
+    let http = aws_smithy_http_client::Builder::new()
+        .tls_provider(tls::Provider::Rustls(
+            tls::rustls_provider::CryptoMode::Ring,
+        ))
+        .build_https();
+    // Parameter Store answers in milliseconds. What takes longer is better tried again.
+    let timeouts = TimeoutConfig::builder()
+        .connect_timeout(Duration::from_millis(1_000))
+        .operation_attempt_timeout(Duration::from_millis(2_000))
+        .operation_timeout(Duration::from_millis(5_000))
+        .build();
+    aws_config::defaults(BehaviorVersion::latest())
+        .http_client(http)
+        .timeout_config(timeouts)
+        .load()
+        .await
+}

@@ -1,0 +1,388 @@
+//! The homes that this latchkey serves: the one the environment names, and any number that are stored by name.
+//!
+//! Each has a bridge of its own, with its own token, session and breaker, so that one home's failure never touches another's
+//! and no token ever meets another home. Stored homes are opened when they are first needed. A sandbox keeps a bounded
+//! number of them; the one that was not used for the longest time goes, and its token is zeroed with it.
+
+mod builder;
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+pub use builder::HomeBuilder;
+use lru::LruCache;
+use secrecy::ExposeSecret as _;
+
+use crate::bridge::Bridge;
+use crate::config::{AddressError, HomeAddress};
+use crate::home_assistant::{Extras, Labels};
+use crate::metrics::Metric;
+use crate::source::{
+    HomeName, HomeStore, KeptSecret, SecretSource, SourceError, StoredHome, StoredToken,
+    TokenVersions,
+};
+
+/// How many stored homes one sandbox keeps open, unless it is told otherwise.
+pub const KEPT_HOMES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(31);
+
+/// One home.
+pub struct Home {
+    /// Its name, if it has one.
+    pub name: Option<HomeName>,
+    /// What tells it apart from all others, for whatever is remembered of it.
+    pub scope: String,
+    /// The way to it.
+    pub bridge: Bridge,
+    /// Where its token is kept with its versions, if it is.
+    pub versions: Option<Arc<dyn TokenVersions>>,
+    /// Set once what is stored of it, but for the token, is not what it was opened with.
+    outdated: Arc<AtomicBool>,
+}
+
+/// The home of those who name none, and the parameters that belong to it.
+pub struct DefaultHome {
+    /// The home.
+    pub home: Home,
+    /// The parameter that holds its token.
+    pub token_parameter: Option<String>,
+    /// The parameters that hold what else it needs.
+    pub setting_parameters: Vec<String>,
+}
+
+/// Why there is no home to serve a request.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HomesError {
+    /// None was named, and there is none for those who name none.
+    #[error("several homes are served here, and the request names none")]
+    NotNamed,
+    /// One was named, and only one is served, which has no name.
+    #[error("`home` chooses among several homes, and this latchkey serves one")]
+    OnlyOne,
+    /// What was named cannot be a home's name.
+    #[error("a home's name has 1 to 64 letters, digits and . - _")]
+    NoName,
+    /// There is no such home.
+    #[error("there is no home {name} ({place} does not exist)")]
+    Unknown {
+        /// Its name.
+        name: String,
+        /// Which parameter is missing.
+        place: String,
+    },
+    /// The sandbox belongs to a tenant, and the home to another.
+    #[error("the request is for another home than its tenant's")]
+    OtherTenant,
+    /// What is stored of the home could not be read.
+    #[error(transparent)]
+    Source(SourceError),
+    /// What is stored is no address.
+    #[error("the address of the home {name} {error}")]
+    Address {
+        /// Its name.
+        name: String,
+        /// What is wrong with it.
+        error: AddressError,
+    },
+}
+
+/// A home that is being opened, so that whoever comes meanwhile waits for the same.
+type Opening = Arc<tokio::sync::OnceCell<Arc<Home>>>;
+
+struct Stored {
+    open: LruCache<HomeName, Arc<Home>>,
+    opening: HashMap<HomeName, Opening>,
+}
+
+/// What a changed parameter meant.
+pub enum Change {
+    /// Nothing to any home that is open here.
+    None,
+    /// The token of this home.
+    Token(Arc<Home>),
+    /// Something else of this home, which has been taken care of.
+    Settings(Arc<Home>),
+}
+
+/// All homes.
+pub struct Homes {
+    builder: HomeBuilder,
+    default: Option<Arc<Home>>,
+    token_parameter: Option<String>,
+    setting_parameters: Vec<String>,
+    store: Option<Arc<dyn HomeStore>>,
+    // A std mutex: nothing awaits while it is held.
+    stored: Mutex<Stored>,
+    /// The tenant that this sandbox belongs to, once an invocation has said so.
+    tenant: OnceLock<HomeName>,
+}
+
+impl Homes {
+    /// The homes of a store, and the one of those who name none; at most `kept` of the store's are open at a time.
+    pub fn new(
+        builder: HomeBuilder,
+        default: Option<DefaultHome>,
+        store: Option<Arc<dyn HomeStore>>,
+        kept: NonZeroUsize,
+    ) -> Self {
+        let (default, token_parameter, setting_parameters) = match default {
+            Some(default) => (
+                Some(Arc::new(default.home)),
+                default.token_parameter,
+                default.setting_parameters,
+            ),
+            None => (None, None, Vec::new()),
+        };
+        Self {
+            builder,
+            default,
+            token_parameter,
+            setting_parameters,
+            store,
+            stored: Mutex::new(Stored {
+                open: LruCache::new(kept),
+                opening: HashMap::new(),
+            }),
+            tenant: OnceLock::new(),
+        }
+    }
+
+    /// Whether there can be more than one.
+    pub fn are_several(&self) -> bool {
+        self.store.is_some()
+    }
+
+    /// The home that a request is for. `tenant` is the tenant that Lambda has bound this sandbox to, if it has.
+    pub async fn find(
+        &self,
+        wanted: Option<&HomeName>,
+        tenant: Option<&str>,
+    ) -> Result<Arc<Home>, HomesError> {
+        let Some(store) = &self.store else {
+            return match (&self.default, wanted) {
+                (Some(home), None) => Ok(home.clone()),
+                (_, Some(_)) => Err(HomesError::OnlyOne),
+                (None, None) => Err(HomesError::NotNamed),
+            };
+        };
+        let bound = self.bind(tenant)?;
+        let name = match (bound, wanted) {
+            (Some(bound), Some(wanted)) if bound != wanted => return Err(self.violation()),
+            (Some(bound), _) => bound,
+            (None, Some(wanted)) => wanted,
+            (None, None) => return self.default.clone().ok_or(HomesError::NotNamed),
+        };
+        self.open(store, name).await
+    }
+
+    /// All homes, for what is done to every one: those that are open, then those that are stored, as many as fit.
+    pub async fn all(
+        &self,
+        tenant: Option<&str>,
+    ) -> Result<Vec<(Option<HomeName>, Result<Arc<Home>, HomesError>)>, HomesError> {
+        let Some(store) = &self.store else {
+            return Ok(vec![(None, self.find(None, tenant).await)]);
+        };
+        let mut names: Vec<HomeName> = match self.bind(tenant)? {
+            Some(bound) => vec![bound.clone()],
+            None => {
+                let stored = self.lock();
+                stored.open.iter().map(|(name, _)| name.clone()).collect()
+            }
+        };
+        let is_bound = self.tenant.get().is_some();
+        if !is_bound {
+            let kept = self.lock().open.cap().get();
+            let stored = store.list().await.map_err(HomesError::Source)?;
+            let others = stored.into_iter().filter(|name| !names.contains(name));
+            let others: Vec<HomeName> = others.take(kept.saturating_sub(names.len())).collect();
+            names.extend(others);
+        }
+        let opened = names
+            .iter()
+            .map(|name| async move { (Some(name.clone()), self.open(store, name).await) });
+        let mut homes = futures_util::future::join_all(opened).await;
+        if !is_bound && let Some(default) = &self.default {
+            homes.push((None, Ok(default.clone())));
+        }
+        Ok(homes)
+    }
+
+    /// All homes that are open.
+    pub fn open_ones(&self) -> Vec<Arc<Home>> {
+        let mut homes: Vec<Arc<Home>> = self.default.iter().cloned().collect();
+        homes.extend(self.lock().open.iter().map(|(_, home)| home.clone()));
+        homes
+    }
+
+    /// Finds out whose a changed parameter is. Of a home that is not open there is nothing to be brought up to date.
+    pub async fn changed(&self, parameter: &str) -> Change {
+        let is = |name: &String| is_same_parameter(name, parameter);
+        if let Some(default) = &self.default {
+            if self.token_parameter.as_ref().is_some_and(is) {
+                return Change::Token(default.clone());
+            }
+            if self.setting_parameters.iter().any(is) {
+                default.bridge.settings_changed().await;
+                return Change::Settings(default.clone());
+            }
+        }
+        let owner = self.store.as_ref().and_then(|store| store.owner(parameter));
+        let Some((name, leaf)) = owner else {
+            return Change::None;
+        };
+        let is_token = leaf == "token";
+        let home = {
+            let mut stored = self.lock();
+            if is_token {
+                stored.open.peek(&name).cloned()
+            } else {
+                stored.open.pop(&name)
+            }
+        };
+        match home {
+            None => Change::None,
+            Some(home) if is_token => Change::Token(home),
+            Some(home) => {
+                home.outdated.store(true, Ordering::Relaxed);
+                // Opened again at once: whoever comes next shall not have to.
+                match self.find(Some(&name), None).await {
+                    Ok(home) => Change::Settings(home),
+                    Err(_) => Change::None,
+                }
+            }
+        }
+    }
+
+    /// Lets go of everything that must not be in a snapshot of this process.
+    pub async fn suspend(&self) {
+        for home in self.open_ones() {
+            home.bridge.suspend().await;
+        }
+    }
+
+    /// Makes randomness this process's own again, once many were started from one snapshot.
+    pub fn reseed(&self, seed: u64) {
+        self.builder.reseed(seed);
+        for home in self.open_ones() {
+            home.bridge.reseed(self.builder.seed());
+        }
+    }
+
+    /// The tenant that this sandbox belongs to: the first that was named, for good.
+    fn bind(&self, tenant: Option<&str>) -> Result<Option<&HomeName>, HomesError> {
+        let Some(tenant) = tenant else {
+            return Ok(self.tenant.get());
+        };
+        let name = HomeName::new(tenant).ok_or(HomesError::NoName)?;
+        let bound = self.tenant.get_or_init(|| name.clone());
+        if *bound == name {
+            Ok(Some(bound))
+        } else {
+            Err(self.violation())
+        }
+    }
+
+    fn violation(&self) -> HomesError {
+        self.builder.meter(None).record(Metric::TenantViolation);
+        HomesError::OtherTenant
+    }
+
+    async fn open(
+        &self,
+        store: &Arc<dyn HomeStore>,
+        name: &HomeName,
+    ) -> Result<Arc<Home>, HomesError> {
+        let opening = {
+            let mut stored = self.lock();
+            match stored.open.get(name) {
+                Some(home) if !home.outdated.load(Ordering::Relaxed) => return Ok(home.clone()),
+                _ => stored.opening.entry(name.clone()).or_default().clone(),
+            }
+        };
+        let opened = opening.get_or_try_init(|| self.read(store, name)).await;
+        let mut stored = self.lock();
+        stored.opening.remove(name);
+        let home = opened?;
+        // Only now, so that a name that leads nowhere displaces no home.
+        stored.open.put(name.clone(), home.clone());
+        Ok(home.clone())
+    }
+
+    async fn read(
+        &self,
+        store: &Arc<dyn HomeStore>,
+        name: &HomeName,
+    ) -> Result<Arc<Home>, HomesError> {
+        let mut stored = store.read(name).await.map_err(|error| match error {
+            SourceError::NotFound { place } => HomesError::Unknown {
+                name: name.as_str().to_owned(),
+                place,
+            },
+            other => HomesError::Source(other),
+        })?;
+        let address =
+            HomeAddress::parse(stored.url.value.expose_secret().trim()).map_err(|error| {
+                HomesError::Address {
+                    name: name.as_str().to_owned(),
+                    error,
+                }
+            })?;
+        let outdated = Arc::new(AtomicBool::new(false));
+        let token = StoredToken::new(store.clone(), name.clone(), &mut stored, outdated.clone());
+        let home = self.builder.build(
+            Some(name.clone()),
+            address,
+            Box::new(token),
+            Some(store.versions(name)),
+            extras(stored),
+            outdated,
+        );
+        Ok(Arc::new(home))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Stored> {
+        // Nothing panics while the lock is held, and no state here can be half changed.
+        self.stored.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn extras(stored: StoredHome) -> Extras {
+    let kept = |secret: Option<_>| -> Option<Box<dyn SecretSource>> {
+        secret.map(|secret| Box::new(KeptSecret::new(secret)) as Box<dyn SecretSource>)
+    };
+    Extras {
+        ca: kept(stored.ca),
+        client_cert: kept(stored.client_cert),
+        headers: kept(stored.headers),
+        labels: Labels::PARAMETERS,
+    }
+}
+
+/// Whether both name the same parameter: one may be an ARN, or have no slash at its beginning.
+fn is_same_parameter(one: &str, other: &str) -> bool {
+    let plain = |name: &str| {
+        let name = match name.split_once(":parameter/") {
+            Some((_, name)) => name,
+            None => name,
+        };
+        name.trim_start_matches('/').to_owned()
+    };
+    plain(one) == plain(other)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_are_the_same_by_name_and_by_arn() {
+        let arn = "arn:aws:ssm:eu-central-1:123456789012:parameter/a/b";
+        for (one, other) in [("/a/b", "/a/b"), (arn, "/a/b"), ("/a/b", arn), ("a", "/a")] {
+            assert!(is_same_parameter(one, other), "{one} {other}");
+        }
+        assert!(!is_same_parameter("/a/b", "/a/c"));
+        assert!(!is_same_parameter(arn, "/b"));
+    }
+}

@@ -1,0 +1,167 @@
+//! Homes that are stored by name, each as a handful of parameters of its own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use futures_util::future::BoxFuture;
+use secrecy::SecretString;
+
+use super::{SecretSource, SourceError, StoredSecret, TokenVersions};
+
+/// The name of a home: 1 to 64 letters, digits and `. - _`, so that it is one step in a path of parameters.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct HomeName(Arc<str>);
+
+impl HomeName {
+    /// Checks a text.
+    pub fn new(text: &str) -> Option<Self> {
+        let allowed = |c: char| c.is_ascii_alphanumeric() || ".-_".contains(c);
+        ((1..=64).contains(&text.len()) && text.chars().all(allowed)).then(|| Self(text.into()))
+    }
+
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name, shared.
+    pub fn shared(&self) -> Arc<str> {
+        self.0.clone()
+    }
+}
+
+/// Everything that is stored of one home.
+#[derive(Debug)]
+pub struct StoredHome {
+    /// Its address.
+    pub url: StoredSecret,
+    /// Its token.
+    pub token: StoredSecret,
+    /// Certificates of its own authorities.
+    pub ca: Option<StoredSecret>,
+    /// A client certificate and its key.
+    pub client_cert: Option<StoredSecret>,
+    /// Extra headers.
+    pub headers: Option<StoredSecret>,
+}
+
+impl StoredHome {
+    /// By which a home is known to be the same as before, but for its token.
+    fn settings(&self) -> [Option<i64>; 4] {
+        let version = |stored: &Option<StoredSecret>| stored.as_ref().and_then(|it| it.version);
+        [
+            self.url.version,
+            version(&self.ca),
+            version(&self.client_cert),
+            version(&self.headers),
+        ]
+    }
+}
+
+/// A place that homes are stored in by name.
+pub trait HomeStore: Send + Sync {
+    /// Reads everything of one home, in one call. [`SourceError::NotFound`] if it has no address or no token.
+    fn read<'a>(&'a self, home: &'a HomeName) -> BoxFuture<'a, Result<StoredHome, SourceError>>;
+
+    /// The names of all homes, in their order.
+    fn list(&self) -> BoxFuture<'_, Result<Vec<HomeName>, SourceError>>;
+
+    /// Where a home's token is kept with its versions.
+    fn versions(&self, home: &HomeName) -> Arc<dyn TokenVersions>;
+
+    /// Which home, and what of it, the parameter of this name belongs to.
+    fn owner<'a>(&self, parameter: &'a str) -> Option<(HomeName, &'a str)>;
+}
+
+/// The token of a stored home. Reading it reads the home as a whole, and notices if anything else of it has changed.
+pub struct StoredToken {
+    store: Arc<dyn HomeStore>,
+    home: HomeName,
+    settings: [Option<i64>; 4],
+    /// The token that came with the home when it was opened, until it is asked for.
+    first: std::sync::Mutex<Option<StoredSecret>>,
+    outdated: Arc<AtomicBool>,
+}
+
+impl StoredToken {
+    /// The token of `stored`, which must have been read just now; `outdated` is set once anything else of the home is not
+    /// what it was then.
+    pub fn new(
+        store: Arc<dyn HomeStore>,
+        home: HomeName,
+        stored: &mut StoredHome,
+        outdated: Arc<AtomicBool>,
+    ) -> Self {
+        let settings = stored.settings();
+        let nothing = StoredSecret {
+            value: SecretString::default(),
+            version: None,
+        };
+        let first = std::mem::replace(&mut stored.token, nothing);
+        Self {
+            store,
+            home,
+            settings,
+            first: std::sync::Mutex::new(Some(first)),
+            outdated,
+        }
+    }
+
+    async fn read(&self) -> Result<StoredSecret, SourceError> {
+        let stored = self.store.read(&self.home).await?;
+        if stored.settings() != self.settings {
+            self.outdated.store(true, Ordering::Relaxed);
+        }
+        Ok(stored.token)
+    }
+}
+
+impl SecretSource for StoredToken {
+    fn fetch(&self) -> BoxFuture<'_, Result<StoredSecret, SourceError>> {
+        let first = self
+            .first
+            .lock()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .take();
+        match first {
+            Some(first) => Box::pin(std::future::ready(Ok(first))),
+            None => Box::pin(self.read()),
+        }
+    }
+}
+
+/// A secret that was read with others and is kept for whoever asks for it.
+#[derive(Debug)]
+pub struct KeptSecret(StoredSecret);
+
+impl KeptSecret {
+    /// A source that always yields `stored`.
+    pub fn new(stored: StoredSecret) -> Self {
+        Self(stored)
+    }
+}
+
+impl SecretSource for KeptSecret {
+    fn fetch(&self) -> BoxFuture<'_, Result<StoredSecret, SourceError>> {
+        let stored = StoredSecret {
+            value: self.0.value.clone(),
+            version: self.0.version,
+        };
+        Box::pin(std::future::ready(Ok(stored)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_one_step_of_a_path() {
+        for name in ["a", "beach-house", "Home.2_b", &"x".repeat(64)] {
+            assert_eq!(HomeName::new(name).unwrap().as_str(), name);
+        }
+        for name in ["", "a/b", "/a", "a b", "ä", "a*", &"x".repeat(65)] {
+            assert_eq!(HomeName::new(name), None, "{name}");
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! The versions of a token's parameter, and the way to add one.
+
+use std::time::Duration;
+
+use aws_sdk_ssm::Client;
+use aws_sdk_ssm::types::ParameterType;
+use futures_util::future::BoxFuture;
+use secrecy::{ExposeSecret as _, SecretString};
+
+use super::super::SourceError;
+use super::super::versions::{StoreOutcome, StoredVersion, TokenVersions, Versions};
+use super::error::{classify, failed};
+
+/// The versions of one parameter.
+#[derive(Debug)]
+pub struct SsmVersions {
+    client: Client,
+    name: String,
+}
+
+impl SsmVersions {
+    /// The versions of the parameter of this name or ARN.
+    pub fn new(client: Client, name: &str) -> Self {
+        // The history is not to be had by ARN.
+        let name = match name.split_once(":parameter/") {
+            Some((_, name)) => format!("/{name}"),
+            None => name.to_owned(),
+        };
+        Self { client, name }
+    }
+
+    async fn get(&self) -> Result<Versions, SourceError> {
+        // The history has no ARN.
+        let current = self
+            .client
+            .get_parameter()
+            .name(&self.name)
+            .with_decryption(false)
+            .send()
+            .await
+            .map_err(|error| classify(&error, &self.name))?;
+        let place = current.parameter.and_then(|parameter| parameter.arn);
+        let mut pages = self
+            .client
+            .get_parameter_history()
+            .name(&self.name)
+            .with_decryption(true)
+            .into_paginator()
+            .send();
+        let mut versions = Vec::new();
+        while let Some(page) = pages.next().await {
+            let page = page.map_err(|error| classify(&error, &self.name))?;
+            for version in page.parameters.unwrap_or_default() {
+                if version.r#type != Some(ParameterType::SecureString) {
+                    return Err(SourceError::NotSecure {
+                        place: self.name.clone(),
+                        kind: version
+                            .r#type
+                            .map_or_else(|| "value of no type".to_owned(), |kind| kind.to_string()),
+                    });
+                }
+                let stored_at = version
+                    .last_modified_date
+                    .and_then(|date| Duration::try_from_secs_f64(date.as_secs_f64()).ok())
+                    .ok_or_else(|| failed(&self.name, "NoDate"))?;
+                versions.push(StoredVersion {
+                    number: version.version,
+                    value: SecretString::from(version.value.unwrap_or_default()),
+                    key_id: version.key_id,
+                    stored_at,
+                });
+            }
+        }
+        versions.sort_by_key(|version| version.number);
+        Ok(Versions {
+            place: place.ok_or_else(|| failed(&self.name, "NoArn"))?,
+            all: versions,
+        })
+    }
+
+    async fn put(&self, value: &SecretString, key_id: Option<&str>) -> StoreOutcome {
+        let stored = self
+            .client
+            .put_parameter()
+            .name(&self.name)
+            .value(value.expose_secret())
+            .r#type(ParameterType::SecureString)
+            // Left out, Parameter Store would take the account's default key, with which everybody may decrypt.
+            .set_key_id(key_id.map(str::to_owned))
+            .overwrite(true)
+            .send()
+            .await;
+        match stored {
+            Ok(output) => StoreOutcome::Stored {
+                version: output.version,
+            },
+            Err(error) if error.as_service_error().is_some() => {
+                let is_refusal = error
+                    .raw_response()
+                    .is_some_and(|response| response.status().is_client_error());
+                let error = classify(&error, &self.name);
+                if is_refusal {
+                    StoreOutcome::Refused(error)
+                } else {
+                    StoreOutcome::Unknown(error)
+                }
+            }
+            Err(error) => StoreOutcome::Unknown(classify(&error, &self.name)),
+        }
+    }
+}
+
+impl TokenVersions for SsmVersions {
+    fn read(&self) -> BoxFuture<'_, Result<Versions, SourceError>> {
+        Box::pin(self.get())
+    }
+
+    fn store<'a>(
+        &'a self,
+        value: &'a SecretString,
+        key_id: Option<&'a str>,
+    ) -> BoxFuture<'a, StoreOutcome> {
+        Box::pin(self.put(value, key_id))
+    }
+}

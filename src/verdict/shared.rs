@@ -1,0 +1,120 @@
+//! Verdicts in the table that all sandboxes share.
+
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use super::{ACCEPTED_FOR, REJECTED_FOR, Turn, Verdict, VerdictStore};
+use crate::clock::Timestamp;
+use crate::table::{Condition, Item, Key, Table, TableError, Write};
+
+const PRESENTING: &str = "presenting";
+const ACCEPTED: &str = "accepted";
+const REJECTED: &str = "rejected";
+const UNKNOWN: &str = "unknown";
+
+/// How long what is no rejection lies in the table.
+const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Keeps verdicts in a table.
+#[derive(Debug)]
+pub struct SharedVerdicts(Table);
+
+impl SharedVerdicts {
+    /// A store in `table`.
+    pub fn new(table: Table) -> Self {
+        Self(table)
+    }
+
+    async fn take(
+        &self,
+        pseudonym: &str,
+        run: &str,
+        now: Timestamp,
+        claimed_for: Duration,
+    ) -> Result<Turn, TableError> {
+        let accepted_before = milliseconds(now.unix.saturating_sub(ACCEPTED_FOR));
+        let is_free = Condition {
+            expression: "attribute_not_exists(pk) OR expires_at < :seconds OR #state = :unknown \
+                         OR (#state = :presenting AND #until < :now) \
+                         OR (#state = :accepted AND #at < :accepted_before)",
+            names: &["state", "until", "at"],
+            values: vec![
+                ("seconds", now.unix.as_secs().into()),
+                ("unknown", UNKNOWN.into()),
+                ("presenting", PRESENTING.into()),
+                ("now", milliseconds(now.unix).into()),
+                ("accepted", ACCEPTED.into()),
+                ("accepted_before", accepted_before.into()),
+            ],
+        };
+        let claim = item(PRESENTING, run, now, now.unix + claimed_for, KEPT);
+        match self.0.put(&key(pseudonym), claim, Some(is_free)).await? {
+            Write::Done => Ok(Turn::Ours),
+            Write::Refused(found) => Ok(match found.text("state") {
+                Some(REJECTED) => Turn::Rejected,
+                Some(ACCEPTED) => Turn::Accepted,
+                // Our own claim, written by a try whose answer was lost.
+                _ if found.text("run") == Some(run) => Turn::Ours,
+                _ => Turn::Taken,
+            }),
+        }
+    }
+}
+
+impl VerdictStore for SharedVerdicts {
+    fn claim<'a>(
+        &'a self,
+        pseudonym: &'a str,
+        run: &'a str,
+        now: Timestamp,
+        claimed_for: Duration,
+    ) -> BoxFuture<'a, Result<Turn, TableError>> {
+        Box::pin(self.take(pseudonym, run, now, claimed_for))
+    }
+
+    fn settle<'a>(
+        &'a self,
+        pseudonym: &'a str,
+        run: &'a str,
+        verdict: Verdict,
+        now: Timestamp,
+    ) -> BoxFuture<'a, Result<(), TableError>> {
+        let is_ours = Condition {
+            expression: "#run = :run AND #state = :presenting",
+            names: &["run", "state"],
+            values: vec![("run", run.into()), ("presenting", PRESENTING.into())],
+        };
+        let (state, kept, condition) = match verdict {
+            Verdict::Rejected => (REJECTED, REJECTED_FOR, None),
+            Verdict::Accepted => (ACCEPTED, KEPT, Some(is_ours)),
+            Verdict::Unknown => (UNKNOWN, KEPT, Some(is_ours)),
+        };
+        Box::pin(async move {
+            let item = item(state, run, now, now.unix, kept);
+            self.0.put(&key(pseudonym), item, condition).await?;
+            Ok(())
+        })
+    }
+}
+
+fn key(pseudonym: &str) -> Key {
+    Key {
+        pk: format!("verdict#{pseudonym}"),
+        sk: "presentation",
+    }
+}
+
+fn item(state: &str, run: &str, now: Timestamp, until: Duration, kept: Duration) -> Item {
+    Item::new([
+        ("state", state.into()),
+        ("run", run.into()),
+        ("at", milliseconds(now.unix).into()),
+        ("until", milliseconds(until).into()),
+        ("expires_at", (now.unix + kept).as_secs().into()),
+    ])
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
