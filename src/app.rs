@@ -151,7 +151,7 @@ impl App {
             Trigger::ParameterChange => {
                 let parameter = changed_parameter(payload)?;
                 let reply = self.parameter_changed(&parameter, deadline, &context.request_id);
-                Ok(Reply::KeepWarm(reply.await))
+                Ok(Reply::KeepWarm(reply.await?))
             }
             Trigger::RotateToken => {
                 let request = RotationRequest::parse(payload)?;
@@ -197,11 +197,37 @@ impl App {
         deadline: Deadline,
         request_id: &str,
     ) -> Result<CommandsReply, Failure> {
-        let home = self.homes.find(request.home.as_ref(), tenant);
-        let home = within(deadline.remaining(self.clock.now()), home).await??;
+        let home = self.find(request.home.as_ref(), tenant, deadline).await?;
+        let reply = self.run_in(&home, request, deadline, request_id).await;
+        if reply.is_ok() || !home.is_outdated() {
+            return reply;
+        }
+        // Nothing was sent, since what is stored of the home turned out to have changed.
+        let home = self.find(request.home.as_ref(), tenant, deadline).await?;
+        self.run_in(&home, request, deadline, request_id).await
+    }
+
+    /// The home that a request is for.
+    async fn find(
+        &self,
+        name: Option<&HomeName>,
+        tenant: Option<&str>,
+        deadline: Deadline,
+    ) -> Result<Arc<Home>, Failure> {
+        let home = self.homes.find(name, tenant);
+        Ok(within(deadline.remaining(self.clock.now()), home).await??)
+    }
+
+    async fn run_in(
+        &self,
+        home: &Home,
+        request: &CommandsRequest,
+        deadline: Deadline,
+        request_id: &str,
+    ) -> Result<CommandsReply, Failure> {
         let commands = &request.commands;
         let Some(key) = &request.idempotency_key else {
-            return self.run_now(&home, commands, deadline, request_id).await;
+            return self.run_now(home, commands, deadline, request_id).await;
         };
         let admission = self.idempotency.admit(&home.scope, key, commands);
         let ticket = match within(deadline.remaining(self.clock.now()), admission).await?? {
@@ -212,7 +238,7 @@ impl App {
             Admission::Unknown => return Ok(CommandsReply::begun_before(commands.len())),
         };
         let reply = self
-            .run_now(&home, commands, deadline.before(TIME_TO_RECORD), request_id)
+            .run_now(home, commands, deadline.before(TIME_TO_RECORD), request_id)
             .await;
         let record = async {
             match &reply {

@@ -17,13 +17,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use breaker::{Breaker, News};
-pub use health::{Finding, Health, SessionHealth, Status, TokenHealth};
+pub use health::{Finding, Health, SessionHealth, Status, TokenHealth, Warmth};
 use prover::Prover;
 pub use retry::Retry;
 
 use crate::clock::{Clock, Deadline};
 use crate::home_assistant::{
-    Checkout, Command, Connection, FRESH, HomeError, Outcome, Session, SessionState, Stage,
+    Checkout, Command, Connection, FRESH, HomeError, Outcome, Session, Stage,
 };
 use crate::metrics::{Meter, Metric};
 use crate::secret::{AccessToken, Fingerprint};
@@ -39,21 +39,6 @@ pub enum BridgeError {
     /// The home could not be talked to.
     #[error(transparent)]
     Home(#[from] HomeError),
-}
-
-/// What a keep-warm event found.
-#[derive(Debug)]
-pub struct Warmth {
-    /// Whether the home accepts the token; `None` if it could not be asked.
-    pub valid: Option<bool>,
-    /// Whether the token was read from its source for this event: during it, or in INIT before it.
-    pub refreshed: bool,
-    /// The token last read.
-    pub token: Option<TokenFacts>,
-    /// Where the session stands.
-    pub session: SessionState,
-    /// Why not all is well.
-    pub error: Option<BridgeError>,
 }
 
 /// Runs commands in one home.
@@ -156,6 +141,7 @@ impl Bridge {
     /// Takes a token that is known to have changed, and says how things are then.
     pub async fn token_changed(&self, deadline: Deadline) -> Warmth {
         self.prover.tokens.expire();
+        self.prover.forget_proof();
         self.keep_warm(deadline).await
     }
 
@@ -192,15 +178,21 @@ impl Bridge {
     /// another one is proven and taken into use.
     pub async fn after_answer(&self, deadline: Deadline) {
         let prover = &self.prover;
-        if prover.tokens.is_due() && self.refresh(deadline).await.is_ok() {
-            let in_use = prover.session.fingerprint();
-            if in_use.is_some() && in_use != prover.tokens.cached() {
-                let renewed = self.with_connection(deadline, std::iter::empty(), |checkout| {
-                    self.renew(checkout.connection, deadline)
-                });
-                if let Err(error) = renewed.await {
-                    tracing::info!(error = %error, stage = "token", "the new token is not in use yet");
+        let in_use = prover.session.fingerprint();
+        // Nothing is in use before the first command, and after a failure the next one reads what it needs.
+        if in_use.is_some() && (prover.tokens.is_due() || prover.tokens.keeps_nothing()) {
+            match self.stored(deadline).await {
+                Ok(stored) if stored != in_use => {
+                    prover.forget_proof();
+                    let renewed = self.with_connection(deadline, std::iter::empty(), |checkout| {
+                        self.renew(checkout.connection, deadline)
+                    });
+                    if let Err(error) = renewed.await {
+                        tracing::info!(error = %error, stage = "token", "the new token is not in use yet");
+                    }
                 }
+                // A failure was told when it happened.
+                Ok(_) | Err(_) => {}
             }
         }
         // What was read here was read for no event.
@@ -212,10 +204,29 @@ impl Bridge {
 
     /// Reads the token again if it is due.
     async fn refresh(&self, deadline: Deadline) -> Result<(), BridgeError> {
+        self.in_time(deadline, self.prover.tokens.refresh()).await
+    }
+
+    /// Which token is stored: as last read, if that was not long ago.
+    async fn stored(&self, deadline: Deadline) -> Result<Option<Fingerprint>, BridgeError> {
+        let tokens = &self.prover.tokens;
+        if tokens.keeps_nothing() {
+            let token = self.in_time(deadline, tokens.current()).await?;
+            return Ok(Some(token.fingerprint()));
+        }
+        self.refresh(deadline).await?;
+        Ok(tokens.cached())
+    }
+
+    /// Waits for the token service, but not beyond the deadline.
+    async fn in_time<T>(
+        &self,
+        deadline: Deadline,
+        read: impl Future<Output = Result<T, TokenError>>,
+    ) -> Result<T, BridgeError> {
         let remaining = deadline.remaining(self.clock.now());
-        let refreshed = tokio::time::timeout(remaining, self.prover.tokens.refresh());
-        match refreshed.await {
-            Ok(refreshed) => Ok(refreshed?),
+        match tokio::time::timeout(remaining, read).await {
+            Ok(read) => Ok(read?),
             Err(_) => Err(HomeError::DeadlineExceeded {
                 stage: Stage::Token,
             }
@@ -362,6 +373,7 @@ impl Bridge {
                 }
             }
         };
+        self.prover.give_up_if_replaced(deadline).await;
         let proven_token = self.prover.proven_token(deadline);
         let checkout = self
             .prover

@@ -5,6 +5,7 @@
 //! number of them; the one that was not used for the longest time goes, and its token is zeroed with it.
 
 mod builder;
+mod error;
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -12,11 +13,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 pub use builder::HomeBuilder;
+pub use error::HomesError;
 use lru::LruCache;
 use secrecy::ExposeSecret as _;
 
 use crate::bridge::Bridge;
-use crate::config::{AddressError, HomeAddress};
+use crate::config::HomeAddress;
 use crate::home_assistant::{Extras, Labels};
 use crate::metrics::Metric;
 use crate::source::{
@@ -51,42 +53,6 @@ pub struct DefaultHome {
     pub setting_parameters: Vec<String>,
 }
 
-/// Why there is no home to serve a request.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum HomesError {
-    /// None was named, and there is none for those who name none.
-    #[error("several homes are served here, and the request names none")]
-    NotNamed,
-    /// One was named, and only one is served, which has no name.
-    #[error("`home` chooses among several homes, and this latchkey serves one")]
-    OnlyOne,
-    /// What was named cannot be a home's name.
-    #[error("a home's name has 1 to 64 letters, digits and . - _")]
-    NoName,
-    /// There is no such home.
-    #[error("there is no home {name} ({place} does not exist)")]
-    Unknown {
-        /// Its name.
-        name: String,
-        /// Which parameter is missing.
-        place: String,
-    },
-    /// The sandbox belongs to a tenant, and the home to another.
-    #[error("the request is for another home than its tenant's")]
-    OtherTenant,
-    /// What is stored of the home could not be read.
-    #[error(transparent)]
-    Source(SourceError),
-    /// What is stored is no address.
-    #[error("the address of the home {name} {error}")]
-    Address {
-        /// Its name.
-        name: String,
-        /// What is wrong with it.
-        error: AddressError,
-    },
-}
-
 /// A home that is being opened, so that whoever comes meanwhile waits for the same.
 type Opening = Arc<tokio::sync::OnceCell<Arc<Home>>>;
 
@@ -103,6 +69,8 @@ pub enum Change {
     Token(Arc<Home>),
     /// Something else of this home, which has been taken care of.
     Settings(Arc<Home>),
+    /// Something else of this home, which cannot be opened as it is stored now.
+    Failed(HomeName, HomesError),
 }
 
 /// All homes.
@@ -116,6 +84,13 @@ pub struct Homes {
     stored: Mutex<Stored>,
     /// The tenant that this sandbox belongs to, once an invocation has said so.
     tenant: OnceLock<HomeName>,
+}
+
+impl Home {
+    /// Whether what is stored of it is not what it was opened with, so that it is to be found anew.
+    pub fn is_outdated(&self) -> bool {
+        self.outdated.load(Ordering::Relaxed)
+    }
 }
 
 impl Homes {
@@ -176,42 +151,44 @@ impl Homes {
         self.open(store, name).await
     }
 
-    /// All homes, for what is done to every one: those that are open, then those that are stored, as many as fit.
+    /// All homes, for what is done to every one: those that are open, then those that are stored, as many as fit, each to be
+    /// [found](Self::find) by its name; last the one without a name. If those that are stored cannot be listed, the failure
+    /// stands in their place.
     pub async fn all(
         &self,
         tenant: Option<&str>,
-    ) -> Result<Vec<(Option<HomeName>, Result<Arc<Home>, HomesError>)>, HomesError> {
+    ) -> Result<Vec<Result<Option<HomeName>, HomesError>>, HomesError> {
         let Some(store) = &self.store else {
-            return Ok(vec![(None, self.find(None, tenant).await)]);
+            return Ok(vec![Ok(None)]);
         };
-        let mut names: Vec<HomeName> = match self.bind(tenant)? {
-            Some(bound) => vec![bound.clone()],
-            None => {
-                let stored = self.lock();
-                stored.open.iter().map(|(name, _)| name.clone()).collect()
+        if let Some(bound) = self.bind(tenant)? {
+            return Ok(vec![Ok(Some(bound.clone()))]);
+        }
+        let (mut names, kept): (Vec<HomeName>, usize) = {
+            let stored = self.lock();
+            let names = stored.open.iter().map(|(name, _)| name.clone()).collect();
+            (names, stored.open.cap().get())
+        };
+        let failure = match store.list().await {
+            Ok(listed) => {
+                let others = listed.into_iter().filter(|name| !names.contains(name));
+                let others: Vec<HomeName> = others.take(kept.saturating_sub(names.len())).collect();
+                names.extend(others);
+                None
             }
+            Err(error) => Some(Err(HomesError::Source(error))),
         };
-        let is_bound = self.tenant.get().is_some();
-        if !is_bound {
-            let kept = self.lock().open.cap().get();
-            let stored = store.list().await.map_err(HomesError::Source)?;
-            let others = stored.into_iter().filter(|name| !names.contains(name));
-            let others: Vec<HomeName> = others.take(kept.saturating_sub(names.len())).collect();
-            names.extend(others);
-        }
-        let opened = names
-            .iter()
-            .map(|name| async move { (Some(name.clone()), self.open(store, name).await) });
-        let mut homes = futures_util::future::join_all(opened).await;
-        if !is_bound && let Some(default) = &self.default {
-            homes.push((None, Ok(default.clone())));
-        }
-        Ok(homes)
+        let mut all: Vec<_> = names.into_iter().map(|name| Ok(Some(name))).collect();
+        all.extend(failure);
+        all.extend(self.default.is_some().then_some(Ok(None)));
+        Ok(all)
     }
 
-    /// All homes that are open.
+    /// All homes that are open. In a tenant's sandbox the one without a name is none of them.
     pub fn open_ones(&self) -> Vec<Arc<Home>> {
-        let mut homes: Vec<Arc<Home>> = self.default.iter().cloned().collect();
+        let is_bound = self.tenant.get().is_some();
+        let default = self.default.iter().filter(|_| !is_bound);
+        let mut homes: Vec<Arc<Home>> = default.cloned().collect();
         homes.extend(self.lock().open.iter().map(|(_, home)| home.clone()));
         homes
     }
@@ -235,6 +212,8 @@ impl Homes {
         let is_token = leaf == "token";
         let home = {
             let mut stored = self.lock();
+            // What is being read may have been read before the change.
+            stored.opening.remove(&name);
             if is_token {
                 stored.open.peek(&name).cloned()
             } else {
@@ -249,7 +228,7 @@ impl Homes {
                 // Opened again at once: whoever comes next shall not have to.
                 match self.find(Some(&name), None).await {
                     Ok(home) => Change::Settings(home),
-                    Err(_) => Change::None,
+                    Err(error) => Change::Failed(name, error),
                 }
             }
         }
@@ -297,17 +276,26 @@ impl Homes {
         let opening = {
             let mut stored = self.lock();
             match stored.open.get(name) {
-                Some(home) if !home.outdated.load(Ordering::Relaxed) => return Ok(home.clone()),
+                Some(home) if !home.is_outdated() => return Ok(home.clone()),
                 _ => stored.opening.entry(name.clone()).or_default().clone(),
             }
         };
         let opened = opening.get_or_try_init(|| self.read(store, name)).await;
         let mut stored = self.lock();
-        stored.opening.remove(name);
-        let home = opened?;
-        // Only now, so that a name that leads nowhere displaces no home.
-        stored.open.put(name.clone(), home.clone());
-        Ok(home.clone())
+        // Someone else's by now, if what was read was found to have changed meanwhile.
+        let is_current = stored
+            .opening
+            .get(name)
+            .is_some_and(|current| Arc::ptr_eq(current, &opening));
+        if is_current {
+            stored.opening.remove(name);
+        }
+        let home = opened?.clone();
+        if is_current {
+            // Only now, so that a name that leads nowhere displaces no home.
+            stored.open.put(name.clone(), home.clone());
+        }
+        Ok(home)
     }
 
     async fn read(

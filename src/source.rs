@@ -66,6 +66,12 @@ pub enum SourceError {
         /// The error code of SSM or KMS.
         code: String,
     },
+    /// What was read belongs to another address, or other settings, than it was asked for.
+    #[error("what is stored of {place} has changed")]
+    Superseded {
+        /// The home's name.
+        place: String,
+    },
     /// Too many requests.
     #[error("Parameter Store is limiting the rate of requests")]
     Throttled,

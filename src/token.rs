@@ -164,6 +164,18 @@ impl TokenService {
         )
     }
 
+    /// Whether the TTL is 0, so that nothing is kept.
+    pub fn keeps_nothing(&self) -> bool {
+        self.inner.ttl.is_zero()
+    }
+
+    /// Whether the token in memory is past its hard TTL.
+    pub fn is_stale(&self) -> bool {
+        let now = self.inner.clock.now();
+        let state = lock(&self.inner.state);
+        matches!(state.cache.offer(now), Offer::Stale { .. })
+    }
+
     /// Makes the token due: it is known to have changed.
     pub fn expire(&self) {
         lock(&self.inner.state).cache.expire();
@@ -247,6 +259,14 @@ impl TokenService {
     }
 }
 
+impl State {
+    /// Whether another read has ended well since `started`.
+    fn is_overtaken(&self, started: Timestamp) -> bool {
+        let last = self.cache.last();
+        last.is_some_and(|last| last.read_at.monotonic > started.monotonic)
+    }
+}
+
 impl Inner {
     async fn fetch(&self) -> Result<Token, TokenError> {
         let started = self.clock.now();
@@ -269,6 +289,7 @@ impl Inner {
             Err(error) => {
                 let mut state = lock(&self.state);
                 match error {
+                    _ if state.is_overtaken(started) => {}
                     // Whoever deleted it meant it.
                     TokenError::Source(SourceError::NotFound { .. }) => state.cache.clear(),
                     TokenError::Source(_)
@@ -332,11 +353,7 @@ impl Inner {
         }
         let ttl = Ttl::new(self.ttl, state.random.f64());
         // A slow read does not undo a quicker one that began after it.
-        let is_overtaken = state
-            .cache
-            .last()
-            .is_some_and(|last| last.read_at.monotonic > started.monotonic);
-        if !is_overtaken {
+        if !state.is_overtaken(started) {
             state.cache.put(token.clone(), now, ttl);
         }
         state.fetches += 1;

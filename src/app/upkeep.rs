@@ -5,9 +5,10 @@ use futures_util::StreamExt as _;
 use super::{App, within};
 use crate::bridge::Warmth;
 use crate::clock::Deadline;
-use crate::homes::{Change, Home};
+use crate::homes::Change;
 use crate::reply::{Failure, KeepWarmReply, Problem, RotationReply};
 use crate::rotation::{RotationError, RotationRequest};
+use crate::source::HomeName;
 
 /// How many homes are seen to at once.
 const AT_ONCE: usize = 8;
@@ -20,12 +21,15 @@ impl App {
         deadline: Deadline,
         request_id: &str,
     ) -> Result<KeepWarmReply, Failure> {
-        let opening = self.homes.all(tenant);
-        let homes = within(deadline.remaining(self.clock.now()), opening).await??;
-        let warmed = homes.into_iter().map(|(name, home)| async move {
-            let warmth = match home {
-                Ok(home) => Ok(home.bridge.keep_warm(deadline).await),
-                Err(error) => Err(Failure::Homes(error)),
+        let listing = self.homes.all(tenant);
+        let homes = within(deadline.remaining(self.clock.now()), listing).await??;
+        let warmed = homes.into_iter().map(|listed| async move {
+            let (name, warmth) = match listed {
+                Ok(name) => {
+                    let warmth = self.warm(name.as_ref(), tenant, deadline).await;
+                    (name, warmth)
+                }
+                Err(error) => (None, Err(Failure::Homes(error))),
             };
             (name, self.report_warmth(warmth, request_id))
         });
@@ -37,30 +41,51 @@ impl App {
         })
     }
 
+    /// Makes one home ready; once more if what is stored of it turns out to have changed.
+    async fn warm(
+        &self,
+        name: Option<&HomeName>,
+        tenant: Option<&str>,
+        deadline: Deadline,
+    ) -> Result<Warmth, Failure> {
+        let home = self.find(name, tenant, deadline).await?;
+        let warmth = home.bridge.keep_warm(deadline).await;
+        if !home.is_outdated() {
+            return Ok(warmth);
+        }
+        let home = self.find(name, tenant, deadline).await?;
+        Ok(home.bridge.keep_warm(deadline).await)
+    }
+
     /// Brings up to date what a changed parameter was about.
     pub(super) async fn parameter_changed(
         &self,
         parameter: &str,
         deadline: Deadline,
         request_id: &str,
-    ) -> KeepWarmReply {
-        let (home, warmth) = match self.homes.changed(parameter).await {
-            Change::None => return KeepWarmReply::ignored(),
+    ) -> Result<KeepWarmReply, Failure> {
+        let remaining = deadline.remaining(self.clock.now());
+        let (name, warmth) = match within(remaining, self.homes.changed(parameter)).await? {
+            Change::None => return Ok(KeepWarmReply::ignored()),
+            Change::Failed(name, error) => (Some(name), Err(Failure::Homes(error))),
             Change::Token(home) => {
-                let warmth = home.bridge.token_changed(deadline).await;
-                (home, warmth)
+                let mut warmth = Ok(home.bridge.token_changed(deadline).await);
+                if home.is_outdated() {
+                    warmth = self.warm(home.name.as_ref(), None, deadline).await;
+                }
+                (home.name.clone(), warmth)
             }
             Change::Settings(home) => {
                 let warmth = home.bridge.keep_warm(deadline).await;
-                (home, warmth)
+                (home.name.clone(), Ok(warmth))
             }
         };
-        let warmth = self.report_warmth(Ok(warmth), request_id);
-        if self.homes.are_several() {
-            KeepWarmReply::several(vec![(home.name.clone(), warmth)])
+        let warmth = self.report_warmth(warmth, request_id);
+        Ok(if self.homes.are_several() {
+            KeepWarmReply::several(vec![(name, warmth)])
         } else {
             KeepWarmReply::one(vec![warmth])
-        }
+        })
     }
 
     /// Rotates the token of one home, or of every one, a few at a time.
@@ -71,23 +96,29 @@ impl App {
         deadline: Deadline,
         request_id: &str,
     ) -> Result<RotationReply, Failure> {
-        let rotate = async |home: &Home| match &home.versions {
-            Some(versions) => {
-                let rotation = &self.rotation;
-                let report = rotation.run(home, &**versions, request.mode, deadline);
-                Ok(report.await?)
+        let rotate = async |name: Option<&HomeName>| {
+            let home = self.find(name, tenant, deadline).await?;
+            match &home.versions {
+                Some(versions) => {
+                    let rotation = &self.rotation;
+                    let report = rotation.run(&home, &**versions, request.mode, deadline);
+                    Ok(report.await?)
+                }
+                None => Err(Failure::Rotation(RotationError::NoParameter)),
             }
-            None => Err(Failure::Rotation(RotationError::NoParameter)),
         };
         if request.home.is_some() || !self.homes.are_several() {
-            let home = self.homes.find(request.home.as_ref(), tenant).await?;
-            return Ok(RotationReply::one(rotate(&home).await?));
+            return Ok(RotationReply::one(rotate(request.home.as_ref()).await?));
         }
-        let homes = self.homes.all(tenant).await?;
-        let rotated = homes.into_iter().map(|(name, home)| async move {
-            let report = match home {
-                Ok(home) => rotate(&home).await,
-                Err(error) => Err(Failure::Homes(error)),
+        let listing = self.homes.all(tenant);
+        let homes = within(deadline.remaining(self.clock.now()), listing).await??;
+        let rotated = homes.into_iter().map(|listed| async {
+            let (name, report) = match listed {
+                Ok(name) => {
+                    let report = rotate(name.as_ref()).await;
+                    (name, report)
+                }
+                Err(error) => (None, Err(Failure::Homes(error))),
             };
             (
                 name,

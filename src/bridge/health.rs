@@ -8,6 +8,21 @@ use crate::home_assistant::{HomeError, SessionReport, SessionState};
 use crate::secret::Fingerprint;
 use crate::token::{TokenFacts, days};
 
+/// What a keep-warm event found.
+#[derive(Debug)]
+pub struct Warmth {
+    /// Whether the home accepts the token; `None` if it could not be asked.
+    pub valid: Option<bool>,
+    /// Whether the token was read from its source for this event: during it, or in INIT before it.
+    pub refreshed: bool,
+    /// The token last read.
+    pub token: Option<TokenFacts>,
+    /// Where the session stands.
+    pub session: SessionState,
+    /// Why not all is well.
+    pub error: Option<BridgeError>,
+}
+
 /// The last thing that was learned about token and home.
 #[derive(Clone, Debug)]
 pub struct Finding {

@@ -134,6 +134,28 @@ impl Prover {
         tracing::warn!(%fingerprint, category = "token", "the home rejected the token");
     }
 
+    /// Forgets that the home has accepted a token, so that the next one is read and proven anew.
+    pub(super) fn forget_proof(&self) {
+        lock(&self.state).proof = None;
+    }
+
+    /// Gives up an open connection if its token's reading is past the hard TTL and the parameter holds another by now. If it
+    /// cannot be read, the connection is proof enough of its token.
+    pub(super) async fn give_up_if_replaced(&self, deadline: Deadline) {
+        let Some(in_use) = self.session.fingerprint() else {
+            return;
+        };
+        if !self.tokens.is_stale() {
+            return;
+        }
+        let remaining = deadline.remaining(self.clock.now());
+        if let Ok(Ok(token)) = tokio::time::timeout(remaining, self.tokens.current()).await
+            && token.fingerprint() != in_use
+        {
+            self.session.discard_current();
+        }
+    }
+
     /// Waits until all has been done that nobody waited for.
     pub(super) async fn settled(&self) {
         self.background.close();

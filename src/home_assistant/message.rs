@@ -1,5 +1,6 @@
 //! Home Assistant's WebSocket messages: what is sent, what comes back.
 
+use std::fmt;
 use std::ops::Range;
 
 use serde::{Deserialize, Serialize, Serializer};
@@ -124,10 +125,17 @@ pub enum Answer {
 }
 
 /// A JSON value inside a frame, which it keeps: a reply may be megabytes, so it is not copied out.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct JsonSlice {
     frame: Utf8Bytes,
     range: Range<usize>,
+}
+
+/// Without the text: what a home answers may be a token.
+impl fmt::Debug for JsonSlice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "JsonSlice({} bytes)", self.range.len())
+    }
 }
 
 impl JsonSlice {

@@ -289,6 +289,11 @@ impl Session {
         known.connection.take_if(|kept| kept.is(connection));
     }
 
+    /// Gives the open connection up, like [`Self::discard`].
+    pub fn discard_current(&self) {
+        self.lock().connection = None;
+    }
+
     /// Which token the open connection authenticated with.
     pub fn fingerprint(&self) -> Option<Fingerprint> {
         let connection = self.lock().connection.clone()?;

@@ -205,12 +205,13 @@ impl Problem {
             ),
             SourceError::AccessDenied { .. } => (
                 Unavailable,
-                "allow the function's role ssm:GetParameter on exactly this parameter",
+                "allow the function's role ssm:GetParameter on exactly this parameter; of stored homes ssm:GetParameters below their prefix, and ssm:GetParametersByPath on it",
             ),
             SourceError::Decryption { .. } => (
                 Unavailable,
                 "allow the function's role kms:Decrypt on the parameter's key, and see that the key is enabled",
             ),
+            SourceError::Superseded { .. } => (Unavailable, "try again"),
             SourceError::Throttled => (
                 Unavailable,
                 "try again shortly; if it stays, raise TOKEN_TTL_SECONDS or Parameter Store's throughput",

@@ -10,7 +10,8 @@ use crate::table::{Condition, Item, Key, Table, TableError, Write};
 
 /// A place where leases are kept.
 pub trait LeaseStore: Send + Sync {
-    /// Takes or renews the lease on `scope` until `until` (since the Unix epoch). `Some` says until when another run has it.
+    /// Takes the lease on `scope` until `until` (since the Unix epoch), if nobody has it. `Some` says until when another run
+    /// has it.
     fn take<'a>(
         &'a self,
         scope: &'a str,
@@ -18,6 +19,15 @@ pub trait LeaseStore: Send + Sync {
         now: Timestamp,
         until: Duration,
     ) -> BoxFuture<'a, Result<Option<Duration>, TableError>>;
+
+    /// Extends a lease that this run has, also one that has ended if nobody took it since. False if it is lost: whoever has
+    /// had it meanwhile may be through already.
+    fn renew<'a>(
+        &'a self,
+        scope: &'a str,
+        run: &'a str,
+        until: Duration,
+    ) -> BoxFuture<'a, Result<bool, TableError>>;
 
     /// Gives the lease back, if it is this run's.
     fn release<'a>(&'a self, scope: &'a str, run: &'a str)
@@ -42,6 +52,23 @@ fn key(scope: &str) -> Key {
     }
 }
 
+fn item(run: &str, until: Duration) -> Item {
+    Item::new([
+        ("run", run.into()),
+        ("until", milliseconds(until).into()),
+        // Long after it has ended.
+        ("expires_at", (until.as_secs() + 24 * 60 * 60).into()),
+    ])
+}
+
+fn is_ours(run: &str) -> Condition<'static> {
+    Condition {
+        expression: "#run = :run",
+        names: &["run"],
+        values: vec![("run", run.into())],
+    }
+}
+
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
@@ -60,13 +87,8 @@ impl LeaseStore for SharedLeases {
                 names: &["run", "until"],
                 values: vec![("run", run.into()), ("now", milliseconds(now.unix).into())],
             };
-            let item = Item::new([
-                ("run", run.into()),
-                ("until", milliseconds(until).into()),
-                // Long after it has ended.
-                ("expires_at", (until.as_secs() + 24 * 60 * 60).into()),
-            ]);
-            match self.0.put(&key(scope), item, Some(is_free)).await? {
+            let lease = item(run, until);
+            match self.0.put(&key(scope), lease, Some(is_free)).await? {
                 Write::Done => Ok(None),
                 Write::Refused(held) => {
                     let until = held.number("until").unwrap_or_default();
@@ -76,19 +98,25 @@ impl LeaseStore for SharedLeases {
         })
     }
 
+    fn renew<'a>(
+        &'a self,
+        scope: &'a str,
+        run: &'a str,
+        until: Duration,
+    ) -> BoxFuture<'a, Result<bool, TableError>> {
+        Box::pin(async move {
+            let lease = item(run, until);
+            let written = self.0.put(&key(scope), lease, Some(is_ours(run))).await?;
+            Ok(written == Write::Done)
+        })
+    }
+
     fn release<'a>(
         &'a self,
         scope: &'a str,
         run: &'a str,
     ) -> BoxFuture<'a, Result<(), TableError>> {
-        Box::pin(async move {
-            let is_ours = Condition {
-                expression: "#run = :run",
-                names: &["run"],
-                values: vec![("run", run.into())],
-            };
-            self.0.delete(&key(scope), is_ours).await
-        })
+        Box::pin(async move { self.0.delete(&key(scope), is_ours(run)).await })
     }
 }
 
@@ -106,16 +134,32 @@ impl LeaseStore for MemoryLeases {
         until: Duration,
     ) -> BoxFuture<'a, Result<Option<Duration>, TableError>> {
         let mut leases = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        leases.retain(|(_, _, until)| *until >= now.unix);
         let held = leases
             .iter()
-            .find(|(of, by, _)| of == scope && by != run)
+            .find(|(of, by, until)| of == scope && by != run && *until >= now.unix)
             .map(|(_, _, until)| *until);
         if held.is_none() {
             leases.retain(|(of, _, _)| of != scope);
             leases.push((scope.to_owned(), run.to_owned(), until));
         }
         Box::pin(std::future::ready(Ok(held)))
+    }
+
+    fn renew<'a>(
+        &'a self,
+        scope: &'a str,
+        run: &'a str,
+        until: Duration,
+    ) -> BoxFuture<'a, Result<bool, TableError>> {
+        let mut leases = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let ours = leases
+            .iter_mut()
+            .find(|(of, by, _)| of == scope && by == run);
+        let is_ours = ours.is_some();
+        if let Some((_, _, end)) = ours {
+            *end = until;
+        }
+        Box::pin(std::future::ready(Ok(is_ours)))
     }
 
     fn release<'a>(

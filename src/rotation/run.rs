@@ -246,11 +246,12 @@ impl<'a> Run<'a> {
         let token = AccessToken::new(text.clone());
         let proven = self.home.bridge.try_out(&token, self.deadline).await;
         proven.map_err(RotationError::Unproven)?;
+        self.renew_lease().await?;
+        // Last, so that nothing comes between.
         let newest = |versions: &Versions| versions.all.last().map(|version| version.number);
         if newest(&self.versions.read().await?) != Some(base) {
             return Err(RotationError::Overtaken);
         }
-        self.renew_lease().await?;
         match self.versions.store(text, key_id).await {
             StoreOutcome::Stored { version } => Ok(version),
             StoreOutcome::Refused(error) => Err(RotationError::NotStored(error)),
@@ -301,10 +302,12 @@ impl<'a> Run<'a> {
     /// Takes the lease, or waits for it while there is time. `Some` says until when another run has it.
     async fn take_lease(&self) -> Result<Option<Duration>, RotationError> {
         loop {
-            let Some(until) = self.try_lease().await? else {
+            let now = self.rotation.clock.now();
+            let ours = now.unix + self.lease_time();
+            let leases = &self.rotation.leases;
+            let Some(until) = leases.take(&self.scope, &self.id, now, ours).await? else {
                 return Ok(None);
             };
-            let now = self.rotation.clock.now();
             // A little later, so that it has ended then.
             let wait = until.saturating_sub(now.unix) + Duration::from_millis(10);
             if wait >= self.deadline.remaining(now) {
@@ -314,23 +317,19 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Makes sure that this run still has the lease, and time for another step.
+    /// Makes sure that this run has had the lease all the time, and has time for another step.
     async fn renew_lease(&self) -> Result<(), RotationError> {
         let now = self.rotation.clock.now();
         if self.deadline.remaining(now) < self.rotation.step_limit.min(STORE_LIMIT) {
             return Err(RotationError::OutOfTime);
         }
-        match self.try_lease().await? {
-            None => Ok(()),
-            Some(_) => Err(RotationError::LeaseLost),
-        }
-    }
-
-    async fn try_lease(&self) -> Result<Option<Duration>, RotationError> {
-        let now = self.rotation.clock.now();
         let until = now.unix + self.lease_time();
         let leases = &self.rotation.leases;
-        Ok(leases.take(&self.scope, &self.id, now, until).await?)
+        if leases.renew(&self.scope, &self.id, until).await? {
+            Ok(())
+        } else {
+            Err(RotationError::LeaseLost)
+        }
     }
 
     /// Longer than any step.

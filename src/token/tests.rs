@@ -1,4 +1,6 @@
-//! The service over a scripted source: single flight, expiry, rejection.
+//! The service over a scripted source: single flight, soft and hard TTL, a failing source, expiry, rejection.
+
+mod flights;
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -9,9 +11,21 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::metrics::Metrics;
 
+/// How long tokens are kept: due from 270 to 300 s on, stale from 600 s on.
+const TTL: Duration = Duration::from_secs(300);
+const HARD: Duration = Duration::from_secs(600);
+
+/// How long a source that failed is left alone.
+const BACK_OFF: Duration = Duration::from_secs(30);
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A text with its version, or why there is none.
+type Answer = Result<(String, i64), SourceError>;
+
 /// Yields the scripted answers in turn (the last one again and again), each when a permit is given.
 struct Script {
-    answers: Mutex<VecDeque<Result<String, SourceError>>>,
+    answers: Mutex<VecDeque<Answer>>,
     gate: Semaphore,
     calls: AtomicUsize,
 }
@@ -27,9 +41,9 @@ impl SecretSource for Script {
             } else {
                 answers[0].clone()
             };
-            answer.map(|text| StoredSecret {
+            answer.map(|(text, version)| StoredSecret {
                 value: text.into(),
-                version: Some(7),
+                version: Some(version),
             })
         })
     }
@@ -41,9 +55,19 @@ struct Fixture {
     service: Arc<TokenService>,
 }
 
+/// A service over answers that all have one version.
 fn fixture<const N: usize>(answers: [Result<&str, SourceError>; N]) -> Fixture {
+    fixture_with(answers.map(|answer| answer.map(|text| (text, 7))), TTL, 7)
+}
+
+fn fixture_with<const N: usize>(
+    answers: [Result<(&str, i64), SourceError>; N],
+    ttl: Duration,
+    seed: u64,
+) -> Fixture {
+    let answers = answers.map(|answer| answer.map(|(text, version)| (text.to_owned(), version)));
     let script = Arc::new(Script {
-        answers: Mutex::new(answers.map(|a| a.map(str::to_owned)).into()),
+        answers: Mutex::new(answers.into()),
         gate: Semaphore::new(1_000),
         calls: AtomicUsize::new(0),
     });
@@ -51,10 +75,10 @@ fn fixture<const N: usize>(answers: [Result<&str, SourceError>; N]) -> Fixture {
     let service = TokenService::new(
         Box::new(script.clone()),
         TokenFormat::Any,
-        Duration::from_secs(300),
+        ttl,
         clock.clone(),
         Meter::new(Arc::new(Metrics::new(None, clock.clone())), None),
-        7,
+        seed,
     );
     Fixture {
         script,
@@ -67,6 +91,57 @@ impl Fixture {
     fn calls(&self) -> usize {
         self.script.calls.load(Ordering::SeqCst)
     }
+
+    /// The text that is handed out now.
+    async fn current(&self) -> Result<String, TokenError> {
+        let token = self.service.current().await?;
+        Ok(token.access.expose().to_owned())
+    }
+
+    /// The text that is handed out now, which there must be, and without a read.
+    async fn kept(&self) -> String {
+        let calls = self.calls();
+        let text = self.current().await.unwrap();
+        assert_eq!(self.calls(), calls, "nobody is to wait");
+        text
+    }
+}
+
+/// In form a token of Home Assistant's that ends then.
+fn ending_at(unix_seconds: u64) -> String {
+    use base64::Engine as _;
+    let encode = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
+    let claims = format!(r#"{{"exp":{unix_seconds}}}"#);
+    format!("{}.{}.{}", encode("{}"), encode(&claims), encode("s"))
+}
+
+fn not_found() -> SourceError {
+    SourceError::NotFound {
+        place: "/p".to_owned(),
+    }
+}
+
+/// Every failure that says nothing of the token read before.
+fn failures() -> Vec<SourceError> {
+    let place = || "/p".to_owned();
+    vec![
+        SourceError::AccessDenied { place: place() },
+        SourceError::Decryption {
+            place: place(),
+            code: "InvalidKeyId".to_owned(),
+        },
+        SourceError::NotSecure {
+            place: place(),
+            kind: "String".to_owned(),
+        },
+        SourceError::Throttled,
+        SourceError::TimedOut,
+        SourceError::Unreachable { reason: "gone" },
+        SourceError::Failed {
+            place: place(),
+            code: "500".to_owned(),
+        },
+    ]
 }
 
 #[tokio::test]
@@ -98,101 +173,203 @@ async fn concurrent_misses_make_one_call_and_share_its_outcome() {
 }
 
 #[tokio::test]
-async fn warm_reads_make_no_call_until_the_ttl_ends() {
+async fn a_token_past_its_soft_ttl_is_served_and_read_again_when_nobody_waits() {
     let fixture = fixture([Ok("token-a"), Ok("token-b")]);
+    assert_eq!(fixture.current().await.unwrap(), "token-a");
+    fixture.clock.advance(TTL.mul_f64(0.9) - SECOND);
+    fixture.service.refresh().await.unwrap();
+    assert_eq!(fixture.kept().await, "token-a");
+    assert!(!fixture.service.is_due());
+    fixture.clock.advance(TTL - TTL.mul_f64(0.9) + SECOND);
     for _ in 0..1_000 {
-        assert_eq!(
-            fixture.service.current().await.unwrap().access.expose(),
-            "token-a"
-        );
+        assert_eq!(fixture.kept().await, "token-a");
     }
-    assert_eq!(fixture.calls(), 1);
-    fixture.clock.advance(Duration::from_secs(600));
-    assert_eq!(
-        fixture.service.current().await.unwrap().access.expose(),
-        "token-b"
+    assert!(fixture.service.is_due());
+    fixture.service.refresh().await.unwrap();
+    assert_eq!((fixture.calls(), fixture.service.fetches()), (2, 2));
+    assert_eq!(fixture.kept().await, "token-b");
+    assert!(!fixture.service.is_due());
+}
+
+#[tokio::test]
+async fn what_was_never_asked_for_is_not_read_again() {
+    let fixture = fixture([Ok("token-a")]);
+    assert!(!fixture.service.is_due());
+    fixture.service.refresh().await.unwrap();
+    fixture.service.expire();
+    fixture.service.refresh().await.unwrap();
+    assert_eq!(fixture.calls(), 0);
+}
+
+#[tokio::test]
+async fn sandboxes_started_together_do_not_read_together() {
+    let mut due_after = Vec::new();
+    for seed in 0..20 {
+        let fixture = fixture_with([Ok(("token-a", 1))], TTL, seed);
+        fixture.current().await.unwrap();
+        let start = fixture.clock.now();
+        while !fixture.service.is_due() {
+            fixture.clock.advance(Duration::from_millis(100));
+        }
+        due_after.push(fixture.clock.now().since(start));
+    }
+    assert!(
+        due_after
+            .iter()
+            .all(|after| (TTL.mul_f64(0.9)..=TTL).contains(after))
     );
+    due_after.sort();
+    due_after.dedup();
+    assert!(due_after.len() > 10, "{due_after:?}");
+}
+
+#[tokio::test]
+async fn a_token_past_its_hard_ttl_is_read_first() {
+    let fixture = fixture([Ok("token-a"), Ok("token-b")]);
+    fixture.current().await.unwrap();
+    fixture.clock.advance(HARD - SECOND);
+    assert_eq!(fixture.kept().await, "token-a");
+    fixture.clock.advance(SECOND);
+    assert_eq!(fixture.current().await.unwrap(), "token-b");
     assert_eq!(fixture.calls(), 2);
+}
+
+#[tokio::test]
+async fn the_last_good_token_outlives_a_failing_source() {
+    for error in failures() {
+        let fixture = fixture([Ok("token-a"), Err(error.clone()), Ok("token-b")]);
+        fixture.current().await.unwrap();
+        fixture.clock.advance(HARD);
+        assert_eq!(fixture.current().await.unwrap(), "token-a", "{error}");
+        assert_eq!(fixture.calls(), 2);
+        // The source is left alone for a while, and asked again after it.
+        fixture.clock.advance(BACK_OFF - SECOND);
+        assert_eq!(fixture.kept().await, "token-a");
+        fixture.service.refresh().await.unwrap();
+        assert_eq!(fixture.calls(), 2);
+        fixture.clock.advance(SECOND);
+        assert_eq!(fixture.current().await.unwrap(), "token-b", "{error}");
+        assert_eq!(fixture.calls(), 3);
+    }
+}
+
+#[tokio::test]
+async fn a_stored_text_that_is_of_no_use_does_no_harm_to_the_token_before_it() {
+    for text in ["Bearer x", "", &ending_at(1_000)] {
+        let fixture = fixture([Ok("token-a"), Ok(text)]);
+        fixture.current().await.unwrap();
+        fixture.clock.advance(TTL);
+        assert!(fixture.service.refresh().await.is_err(), "{text}");
+        assert_eq!(fixture.kept().await, "token-a", "{text}");
+        fixture.clock.advance(HARD);
+        assert_eq!(fixture.current().await.unwrap(), "token-a", "{text}");
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_that_fails_is_told_of_and_made_again_after_a_while() {
+    let fixture = fixture([Ok("token-a"), Err(SourceError::Throttled), Ok("token-b")]);
+    fixture.current().await.unwrap();
+    fixture.clock.advance(TTL);
+    let error = fixture.service.refresh().await.unwrap_err();
+    assert_eq!(error, SourceError::Throttled.into());
+    for _ in 0..2 {
+        fixture.clock.advance(BACK_OFF / 2);
+        assert_eq!(fixture.kept().await, "token-a");
+    }
+    fixture.service.refresh().await.unwrap();
+    assert_eq!(fixture.kept().await, "token-b");
+}
+
+#[tokio::test]
+async fn a_deleted_token_is_dropped() {
+    for waits in [false, true] {
+        let fixture = fixture([Ok("token-a"), Err(not_found()), Ok("token-b")]);
+        fixture.current().await.unwrap();
+        let error = if waits {
+            fixture.clock.advance(HARD);
+            fixture.current().await.unwrap_err()
+        } else {
+            fixture.clock.advance(TTL);
+            fixture.service.refresh().await.unwrap_err()
+        };
+        assert_eq!(error, not_found().into());
+        assert_eq!(fixture.service.cached(), None);
+        assert_eq!(fixture.service.facts().unwrap().version, Some(7));
+        assert_eq!(fixture.current().await.unwrap(), "token-b");
+    }
+}
+
+#[tokio::test]
+async fn everyone_past_the_hard_ttl_shares_one_failed_read() {
+    let fixture = fixture([Ok("token-a"), Err(SourceError::Throttled)]);
+    fixture.current().await.unwrap();
+    fixture.clock.advance(HARD);
+    let all = futures_util::future::join_all((0..100).map(|_| fixture.current())).await;
+    assert!(all.iter().all(|it| it.as_deref() == Ok("token-a")));
+    assert_eq!(fixture.calls(), 2);
+}
+
+#[tokio::test]
+async fn a_source_that_hangs_holds_up_nobody_for_long_who_has_a_stale_token() {
+    let fixture = fixture([Ok("token-a")]);
+    fixture.current().await.unwrap();
+    fixture.clock.advance(HARD);
+    fixture.script.gate.forget_permits(1_000);
+    assert_eq!(fixture.current().await.unwrap(), "token-a");
+    assert_eq!(fixture.calls(), 2);
+    // And nobody at all for a while.
+    fixture.clock.advance(BACK_OFF - SECOND);
+    assert_eq!(fixture.kept().await, "token-a");
+}
+
+#[tokio::test]
+async fn neither_its_own_end_nor_a_rejection_is_outlived() {
+    let ending = ending_at(1_650);
+    let fixture = fixture([Ok(ending.as_str()), Err(SourceError::Throttled)]);
+    fixture.current().await.unwrap();
+    fixture.clock.advance(HARD);
+    assert_eq!(fixture.current().await.unwrap(), ending);
+    fixture.clock.advance(Duration::from_secs(50));
+    let failed = Err(TokenError::Source(SourceError::Throttled));
+    assert_eq!(fixture.current().await, failed);
+
+    let fixture = self::fixture([Ok("token-a"), Err(SourceError::Throttled)]);
+    let rejected = fixture.service.current().await.unwrap();
+    fixture.service.reject(rejected.fingerprint());
+    assert_eq!(fixture.current().await, failed);
+}
+
+#[tokio::test]
+async fn a_ttl_of_nothing_keeps_nothing() {
+    let answers = [
+        Ok(("token-a", 1)),
+        Ok(("token-b", 2)),
+        Err(SourceError::TimedOut),
+    ];
+    let fixture = fixture_with(answers, Duration::ZERO, 7);
+    assert_eq!(fixture.current().await.unwrap(), "token-a");
+    assert_eq!(fixture.current().await.unwrap(), "token-b");
+    assert_eq!(fixture.current().await, Err(SourceError::TimedOut.into()));
+    assert!(!fixture.service.is_due());
+}
+
+#[tokio::test]
+async fn a_token_known_to_have_changed_is_due_though_it_is_fresh() {
+    let fixture = fixture([Ok("token-a"), Ok("token-b")]);
+    fixture.current().await.unwrap();
+    fixture.service.expire();
+    assert!(fixture.service.is_due());
+    assert_eq!(fixture.kept().await, "token-a");
+    fixture.service.refresh().await.unwrap();
+    assert_eq!(fixture.kept().await, "token-b");
+    assert!(!fixture.service.is_due());
 }
 
 #[tokio::test]
 async fn an_error_is_not_kept() {
     let fixture = fixture([Err(SourceError::Throttled), Ok("token-a")]);
-    assert_eq!(
-        fixture.service.current().await.unwrap_err(),
-        TokenError::Source(SourceError::Throttled)
-    );
+    let error = fixture.service.current().await.unwrap_err();
+    assert_eq!(error, TokenError::Source(SourceError::Throttled));
     assert!(fixture.service.current().await.is_ok());
-}
-
-#[tokio::test]
-async fn a_rejected_token_is_never_handed_out_again() {
-    let fixture = fixture([Ok("token-a"), Ok("token-a"), Ok("token-b"), Ok("token-a")]);
-    let rejected = fixture.service.current().await.unwrap();
-    fixture.service.reject(rejected.fingerprint());
-    let expected = TokenError::Rejected {
-        fingerprint: rejected.fingerprint(),
-        version: Some(7),
-    };
-    assert_eq!(fixture.service.current().await.unwrap_err(), expected);
-    let mended = fixture.service.current().await.unwrap();
-    assert_eq!(mended.access.expose(), "token-b");
-    // The mended one stays, whatever late reports of the old one say.
-    fixture.service.reject(rejected.fingerprint());
-    assert_eq!(
-        fixture.service.current().await.unwrap().fingerprint(),
-        mended.fingerprint()
-    );
-    // Rolled back to the rejected one: still not handed out.
-    fixture.clock.advance(Duration::from_secs(601));
-    assert!(matches!(
-        fixture.service.current().await,
-        Err(TokenError::Rejected { .. })
-    ));
-}
-
-#[tokio::test]
-async fn a_cancelled_caller_leaves_the_fetch_to_the_next() {
-    let fixture = fixture([Ok("token-a")]);
-    fixture.script.gate.forget_permits(1_000);
-    let first = tokio::spawn({
-        let service = fixture.service.clone();
-        async move { service.current().await }
-    });
-    tokio::task::yield_now().await;
-    first.abort();
-    assert!(first.await.unwrap_err().is_cancelled());
-    fixture.script.gate.add_permits(1);
-    assert!(fixture.service.current().await.is_ok());
-    assert_eq!(fixture.calls(), 1);
-}
-
-#[tokio::test]
-async fn stored_texts_that_are_no_token_are_named_and_not_kept() {
-    let fixture = fixture([Ok("Bearer x"), Ok("")]);
-    assert_eq!(
-        fixture.service.current().await.unwrap_err(),
-        TokenError::Malformed(Defect::BearerPrefix)
-    );
-    assert_eq!(
-        fixture.service.current().await.unwrap_err(),
-        TokenError::Malformed(Defect::Empty)
-    );
-}
-
-#[tokio::test]
-async fn an_expired_token_is_not_handed_out() {
-    use base64::Engine as _;
-    let encode = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
-    let token = format!(
-        "{}.{}.{}",
-        encode("{}"),
-        encode(r#"{"exp":1000}"#),
-        encode("s")
-    );
-    let fixture = fixture([Ok(token.as_str())]);
-    assert!(matches!(
-        fixture.service.current().await,
-        Err(TokenError::Expired { .. })
-    ));
 }
