@@ -5,6 +5,7 @@ mod upkeep;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
 use lambda_http::{Context, LambdaEvent};
 use serde::{Serialize, Serializer};
 
@@ -28,6 +29,9 @@ const TIME_TO_ANSWER: Duration = Duration::from_millis(250);
 
 /// What is kept of an invocation's time to record the outcome under an idempotency key.
 const TIME_TO_RECORD: Duration = Duration::from_millis(1_000);
+
+/// How many homes are seen to at once.
+const AT_ONCE: usize = 8;
 
 /// How long tokens may take to be read again after an answer, however much time is left.
 const REFRESH_LIMIT: Duration = Duration::from_secs(5);
@@ -242,6 +246,9 @@ impl App {
             .await;
         let record = async {
             match &reply {
+                Ok(_) if commands.iter().any(Command::may_yield_a_token) => {
+                    self.idempotency.finish_without_results(ticket).await;
+                }
                 Ok(reply) => {
                     let results = reply.results().unwrap_or_default();
                     self.idempotency.finish(ticket, results).await;
@@ -334,8 +341,11 @@ impl App {
         let left = end.saturating_sub(self.clock.now().unix);
         let deadline = Deadline::at(self.clock.now().after(left.min(REFRESH_LIMIT)));
         let homes = self.homes.open_ones();
-        let done = homes.iter().map(|home| home.bridge.after_answer(deadline));
-        futures_util::future::join_all(done).await;
+        let done = homes
+            .into_iter()
+            .map(|home| async move { home.bridge.after_answer(deadline).await });
+        let done = futures_util::stream::iter(done).buffer_unordered(AT_ONCE);
+        done.collect::<Vec<()>>().await;
         let left = end.saturating_sub(self.clock.now().unix);
         self.metrics.flush(left.min(FLUSH_LIMIT)).await;
     }

@@ -11,6 +11,7 @@ mod breaker;
 mod health;
 mod prover;
 mod retry;
+mod upkeep;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,9 +23,7 @@ use prover::Prover;
 pub use retry::Retry;
 
 use crate::clock::{Clock, Deadline};
-use crate::home_assistant::{
-    Checkout, Command, Connection, FRESH, HomeError, Outcome, Session, Stage,
-};
+use crate::home_assistant::{Checkout, Command, Connection, FRESH, HomeError, Outcome, Session};
 use crate::metrics::{Meter, Metric};
 use crate::secret::{AccessToken, Fingerprint};
 use crate::token::{TokenError, TokenFacts, TokenService};
@@ -113,14 +112,21 @@ impl Bridge {
         }
     }
 
-    /// Makes token and session ready for the next command, and says how they are.
-    pub async fn keep_warm(&self, deadline: Deadline) -> Warmth {
+    /// Makes token and session ready for the next command, and says how they are. With `patience` a home that is down is
+    /// tried again, as for a command.
+    pub async fn keep_warm(&self, patience: bool, deadline: Deadline) -> Warmth {
         let refreshed = self.refresh(deadline).await;
-        let outcome = self
-            .with_connection(deadline, self.delays(), |checkout| {
-                self.renew(checkout.connection, deadline)
-            })
-            .await;
+        let delays = self.delays().take(if patience { usize::MAX } else { 0 });
+        let outcome = match &refreshed {
+            // Nothing is left to go on with, and to ask once more would bring no more.
+            Err(error) if self.prover.tokens.cached().is_none() => Err(error.clone()),
+            _ => {
+                let renewed = self.with_connection(deadline, delays, |checkout| {
+                    self.renew(checkout.connection, deadline)
+                });
+                renewed.await
+            }
+        };
         Warmth {
             valid: match &outcome {
                 Ok(()) => Some(true),
@@ -128,6 +134,8 @@ impl Bridge {
                     BridgeError::Home(HomeError::Rejected)
                     | BridgeError::Token(TokenError::Rejected { .. } | TokenError::Expired { .. }),
                 ) => Some(false),
+                // The home has said so, though the parameter could not be read again since.
+                Err(_) if self.prover.tokens.has_rejected_the_last() => Some(false),
                 Err(BridgeError::Home(_) | BridgeError::Token(_)) => None,
             },
             refreshed: self.note_fetches(),
@@ -142,7 +150,7 @@ impl Bridge {
     pub async fn token_changed(&self, deadline: Deadline) -> Warmth {
         self.prover.tokens.expire();
         self.prover.forget_proof();
-        self.keep_warm(deadline).await
+        self.keep_warm(true, deadline).await
     }
 
     /// Proves a token that is not in use yet.
@@ -172,66 +180,6 @@ impl Bridge {
     /// Reads settings that are known to have changed before the next connection.
     pub async fn settings_changed(&self) {
         self.prover.session.close().await;
-    }
-
-    /// Does what callers were not to wait for: verdicts are shared, a token whose soft TTL has passed is read again, and
-    /// another one is proven and taken into use.
-    pub async fn after_answer(&self, deadline: Deadline) {
-        let prover = &self.prover;
-        let in_use = prover.session.fingerprint();
-        // Nothing is in use before the first command, and after a failure the next one reads what it needs.
-        if in_use.is_some() && (prover.tokens.is_due() || prover.tokens.keeps_nothing()) {
-            match self.stored(deadline).await {
-                Ok(stored) if stored != in_use => {
-                    prover.forget_proof();
-                    let renewed = self.with_connection(deadline, std::iter::empty(), |checkout| {
-                        self.renew(checkout.connection, deadline)
-                    });
-                    if let Err(error) = renewed.await {
-                        tracing::info!(error = %error, stage = "token", "the new token is not in use yet");
-                    }
-                }
-                // A failure was told when it happened.
-                Ok(_) | Err(_) => {}
-            }
-        }
-        // What was read here was read for no event.
-        self.note_fetches();
-        let remaining = deadline.remaining(self.clock.now());
-        // What is not done by then goes on when the sandbox is thawed.
-        let _ = tokio::time::timeout(remaining, prover.settled()).await;
-    }
-
-    /// Reads the token again if it is due.
-    async fn refresh(&self, deadline: Deadline) -> Result<(), BridgeError> {
-        self.in_time(deadline, self.prover.tokens.refresh()).await
-    }
-
-    /// Which token is stored: as last read, if that was not long ago.
-    async fn stored(&self, deadline: Deadline) -> Result<Option<Fingerprint>, BridgeError> {
-        let tokens = &self.prover.tokens;
-        if tokens.keeps_nothing() {
-            let token = self.in_time(deadline, tokens.current()).await?;
-            return Ok(Some(token.fingerprint()));
-        }
-        self.refresh(deadline).await?;
-        Ok(tokens.cached())
-    }
-
-    /// Waits for the token service, but not beyond the deadline.
-    async fn in_time<T>(
-        &self,
-        deadline: Deadline,
-        read: impl Future<Output = Result<T, TokenError>>,
-    ) -> Result<T, BridgeError> {
-        let remaining = deadline.remaining(self.clock.now());
-        match tokio::time::timeout(remaining, read).await {
-            Ok(read) => Ok(read?),
-            Err(_) => Err(HomeError::DeadlineExceeded {
-                stage: Stage::Token,
-            }
-            .into()),
-        }
     }
 
     /// How everything is, from what is known already.

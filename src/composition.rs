@@ -65,6 +65,7 @@ pub async fn app(config: Config, aws: &Aws, clock: Arc<dyn Clock>, retry: Retry,
         clock: clock.clone(),
         metrics: metrics.clone(),
         verdicts,
+        rejections: Arc::default(),
         random: Mutex::new(seeds.fork()),
     };
     let default = match config.home {

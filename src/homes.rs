@@ -6,6 +6,7 @@
 
 mod builder;
 mod error;
+mod opening;
 
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
@@ -15,16 +16,10 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 pub use builder::HomeBuilder;
 pub use error::HomesError;
 use lru::LruCache;
-use secrecy::ExposeSecret as _;
 
 use crate::bridge::Bridge;
-use crate::config::HomeAddress;
-use crate::home_assistant::{Extras, Labels};
 use crate::metrics::Metric;
-use crate::source::{
-    HomeName, HomeStore, KeptSecret, SecretSource, SourceError, StoredHome, StoredToken,
-    TokenVersions,
-};
+use crate::source::{HomeName, HomeStore, SecretSource, TokenVersions};
 
 /// How many stored homes one sandbox keeps open, unless it is told otherwise.
 pub const KEPT_HOMES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(31);
@@ -71,6 +66,15 @@ pub enum Change {
     Settings(Arc<Home>),
     /// Something else of this home, which cannot be opened as it is stored now.
     Failed(HomeName, HomesError),
+}
+
+/// How many homes "all" are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// As many as are kept open.
+    Kept,
+    /// Every one that is stored.
+    Stored,
 }
 
 /// All homes.
@@ -141,7 +145,7 @@ impl Homes {
                 (None, None) => Err(HomesError::NotNamed),
             };
         };
-        let bound = self.bind(tenant)?;
+        let bound = self.bind(tenant).await?;
         let name = match (bound, wanted) {
             (Some(bound), Some(wanted)) if bound != wanted => return Err(self.violation()),
             (Some(bound), _) => bound,
@@ -151,28 +155,34 @@ impl Homes {
         self.open(store, name).await
     }
 
-    /// All homes, for what is done to every one: those that are open, then those that are stored, as many as fit, each to be
+    /// All homes, for what is done to every one: those that are open, then those that are stored, each to be
     /// [found](Self::find) by its name; last the one without a name. If those that are stored cannot be listed, the failure
     /// stands in their place.
     pub async fn all(
         &self,
         tenant: Option<&str>,
+        extent: Extent,
     ) -> Result<Vec<Result<Option<HomeName>, HomesError>>, HomesError> {
         let Some(store) = &self.store else {
             return Ok(vec![Ok(None)]);
         };
-        if let Some(bound) = self.bind(tenant)? {
+        if let Some(bound) = self.bind(tenant).await? {
             return Ok(vec![Ok(Some(bound.clone()))]);
         }
         let (mut names, kept): (Vec<HomeName>, usize) = {
             let stored = self.lock();
-            let names = stored.open.iter().map(|(name, _)| name.clone()).collect();
-            (names, stored.open.cap().get())
+            // The least recently used first: each is going to be used, and the order shall stay.
+            let names = stored.open.iter().rev().map(|(name, _)| name.clone());
+            (names.collect(), stored.open.cap().get())
         };
         let failure = match store.list().await {
             Ok(listed) => {
                 let others = listed.into_iter().filter(|name| !names.contains(name));
-                let others: Vec<HomeName> = others.take(kept.saturating_sub(names.len())).collect();
+                let room = match extent {
+                    Extent::Kept => kept.saturating_sub(names.len()),
+                    Extent::Stored => usize::MAX,
+                };
+                let others: Vec<HomeName> = others.take(room).collect();
                 names.extend(others);
                 None
             }
@@ -196,7 +206,8 @@ impl Homes {
     /// Finds out whose a changed parameter is. Of a home that is not open there is nothing to be brought up to date.
     pub async fn changed(&self, parameter: &str) -> Change {
         let is = |name: &String| is_same_parameter(name, parameter);
-        if let Some(default) = &self.default {
+        let is_bound = self.tenant.get().is_some();
+        if let Some(default) = self.default.as_ref().filter(|_| !is_bound) {
             if self.token_parameter.as_ref().is_some_and(is) {
                 return Change::Token(default.clone());
             }
@@ -250,12 +261,20 @@ impl Homes {
     }
 
     /// The tenant that this sandbox belongs to: the first that was named, for good.
-    fn bind(&self, tenant: Option<&str>) -> Result<Option<&HomeName>, HomesError> {
+    async fn bind(&self, tenant: Option<&str>) -> Result<Option<&HomeName>, HomesError> {
         let Some(tenant) = tenant else {
             return Ok(self.tenant.get());
         };
         let name = HomeName::new(tenant).ok_or(HomesError::NoName)?;
-        let bound = self.tenant.get_or_init(|| name.clone());
+        let mut is_first = false;
+        let bound = self.tenant.get_or_init(|| {
+            is_first = true;
+            name.clone()
+        });
+        if is_first && let Some(default) = &self.default {
+            // It is none of this tenant's, and INIT may have opened it.
+            default.bridge.suspend().await;
+        }
         if *bound == name {
             Ok(Some(bound))
         } else {
@@ -268,83 +287,9 @@ impl Homes {
         HomesError::OtherTenant
     }
 
-    async fn open(
-        &self,
-        store: &Arc<dyn HomeStore>,
-        name: &HomeName,
-    ) -> Result<Arc<Home>, HomesError> {
-        let opening = {
-            let mut stored = self.lock();
-            match stored.open.get(name) {
-                Some(home) if !home.is_outdated() => return Ok(home.clone()),
-                _ => stored.opening.entry(name.clone()).or_default().clone(),
-            }
-        };
-        let opened = opening.get_or_try_init(|| self.read(store, name)).await;
-        let mut stored = self.lock();
-        // Someone else's by now, if what was read was found to have changed meanwhile.
-        let is_current = stored
-            .opening
-            .get(name)
-            .is_some_and(|current| Arc::ptr_eq(current, &opening));
-        if is_current {
-            stored.opening.remove(name);
-        }
-        let home = opened?.clone();
-        if is_current {
-            // Only now, so that a name that leads nowhere displaces no home.
-            stored.open.put(name.clone(), home.clone());
-        }
-        Ok(home)
-    }
-
-    async fn read(
-        &self,
-        store: &Arc<dyn HomeStore>,
-        name: &HomeName,
-    ) -> Result<Arc<Home>, HomesError> {
-        let mut stored = store.read(name).await.map_err(|error| match error {
-            SourceError::NotFound { place } => HomesError::Unknown {
-                name: name.as_str().to_owned(),
-                place,
-            },
-            other => HomesError::Source(other),
-        })?;
-        let address =
-            HomeAddress::parse(stored.url.value.expose_secret().trim()).map_err(|error| {
-                HomesError::Address {
-                    name: name.as_str().to_owned(),
-                    error,
-                }
-            })?;
-        let outdated = Arc::new(AtomicBool::new(false));
-        let token = StoredToken::new(store.clone(), name.clone(), &mut stored, outdated.clone());
-        let home = self.builder.build(
-            Some(name.clone()),
-            address,
-            Box::new(token),
-            Some(store.versions(name)),
-            extras(stored),
-            outdated,
-        );
-        Ok(Arc::new(home))
-    }
-
     fn lock(&self) -> MutexGuard<'_, Stored> {
         // Nothing panics while the lock is held, and no state here can be half changed.
         self.stored.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-fn extras(stored: StoredHome) -> Extras {
-    let kept = |secret: Option<_>| -> Option<Box<dyn SecretSource>> {
-        secret.map(|secret| Box::new(KeptSecret::new(secret)) as Box<dyn SecretSource>)
-    };
-    Extras {
-        ca: kept(stored.ca),
-        client_cert: kept(stored.client_cert),
-        headers: kept(stored.headers),
-        labels: Labels::PARAMETERS,
     }
 }
 

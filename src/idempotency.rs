@@ -174,6 +174,15 @@ impl Idempotency {
         } else {
             Remembered::TooLarge
         };
+        self.record(ticket, outcome).await;
+    }
+
+    /// Records that the commands behind a ticket were run, with results that are not to be kept.
+    pub async fn finish_without_results(&self, ticket: Ticket) {
+        self.record(ticket, Remembered::TooLarge).await;
+    }
+
+    async fn record(&self, ticket: Ticket, outcome: Remembered) {
         let record = Record {
             outcome: Some(outcome),
             ..ticket.record

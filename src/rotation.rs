@@ -5,15 +5,16 @@
 //!
 //! | the run died after | it leaves | the next run |
 //! |---|---|---|
-//! | minting | a token that no version of the parameter holds | revokes it (nobody can have it) and begins anew |
+//! | minting | a token that no version of the parameter holds | revokes it, once it cannot come to be stored any more, and begins anew |
 //! | storing | two good tokens, the new one current | waits until nobody can use the old one, and revokes it |
 //! | revoking | nothing to be done | finds that |
 //!
-//! A run holds a lease, which it renews before every step and without which it does nothing. It outlasts every step, so
-//! that of a run that lost its lease no step can still be under way.
+//! A run holds a lease, which it renews before every step and without which it does nothing. What is decisive, storing and
+//! revoking, is begun only while the lease lasts for longer than that takes, and after one more look at the parameter.
 
 mod home;
 mod lease;
+mod mint;
 mod plan;
 mod request;
 mod run;
@@ -38,6 +39,13 @@ const STORE_LIMIT: Duration = Duration::from_secs(5);
 
 /// How long a minted token lasts.
 const LIFESPAN_DAYS: u32 = 365;
+
+/// How long a store takes at most, which is tried once.
+const STORE_TIME: Duration = Duration::from_millis(2_500);
+
+/// The longest that a run waits until the old token may be revoked, unless it was asked to: until then the old one is the way
+/// back, and whoever pays for a function's time pays for its waiting.
+const SHORT_WAIT: Duration = Duration::from_secs(60);
 
 /// What is kept of a run's time to give the lease back and to answer.
 const TIME_TO_END: Duration = Duration::from_secs(1);
@@ -90,6 +98,9 @@ pub enum RotationError {
     /// Whether the new token was stored is not known.
     #[error("whether the new token was stored is not known ({0})")]
     StoredOrNot(SourceError),
+    /// What was stored is not to be seen yet.
+    #[error("the parameter does not show yet what this rotation has stored in it")]
+    Behind,
     /// Somebody else stored a token meanwhile.
     #[error("somebody else stored a token meanwhile")]
     Overtaken,
@@ -169,20 +180,26 @@ impl Rotation {
         }
     }
 
-    /// Runs a rotation of one home's token, as far as it comes before `deadline`.
+    /// Runs a rotation of one home's token, as far as it comes before `deadline`. With `wait` it waits for the old token to fall
+    /// out of use, however long that takes, if there is time.
     pub async fn run(
         &self,
         home: &Home,
         versions: &dyn TokenVersions,
         mode: Mode,
+        wait: bool,
         deadline: Deadline,
     ) -> Result<RotationReport, RotationError> {
         let mut run = Run::new(self, home, versions, deadline.before(TIME_TO_END));
         if mode == Mode::DryRun {
             return run.plan().await;
         }
-        let outcome = run.go(mode == Mode::Rotate).await;
-        run.end().await;
+        let longest_wait = if wait { Duration::MAX } else { SHORT_WAIT };
+        let outcome = run.go(mode == Mode::Rotate, longest_wait).await;
+        // A store of which nothing is known may be under way: nobody shall begin before it has ended.
+        if !matches!(outcome, Err(RotationError::StoredOrNot(_))) {
+            run.end().await;
+        }
         match &outcome {
             Ok(report) if report.progress == Progress::Rotated => {
                 home.bridge.meter().record(Metric::RotationSucceeded);

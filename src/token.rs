@@ -4,56 +4,33 @@
 //! then on this service never hands that token out again, so no caller can present it twice.
 
 mod cache;
+mod error;
 mod format;
+mod reader;
+mod rejections;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use cache::{Offer, Token, TokenCache, TokenFacts, Ttl};
-pub use format::{Claims, Defect, inspect, token_id};
+pub use error::TokenError;
+pub use format::{Claims, Defect, access_token, inspect, token_id};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
-use secrecy::ExposeSecret as _;
+use reader::{Inner, State};
+pub use rejections::Rejections;
 
 use crate::clock::{Clock, Timestamp};
 use crate::config::TokenFormat;
-use crate::metrics::{Meter, Metric};
-use crate::secret::{AccessToken, Fingerprint};
-use crate::source::{SecretSource, SourceError, StoredSecret};
-
-/// Why there is no usable token.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TokenError {
-    /// The source does not give one.
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    /// The stored text cannot be a token.
-    #[error("the stored text is not a token: {0}")]
-    Malformed(#[from] Defect),
-    /// The token has ended by its own word.
-    #[error("the token {fingerprint} has expired")]
-    Expired {
-        /// Which token.
-        fingerprint: Fingerprint,
-    },
-    /// The home has rejected the token, and the source still holds the same one.
-    #[error("the home rejected the token {fingerprint} and no other is stored")]
-    Rejected {
-        /// Which token.
-        fingerprint: Fingerprint,
-        /// The version of the parameter that holds it.
-        version: Option<i64>,
-    },
-}
+use crate::metrics::Meter;
+use crate::secret::Fingerprint;
+use crate::source::{SecretSource, SourceError};
 
 /// A fetch that has not ended after this long has lost its callers, or the sandbox was frozen in the midst of it.
 const FETCH_LIMIT: Duration = Duration::from_secs(6);
 
 /// How long a caller waits for the source when there is a stale token to go on with.
 const WAIT_WITH_A_STALE_ONE: Duration = Duration::from_secs(1);
-
-/// With less than this left of a token, whoever reads the log is told.
-const EXPIRES_SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
 /// A fetch under way, and when it began.
 struct Fetch {
@@ -68,23 +45,6 @@ pub struct TokenService {
     flight: Mutex<Option<Fetch>>,
 }
 
-struct Inner {
-    source: Box<dyn SecretSource>,
-    format: TokenFormat,
-    ttl: Duration,
-    clock: Arc<dyn Clock>,
-    meter: Meter,
-    // A std mutex: nothing awaits while it is held.
-    state: Mutex<State>,
-}
-
-struct State {
-    cache: TokenCache,
-    random: fastrand::Rng,
-    /// How often the source was asked and answered with a token that may be used.
-    fetches: u64,
-}
-
 impl TokenService {
     /// A service with an empty cache. `seed` starts the jitter of its TTLs.
     pub fn new(
@@ -97,6 +57,8 @@ impl TokenService {
     ) -> Self {
         let state = Mutex::new(State {
             cache: TokenCache::default(),
+            rejections: None,
+            clearings: 0,
             random: fastrand::Rng::with_seed(seed),
             fetches: 0,
         });
@@ -113,6 +75,19 @@ impl TokenService {
         }
     }
 
+    /// Keeps rejections in `rejections` as well, for the next service of the home `home`, and knows those that are there.
+    #[must_use]
+    pub fn with_rejections(self, rejections: Arc<Rejections>, home: String) -> Self {
+        {
+            let mut state = lock(&self.inner.state);
+            for (fingerprint, version) in rejections.of(&home) {
+                state.cache.remember_rejection(fingerprint, version);
+            }
+            state.rejections = Some((rejections, home));
+        }
+        self
+    }
+
     /// The token to present now, and never one that was rejected: from memory while its hard TTL lasts, from the source
     /// otherwise. If the source fails then, it is the last good one, for as long as the home accepts that.
     pub async fn current(&self) -> Result<Token, TokenError> {
@@ -125,26 +100,31 @@ impl TokenService {
         let Some((stale, is_due)) = stale else {
             return self.fetch().await;
         };
-        if !is_due {
+        if !is_due || self.is_slow(now) {
             return Ok(self.inner.served_stale(stale, None));
         }
-        match tokio::time::timeout(WAIT_WITH_A_STALE_ONE, self.fetch()).await {
-            Ok(Ok(token)) => Ok(token),
-            Ok(Err(error)) => {
-                // What the failure left in memory may still be used; a rejection or a deletion leaves nothing.
-                let kept = lock(&self.inner.state).cache.keeps(stale.fingerprint());
-                if kept && !stale.is_expired(now) {
-                    Ok(self.inner.served_stale(stale, Some(&error)))
-                } else {
-                    Err(error)
-                }
-            }
-            Err(_) => {
-                lock(&self.inner.state).cache.postpone(now);
-                let error = SourceError::TimedOut.into();
-                Ok(self.inner.served_stale(stale, Some(&error)))
-            }
+        let error = match tokio::time::timeout(WAIT_WITH_A_STALE_ONE, self.fetch()).await {
+            Ok(Ok(token)) => return Ok(token),
+            Ok(Err(error)) => error,
+            // The read goes on, and lands when it does.
+            Err(_) => SourceError::TimedOut.into(),
+        };
+        // What is still in memory may be used; a rejection or a deletion leaves nothing.
+        let kept = lock(&self.inner.state).cache.keeps(stale.fingerprint());
+        if kept && !stale.is_expired(self.inner.clock.now()) {
+            Ok(self.inner.served_stale(stale, Some(&error)))
+        } else {
+            Err(error)
         }
+    }
+
+    /// Whether others have waited for the read under way as long as anybody should.
+    fn is_slow(&self, now: Timestamp) -> bool {
+        let flight = lock(&self.flight);
+        flight.as_ref().is_some_and(|fetch| {
+            let age = now.since(fetch.began);
+            fetch.future.peek().is_none() && (WAIT_WITH_A_STALE_ONE..FETCH_LIMIT).contains(&age)
+        })
     }
 
     /// Reads the token again if it is due: past its soft TTL, or [expired](Self::expire). For when nobody waits.
@@ -178,7 +158,8 @@ impl TokenService {
 
     /// Makes the token due: it is known to have changed.
     pub fn expire(&self) {
-        lock(&self.inner.state).cache.expire();
+        let now = self.inner.clock.now();
+        lock(&self.inner.state).cache.expire(now);
         // A read under way may have begun before the change.
         *lock(&self.flight) = None;
     }
@@ -204,7 +185,13 @@ impl TokenService {
                 }
                 _ => {
                     let inner = self.inner.clone();
-                    let future = async move { inner.fetch().await }.boxed().shared();
+                    // A task: a read that nobody waits for any more lands all the same.
+                    let task = tokio::spawn(async move { inner.fetch().await });
+                    let future = async move {
+                        task.await
+                            .unwrap_or_else(|_| Err(SourceError::TimedOut.into()))
+                    };
+                    let future = future.boxed().shared();
                     *flight = Some(Fetch {
                         future: future.clone(),
                         began: now,
@@ -232,12 +219,33 @@ impl TokenService {
 
     /// Reports that the home rejected a token. It is dropped from memory, if it is still there, and never handed out again.
     pub fn reject(&self, fingerprint: Fingerprint) {
-        lock(&self.inner.state).cache.reject(fingerprint);
+        let mut state = lock(&self.inner.state);
+        state.cache.reject(fingerprint);
+        let version = state.cache.version_of(fingerprint);
+        if let Some((rejections, home)) = &state.rejections {
+            rejections.note(home, fingerprint, version);
+        }
+    }
+
+    /// The version of the parameter that last held a token, if it was read here.
+    pub fn version_of(&self, fingerprint: Fingerprint) -> Option<i64> {
+        lock(&self.inner.state).cache.version_of(fingerprint)
+    }
+
+    /// Whether the home has rejected the token that was last read.
+    pub fn has_rejected_the_last(&self) -> bool {
+        let state = lock(&self.inner.state);
+        let last = state.cache.last();
+        last.is_some_and(|last| state.cache.is_rejected(last.fingerprint, last.version))
     }
 
     /// Drops the token from memory, which zeroes it once nobody holds it. Rejections stay known.
     pub fn clear(&self) {
-        lock(&self.inner.state).cache.clear();
+        {
+            let mut state = lock(&self.inner.state);
+            state.cache.clear();
+            state.clearings += 1;
+        }
         *lock(&self.flight) = None;
     }
 
@@ -256,108 +264,6 @@ impl TokenService {
     /// How many tokens were fetched from the source so far; two readings tell whether a refresh lay between them.
     pub fn fetches(&self) -> u64 {
         lock(&self.inner.state).fetches
-    }
-}
-
-impl State {
-    /// Whether another read has ended well since `started`.
-    fn is_overtaken(&self, started: Timestamp) -> bool {
-        let last = self.cache.last();
-        last.is_some_and(|last| last.read_at.monotonic > started.monotonic)
-    }
-}
-
-impl Inner {
-    async fn fetch(&self) -> Result<Token, TokenError> {
-        let started = self.clock.now();
-        let outcome = self.source.fetch().await;
-        let now = self.clock.now();
-        self.meter
-            .record(Metric::TokenFetchLatency(now.since(started)));
-        let outcome = outcome
-            .map_err(TokenError::from)
-            .and_then(|stored| self.accept(&stored, started));
-        self.meter.record(Metric::TokenRefresh(outcome.is_ok()));
-        match &outcome {
-            Ok(token) => {
-                tracing::info!(
-                    fingerprint = %token.fingerprint(), version = token.version, stage = "token",
-                    "token fetched"
-                );
-                self.report_end(token, now);
-            }
-            Err(error) => {
-                let mut state = lock(&self.state);
-                match error {
-                    _ if state.is_overtaken(started) => {}
-                    // Whoever deleted it meant it.
-                    TokenError::Source(SourceError::NotFound { .. }) => state.cache.clear(),
-                    TokenError::Source(_)
-                    | TokenError::Malformed(_)
-                    | TokenError::Expired { .. }
-                    | TokenError::Rejected { .. } => state.cache.postpone(now),
-                }
-                tracing::warn!(error = %error, category = "token", stage = "token", "no usable token");
-            }
-        }
-        outcome
-    }
-
-    /// Tells when a token ends, by its own word.
-    fn report_end(&self, token: &Token, now: Timestamp) {
-        let Some(end) = token.expires_at else { return };
-        let left = end.saturating_sub(now.unix);
-        self.meter.record(Metric::TokenDaysToExpiry(days(left)));
-        if left < EXPIRES_SOON {
-            tracing::warn!(
-                fingerprint = %token.fingerprint(), hours_left = left.as_secs() / 3_600, category = "token",
-                "the token ends soon; store another one"
-            );
-        }
-    }
-
-    /// Says that the last good token is used for want of a newer reading.
-    fn served_stale(&self, token: Token, error: Option<&TokenError>) -> Token {
-        self.meter.record(Metric::TokenStale);
-        let error = error.map(ToString::to_string);
-        tracing::warn!(
-            fingerprint = %token.fingerprint(), version = token.version, error, category = "token", stage = "token",
-            "the last good token is used: it could not be read again"
-        );
-        token
-    }
-
-    /// Checks what was fetched and keeps it. An error is never kept.
-    fn accept(&self, stored: &StoredSecret, started: Timestamp) -> Result<Token, TokenError> {
-        let now = self.clock.now();
-        let (text, claims) = inspect(stored.value.expose_secret(), self.format)?;
-        let token = Token {
-            access: Arc::new(AccessToken::new(text.into())),
-            version: stored.version,
-            expires_at: claims.expires_at,
-        };
-        let fingerprint = token.fingerprint();
-        if token.is_expired(now) {
-            self.meter.record(Metric::TokenDaysToExpiry(0.0));
-            return Err(TokenError::Expired { fingerprint });
-        }
-        if self.format == TokenFormat::Any && !text.contains('.') {
-            tracing::warn!(%fingerprint, "the token is not a JWT, so its end cannot be told");
-        }
-        let mut state = lock(&self.state);
-        if state.cache.is_rejected(fingerprint, stored.version) {
-            return Err(TokenError::Rejected {
-                fingerprint,
-                version: stored.version,
-            });
-        }
-        let ttl = Ttl::new(self.ttl, state.random.f64());
-        // A slow read does not undo a quicker one that began after it.
-        if !state.is_overtaken(started) {
-            state.cache.put(token.clone(), now, ttl);
-        }
-        state.fetches += 1;
-        Ok(token)
     }
 }
 

@@ -3,11 +3,11 @@
 //!
 //! Whoever is about to present a token takes a claim on it first. One sandbox gets the claim and presents; the others wait
 //! for what the home says. A rejection stands for as long as the same version of the parameter holds the same token. An
-//! acceptance stands for [`ACCEPTED_FOR`]: the token may have been revoked since.
+//! acceptance counts only for those who were waiting for it: for anybody later the token may have been revoked since.
 //!
 //! The table is an aid and no authority: where it cannot be used, each sandbox presents for itself, as without a table.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -19,9 +19,6 @@ pub use shared::SharedVerdicts;
 use crate::clock::{Clock, Timestamp};
 use crate::secret::Fingerprint;
 use crate::table::TableError;
-
-/// For how long others may present a token without asking, once a home has accepted it.
-pub const ACCEPTED_FOR: Duration = Duration::from_secs(2);
 
 /// For how long a verdict is kept. A rejected token that is still stored after that is presented once more.
 pub const REJECTED_FOR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
@@ -38,7 +35,7 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(640);
 pub enum Turn {
     /// Ours, until the claim ends or is settled.
     Ours,
-    /// Nobody's: a home has just accepted it.
+    /// Nobody's: the home has accepted it while we waited.
     Accepted,
     /// Nobody's ever again: the home has rejected it.
     Rejected,
@@ -59,11 +56,13 @@ pub enum Verdict {
 
 /// A place that keeps verdicts by a token's pseudonym.
 pub trait VerdictStore: Send + Sync {
-    /// Takes the claim on a token for `claimed_for`, unless another run holds it or the verdict is known.
+    /// Takes the claim on a token for `claimed_for`, unless another run holds it, the token was rejected, or accepted since
+    /// `since`.
     fn claim<'a>(
         &'a self,
         pseudonym: &'a str,
         run: &'a str,
+        since: Timestamp,
         now: Timestamp,
         claimed_for: Duration,
     ) -> BoxFuture<'a, Result<Turn, TableError>>;
@@ -83,10 +82,11 @@ impl<T: VerdictStore + ?Sized> VerdictStore for Arc<T> {
         &'a self,
         pseudonym: &'a str,
         run: &'a str,
+        since: Timestamp,
         now: Timestamp,
         claimed_for: Duration,
     ) -> BoxFuture<'a, Result<Turn, TableError>> {
-        (**self).claim(pseudonym, run, now, claimed_for)
+        (**self).claim(pseudonym, run, since, now, claimed_for)
     }
 
     fn settle<'a>(
@@ -114,9 +114,9 @@ pub struct Verdicts {
 
 /// What [`Verdicts::await_turn`] came to.
 #[derive(Debug)]
-pub enum Standing<'a> {
+pub enum Standing {
     /// Present the token, then settle the claim.
-    Present(Claim<'a>),
+    Present(Claim),
     /// Do not present it: the home has rejected it.
     Rejected,
     /// Do not present it: another sandbox has been at it for longer than any presentation takes.
@@ -124,17 +124,11 @@ pub enum Standing<'a> {
 }
 
 /// The right to present a token, and the duty to say what came of it.
-pub struct Claim<'a> {
-    verdicts: &'a Verdicts,
+#[derive(Debug)]
+pub struct Claim {
     pseudonym: String,
-    /// `None` where there is nothing to be settled.
+    /// `None` where only a rejection is worth telling.
     run: Option<String>,
-}
-
-impl std::fmt::Debug for Claim<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Claim").field("run", &self.run).finish()
-    }
 }
 
 impl Verdicts {
@@ -157,25 +151,29 @@ impl Verdicts {
 
     /// Makes randomness this process's own again.
     pub fn reseed(&self, seed: u64) {
-        *self.random.lock().unwrap_or_else(PoisonError::into_inner) =
-            fastrand::Rng::with_seed(seed);
+        *self.random() = fastrand::Rng::with_seed(seed);
     }
 
     /// Waits until it is clear whether a token may be presented, for no longer than another's presentation can take.
-    pub async fn await_turn(&self, fingerprint: Fingerprint, version: Option<i64>) -> Standing<'_> {
+    pub async fn await_turn(&self, fingerprint: Fingerprint, version: Option<i64>) -> Standing {
         let pseudonym = self.pseudonym(fingerprint, version);
         let run = self.new_run();
         // A claim outlives the presentation it is for; whoever died with one holds the others up no longer than that.
         let claimed_for = self.presentation_limit + STORE_LIMIT;
         let started = self.clock.now();
-        let mut pause = FIRST_PAUSE;
+        let (mut pause, mut failures) = (FIRST_PAUSE, 0);
         loop {
             let now = self.clock.now();
-            let claim = self.store.claim(&pseudonym, &run, now, claimed_for);
+            let claim = self
+                .store
+                .claim(&pseudonym, &run, started, now, claimed_for);
             let turn = tokio::time::timeout(STORE_LIMIT, claim)
                 .await
                 .unwrap_or_else(|_| Err(TableError("no answer in time".into())));
+            let is_old = self.clock.now().since(now) > STORE_LIMIT * 2;
             let run = match turn {
+                // The sandbox was frozen meanwhile: whatever this says, it is not so any more.
+                Ok(_) if is_old => continue,
                 Ok(Turn::Ours) => Some(run),
                 Ok(Turn::Accepted) => None,
                 Ok(Turn::Rejected) => return Standing::Rejected,
@@ -183,35 +181,42 @@ impl Verdicts {
                     return Standing::Busy;
                 }
                 Ok(Turn::Taken) => {
-                    let jitter = self
-                        .random
-                        .lock()
-                        .unwrap_or_else(PoisonError::into_inner)
-                        .f64();
+                    let jitter = self.random().f64();
                     tokio::time::sleep(pause.mul_f64(0.5 + jitter / 2.0)).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                     continue;
                 }
+                // In a cold start the first call has a connection to make.
+                Err(_) if failures == 0 => {
+                    failures += 1;
+                    continue;
+                }
                 Err(error) => {
                     tracing::warn!(category = "verdict", error = %error, "the token is presented unannounced");
-                    None
+                    // The claim may have been written: it is settled like any other.
+                    Some(run)
                 }
             };
-            return Standing::Present(Claim {
-                verdicts: self,
-                pseudonym,
-                run,
-            });
+            return Standing::Present(Claim { pseudonym, run });
+        }
+    }
+
+    /// Says what came of a presentation.
+    pub async fn settle(&self, claim: Claim, verdict: Verdict) {
+        match (claim.run, verdict) {
+            (Some(run), verdict) => self.write(&claim.pseudonym, &run, verdict).await,
+            (None, Verdict::Rejected) => self.write(&claim.pseudonym, "", verdict).await,
+            (None, Verdict::Accepted | Verdict::Unknown) => {}
         }
     }
 
     /// Shares a rejection that came without a claim, as on a WebSocket.
     pub async fn share_rejection(&self, fingerprint: Fingerprint, version: Option<i64>) {
         let pseudonym = self.pseudonym(fingerprint, version);
-        self.settle(&pseudonym, "", Verdict::Rejected).await;
+        self.write(&pseudonym, "", Verdict::Rejected).await;
     }
 
-    async fn settle(&self, pseudonym: &str, run: &str, verdict: Verdict) {
+    async fn write(&self, pseudonym: &str, run: &str, verdict: Verdict) {
         let settled = self.store.settle(pseudonym, run, verdict, self.clock.now());
         let settled = tokio::time::timeout(STORE_LIMIT, settled)
             .await
@@ -227,22 +232,10 @@ impl Verdicts {
     }
 
     fn new_run(&self) -> String {
-        let mut random = self.random.lock().unwrap_or_else(PoisonError::into_inner);
-        format!("{:032x}", random.u128(..))
+        format!("{:032x}", self.random().u128(..))
     }
-}
 
-impl Claim<'_> {
-    /// Says what came of the presentation.
-    pub async fn settle(self, verdict: Verdict) {
-        match (self.run, verdict) {
-            (Some(run), verdict) => self.verdicts.settle(&self.pseudonym, &run, verdict).await,
-            (None, Verdict::Rejected) => {
-                self.verdicts
-                    .settle(&self.pseudonym, "", Verdict::Rejected)
-                    .await;
-            }
-            (None, Verdict::Accepted | Verdict::Unknown) => {}
-        }
+    fn random(&self) -> MutexGuard<'_, fastrand::Rng> {
+        self.random.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

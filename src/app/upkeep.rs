@@ -2,16 +2,13 @@
 
 use futures_util::StreamExt as _;
 
-use super::{App, within};
+use super::{AT_ONCE, App, within};
 use crate::bridge::Warmth;
 use crate::clock::Deadline;
-use crate::homes::Change;
+use crate::homes::{Change, Extent};
 use crate::reply::{Failure, KeepWarmReply, Problem, RotationReply};
 use crate::rotation::{RotationError, RotationRequest};
 use crate::source::HomeName;
-
-/// How many homes are seen to at once.
-const AT_ONCE: usize = 8;
 
 impl App {
     /// Makes all homes ready, a few at a time, and says how they are.
@@ -21,7 +18,7 @@ impl App {
         deadline: Deadline,
         request_id: &str,
     ) -> Result<KeepWarmReply, Failure> {
-        let listing = self.homes.all(tenant);
+        let listing = self.homes.all(tenant, Extent::Kept);
         let homes = within(deadline.remaining(self.clock.now()), listing).await??;
         let warmed = homes.into_iter().map(|listed| async move {
             let (name, warmth) = match listed {
@@ -33,9 +30,12 @@ impl App {
             };
             (name, self.report_warmth(warmth, request_id))
         });
-        let warmed = futures_util::stream::iter(warmed).buffered(AT_ONCE);
+        // Whoever is done makes room for the next, whichever that is.
+        let warmed = futures_util::stream::iter(warmed).buffer_unordered(AT_ONCE);
         Ok(if self.homes.are_several() {
-            KeepWarmReply::several(warmed.collect().await)
+            let mut warmed: Vec<_> = warmed.collect().await;
+            warmed.sort_by(|(one, _), (other, _)| one.cmp(other));
+            KeepWarmReply::several(warmed)
         } else {
             KeepWarmReply::one(warmed.map(|(_, warmth)| warmth).collect().await)
         })
@@ -48,13 +48,15 @@ impl App {
         tenant: Option<&str>,
         deadline: Deadline,
     ) -> Result<Warmth, Failure> {
+        // Of several homes one that is down must not hold up the others; the next event is minutes away.
+        let patience = !self.homes.are_several();
         let home = self.find(name, tenant, deadline).await?;
-        let warmth = home.bridge.keep_warm(deadline).await;
+        let warmth = home.bridge.keep_warm(patience, deadline).await;
         if !home.is_outdated() {
             return Ok(warmth);
         }
         let home = self.find(name, tenant, deadline).await?;
-        Ok(home.bridge.keep_warm(deadline).await)
+        Ok(home.bridge.keep_warm(patience, deadline).await)
     }
 
     /// Brings up to date what a changed parameter was about.
@@ -76,7 +78,7 @@ impl App {
                 (home.name.clone(), warmth)
             }
             Change::Settings(home) => {
-                let warmth = home.bridge.keep_warm(deadline).await;
+                let warmth = home.bridge.keep_warm(true, deadline).await;
                 (home.name.clone(), Ok(warmth))
             }
         };
@@ -101,7 +103,8 @@ impl App {
             match &home.versions {
                 Some(versions) => {
                     let rotation = &self.rotation;
-                    let report = rotation.run(&home, &**versions, request.mode, deadline);
+                    let report =
+                        rotation.run(&home, &**versions, request.mode, request.wait, deadline);
                     Ok(report.await?)
                 }
                 None => Err(Failure::Rotation(RotationError::NoParameter)),
@@ -110,7 +113,7 @@ impl App {
         if request.home.is_some() || !self.homes.are_several() {
             return Ok(RotationReply::one(rotate(request.home.as_ref()).await?));
         }
-        let listing = self.homes.all(tenant);
+        let listing = self.homes.all(tenant, Extent::Stored);
         let homes = within(deadline.remaining(self.clock.now()), listing).await??;
         let rotated = homes.into_iter().map(|listed| async {
             let (name, report) = match listed {
@@ -125,8 +128,10 @@ impl App {
                 report.map_err(|failure| self.report(&failure, request_id)),
             )
         });
-        let rotated = futures_util::stream::iter(rotated).buffered(AT_ONCE);
-        Ok(RotationReply::several(rotated.collect().await))
+        let rotated = futures_util::stream::iter(rotated).buffer_unordered(AT_ONCE);
+        let mut rotated: Vec<_> = rotated.collect().await;
+        rotated.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Ok(RotationReply::several(rotated))
     }
 
     /// Writes the one log line of a home that is not all well.

@@ -18,7 +18,9 @@ use serde_json::{Map, Value, json};
 /// Sees to the token of a home behind latchkey.
 ///
 /// Reads the function's variables: HA_URL, HA_TOKEN_PARAMETER, TABLE_NAME, HOMES_PARAMETER_PREFIX, TOKEN_TTL_SECONDS and
-/// the others; the AWS SDK's say which account. Logs go to standard error, the result to standard output.
+/// the others; the AWS SDK's say which account. They must be the function's own: without TABLE_NAME nothing keeps this away
+/// from what the function does at the same time, and TOKEN_TTL_SECONDS says for how long it may use the old token. Logs go to
+/// standard error, the result to standard output.
 #[derive(Parser)]
 #[command(name = "latchkey", version)]
 struct Arguments {
@@ -76,7 +78,9 @@ async fn run(command: Command) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let mut context = Context::default();
     context.request_id = format!("{:016x}", getrandom::u64()?);
     context.deadline = u64::try_from(end.unix.as_millis())?;
+    let deadline_ms = context.deadline;
     let reply = serde_json::to_value(app.handle(&payload, context).await)?;
+    app.after_answer(deadline_ms).await;
     app.flush_at_shutdown().await;
     writeln!(
         std::io::stdout(),
@@ -103,6 +107,7 @@ fn payload(command: Command) -> (String, Duration) {
                 ("source".to_owned(), json!("rotate-token")),
                 ("dry_run".to_owned(), json!(dry_run)),
                 ("resume".to_owned(), json!(resume)),
+                ("wait".to_owned(), json!(true)),
             ]);
             if let Some(home) = home {
                 event.insert("home".to_owned(), json!(home));

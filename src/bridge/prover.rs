@@ -105,11 +105,7 @@ impl Prover {
     /// Notes that the home rejected a token on a WebSocket. Must be called within a tokio runtime.
     pub(super) fn rejected(self: &Arc<Self>, fingerprint: Fingerprint) {
         // Before the token is dropped: its version is needed.
-        let version = self
-            .tokens
-            .facts()
-            .filter(|facts| facts.fingerprint == fingerprint)
-            .and_then(|facts| facts.version);
+        let version = self.tokens.version_of(fingerprint);
         self.note_rejection(fingerprint);
         if self.verdicts.is_some() {
             let prover = self.clone();
@@ -190,7 +186,9 @@ impl Prover {
             return flight.clone();
         }
         let prover = self.clone();
-        let task = tokio::spawn(async move { prover.present_now(&token).await });
+        let task = self
+            .background
+            .spawn(async move { prover.present_now(&token).await });
         let flight = async move {
             task.await.unwrap_or_else(|_| {
                 Err(HomeError::Unreachable {
@@ -206,7 +204,7 @@ impl Prover {
     }
 
     /// Presents a token once it is this sandbox's turn.
-    async fn present_now(&self, token: &Token) -> Result<(), HomeError> {
+    async fn present_now(self: &Arc<Self>, token: &Token) -> Result<(), HomeError> {
         let fingerprint = token.fingerprint();
         // Another presentation may have ended between the cache and here.
         if self.tokens.is_rejected(token) {
@@ -217,8 +215,9 @@ impl Prover {
             Some(verdicts) => match verdicts.await_turn(fingerprint, token.version).await {
                 Standing::Present(claim) => Some(claim),
                 Standing::Rejected => {
+                    // Whoever heard it has counted it.
                     tracing::info!(%fingerprint, version = token.version, "rejected before, by another sandbox");
-                    self.note_rejection(fingerprint);
+                    self.tokens.reject(fingerprint);
                     return Err(HomeError::Rejected);
                 }
                 Standing::Busy => {
@@ -228,15 +227,29 @@ impl Prover {
                 }
             },
         };
-        let outcome = self.ask(token).await;
+        // It may have been rejected on a WebSocket while we waited.
+        let outcome = if self.tokens.is_rejected(token) {
+            Err(HomeError::Rejected)
+        } else {
+            self.ask(token).await
+        };
+        let verdict = match outcome {
+            Ok(()) => Verdict::Accepted,
+            Err(HomeError::Rejected) => Verdict::Rejected,
+            Err(_) => Verdict::Unknown,
+        };
         if let Some(claim) = claim {
-            claim
-                .settle(match outcome {
-                    Ok(()) => Verdict::Accepted,
-                    Err(HomeError::Rejected) => Verdict::Rejected,
-                    Err(_) => Verdict::Unknown,
-                })
-                .await;
+            let prover = self.clone();
+            let settled = async move {
+                if let Some(verdicts) = &prover.verdicts {
+                    verdicts.settle(claim, verdict).await;
+                }
+            };
+            // Nobody waits for good news to be shared; bad news comes first.
+            match verdict {
+                Verdict::Rejected => settled.await,
+                Verdict::Accepted | Verdict::Unknown => drop(self.background.spawn(settled)),
+            }
         }
         outcome
     }

@@ -75,6 +75,11 @@ impl Command {
         serde_json::to_string(&values).unwrap_or_default()
     }
 
+    /// Whether the home's answer may hold a token, so that it must be kept nowhere.
+    pub fn may_yield_a_token(&self) -> bool {
+        self.kind().starts_with("auth/")
+    }
+
     /// What it asks for, like `call_service`.
     pub fn kind(&self) -> &str {
         self.0

@@ -11,7 +11,7 @@ use crate::config::{HomeAddress, HomeLimits, TokenFormat};
 use crate::home_assistant::{Extras, Session};
 use crate::metrics::{Meter, Metrics};
 use crate::source::{HomeName, SecretSource, TokenVersions};
-use crate::token::TokenService;
+use crate::token::{Rejections, TokenService};
 use crate::verdict::{VerdictStore, Verdicts};
 
 /// Builds homes that share what sandboxes have one of: the clock, metrics, the place for verdicts, randomness.
@@ -30,6 +30,8 @@ pub struct HomeBuilder {
     pub metrics: Arc<Metrics>,
     /// Where verdicts are shared, if anywhere.
     pub verdicts: Option<Arc<dyn VerdictStore>>,
+    /// What homes have rejected, for when they are opened again.
+    pub rejections: Arc<Rejections>,
     /// Where seeds come from.
     // A std mutex: nothing awaits while it is held.
     pub random: Mutex<fastrand::Rng>,
@@ -70,12 +72,17 @@ impl HomeBuilder {
             meter.clone(),
             self.seed(),
         );
+        // A token is rejected by the home at an address, whatever it is called: what is said of one must not be held against
+        // another.
+        let place = format!("{scope} {address}");
+        let tokens = tokens.with_rejections(self.rejections.clone(), place.clone());
         let session = Session::new(address, self.limits, extras, self.clock.clone());
         let verdicts = self.verdicts.as_ref().map(|store| {
             Verdicts::new(
                 store.clone(),
-                scope.clone(),
-                self.limits.validate_timeout,
+                place.clone(),
+                // Settings may have to be read before the home is asked.
+                self.limits.validate_timeout * 2,
                 self.clock.clone(),
                 self.seed(),
             )

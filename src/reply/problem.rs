@@ -157,6 +157,12 @@ impl Problem {
                 ProblemName::TokenRejected,
                 "the token that is stored stays in use; run it again",
             ),
+            RotationError::NotStored(
+                error @ (SourceError::Throttled
+                | SourceError::TimedOut
+                | SourceError::Unreachable { .. }
+                | SourceError::Failed { .. }),
+            ) => return Self::of_source(error),
             RotationError::NotStored(_) => (
                 ProblemName::TokenSourceUnavailable,
                 "let the role that rotates call ssm:PutParameter on the parameter and kms:Encrypt on its key",
@@ -167,7 +173,9 @@ impl Problem {
                 "see that TABLE_NAME names a table that the function's role may use, and run it again",
             ),
             RotationError::Unknown { .. } => (ProblemName::CommandOutcomeUnknown, LATER),
-            RotationError::Overtaken | RotationError::LeaseLost => (ProblemName::Internal, LATER),
+            RotationError::Overtaken | RotationError::LeaseLost | RotationError::Behind => {
+                (ProblemName::Internal, LATER)
+            }
             RotationError::OutOfTime => (ProblemName::DeadlineExceeded, LATER),
         };
         Self::new(name, error, action)

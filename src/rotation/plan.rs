@@ -19,6 +19,11 @@ pub(super) struct Known {
     pub(super) client_name: String,
 }
 
+/// What a token is called that is minted at a time, since the Unix epoch.
+pub(super) fn name(marker: &str, minted_at: Duration, number: u32) -> String {
+    format!("{marker}{} {number:08x}", minted_at.as_secs())
+}
+
 /// Everything that is to be considered.
 #[derive(Clone, Debug)]
 pub(super) struct Facts {
@@ -28,6 +33,8 @@ pub(super) struct Facts {
     pub(super) marker: String,
     /// For how long after it was replaced a token may still be in somebody's use.
     pub(super) drain: Duration,
+    /// For how long after it was minted a token may still come to be stored, by a run that is slow, or unseen.
+    pub(super) settling: Duration,
     /// The versions that tell which token they hold, oldest first; the last is the current one.
     pub(super) versions: Vec<Version>,
     /// The long-lived tokens of the same user.
@@ -41,7 +48,7 @@ pub(super) enum Step {
     RevokeOrphan { id: String },
     /// Revoke a token that was replaced so long ago that nobody uses it.
     RevokeReplaced { id: String },
-    /// Wait: a replaced token may still be in use.
+    /// Wait: a token that is to be revoked may still be in use, or come to be.
     Drain { until: Duration },
     /// Mint another token, prove it and store it.
     Mint,
@@ -52,25 +59,17 @@ pub(super) enum Step {
 impl Facts {
     /// The next step; a token is minted only if `begin` and nothing is left to be done.
     pub(super) fn next(&self, begin: bool) -> Step {
-        let mut orphans = self
-            .known
-            .iter()
-            .filter(|token| self.is_ours(token) && !self.was_stored(&token.id));
-        if let Some(orphan) = orphans.next() {
-            return Step::RevokeOrphan {
-                id: orphan.id.clone(),
-            };
-        }
-        let mut earliest: Option<Duration> = None;
-        for (id, replaced_at) in self.replaced() {
+        let orphans = self.orphans().map(|(id, minted_at)| {
+            let until = minted_at.saturating_add(self.settling);
+            (until, Step::RevokeOrphan { id: id.to_owned() })
+        });
+        let replaced = self.replaced().map(|(id, replaced_at)| {
             let until = replaced_at.saturating_add(self.drain);
-            if until <= self.now {
-                return Step::RevokeReplaced { id: id.to_owned() };
-            }
-            earliest = Some(earliest.map_or(until, |at| at.min(until)));
-        }
-        match earliest {
-            Some(until) => Step::Drain { until },
+            (until, Step::RevokeReplaced { id: id.to_owned() })
+        });
+        match orphans.chain(replaced).min_by_key(|(until, _)| *until) {
+            Some((until, step)) if until <= self.now => step,
+            Some((until, _)) => Step::Drain { until },
             None if begin => Step::Mint,
             None => Step::Nothing,
         }
@@ -85,19 +84,48 @@ impl Facts {
         token.client_name.starts_with(&self.marker)
     }
 
+    /// The tokens of ours that no version holds or can have held, each with when it was minted.
+    fn orphans(&self) -> impl Iterator<Item = (&str, Duration)> {
+        self.unstored()
+            .filter(|(_, minted_at)| *minted_at >= self.history_begins())
+    }
+
+    /// The tokens of ours that no version holds, each with when it was minted.
+    fn unstored(&self) -> impl Iterator<Item = (&str, Duration)> {
+        let unstored = |token: &&Known| self.is_ours(token) && !self.was_stored(&token.id);
+        self.known.iter().filter(unstored).map(|token| {
+            let rest = token.client_name.strip_prefix(&self.marker);
+            let seconds = rest.and_then(|rest| rest.split(' ').next()?.parse().ok());
+            // One whose name was changed by hand is as old as can be.
+            (token.id.as_str(), Duration::from_secs(seconds.unwrap_or(0)))
+        })
+    }
+
+    /// From when on the versions are known: older ones are dropped, and a parameter may have been deleted and made anew.
+    fn history_begins(&self) -> Duration {
+        self.versions
+            .first()
+            .map_or(Duration::ZERO, |version| version.stored_at)
+    }
+
     fn was_stored(&self, id: &str) -> bool {
         self.versions.iter().any(|version| version.token_id == id)
     }
 
     /// The tokens that the home still knows and a rotation has replaced: its own of before, and the one that was there
     /// before its first. What a person stored and replaced by hand is that person's to revoke. Each with when it was
-    /// replaced.
+    /// replaced. Tokens of ours from before the versions that are known may have been stored then.
     fn replaced(&self) -> impl Iterator<Item = (&str, Duration)> {
+        let begin = self.history_begins();
+        let forgotten = self
+            .unstored()
+            .filter(move |(_, minted_at)| *minted_at < begin)
+            .map(move |(id, _)| (id, begin));
         let current = self
             .versions
             .last()
             .map(|version| version.token_id.as_str());
-        self.known.iter().filter_map(move |token| {
+        let replaced = self.known.iter().filter_map(move |token| {
             let id = token.id.as_str();
             if Some(id) == current {
                 return None;
@@ -113,7 +141,8 @@ impl Facts {
                     .iter()
                     .any(|other| other.id == successor.token_id && self.is_ours(other));
             is_by_rotation.then_some((id, successor.stored_at))
-        })
+        });
+        replaced.chain(forgotten)
     }
 }
 

@@ -15,16 +15,18 @@ pub enum Mode {
     DryRun,
 }
 
-/// `{"source":"rotate-token"}`, with `home`, `resume` and `dry_run` if need be.
+/// `{"source":"rotate-token"}`, with `home`, `resume`, `dry_run` and `wait` if need be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RotationRequest {
     /// Whose token; every home's if none is named.
     pub home: Option<HomeName>,
     /// How much.
     pub mode: Mode,
+    /// Whether to wait until the old token may be revoked, however long that takes, if there is time.
+    pub wait: bool,
 }
 
-const MEMBERS: [&str; 4] = ["source", "home", "resume", "dry_run"];
+const MEMBERS: [&str; 5] = ["source", "home", "resume", "dry_run", "wait"];
 
 impl RotationRequest {
     /// Reads and checks a request.
@@ -32,7 +34,7 @@ impl RotationRequest {
         let members = Members::parse(text)?;
         if let Some(name) = members.names().find(|name| !MEMBERS.contains(name)) {
             return Err(RequestError::Shape(format!(
-                "unknown member {}; a rotation takes `home`, `resume` and `dry_run`",
+                "unknown member {}; a rotation takes `home`, `resume`, `dry_run` and `wait`",
                 shown(name)
             )));
         }
@@ -46,7 +48,11 @@ impl RotationRequest {
             None => None,
             Some(name) => Some(HomeName::new(&name).ok_or_else(no_name)?),
         };
-        Ok(Self { home, mode })
+        Ok(Self {
+            home,
+            mode,
+            wait: flag(&members, "wait")?,
+        })
     }
 }
 
@@ -95,7 +101,11 @@ mod tests {
             let home = home.and_then(HomeName::new);
             assert_eq!(
                 RotationRequest::parse(text).unwrap(),
-                RotationRequest { home, mode }
+                RotationRequest {
+                    home,
+                    mode,
+                    wait: text.contains("wait")
+                }
             );
         }
         for (text, part) in [

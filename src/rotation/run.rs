@@ -2,35 +2,41 @@
 
 use std::time::Duration;
 
-use secrecy::SecretString;
 use sha2::{Digest as _, Sha256};
 
 use super::home::{self, Chores};
 use super::plan::{Facts, Step, Version};
-use super::{LIFESPAN_DAYS, Progress, Rotation, RotationError, RotationReport, STORE_LIMIT};
+use super::{Progress, Rotation, RotationError, RotationReport, STORE_LIMIT, TIME_TO_END};
 use crate::clock::Deadline;
 use crate::homes::Home;
-use crate::secret::AccessToken;
-use crate::source::{HomeName, StoreOutcome, TokenVersions, Versions};
-use crate::token::token_id;
+use crate::source::{HomeName, TokenVersions, Versions};
+use crate::token::{access_token, token_id};
+
+/// How often, and after what pause, a run looks again for what it has stored itself.
+const SECOND_LOOKS: u32 = 10;
+const BEFORE_A_SECOND_LOOK: Duration = Duration::from_millis(500);
 
 /// One run.
 pub(super) struct Run<'a> {
-    rotation: &'a Rotation,
-    home: &'a Home,
-    versions: &'a dyn TokenVersions,
-    deadline: Deadline,
+    pub(super) rotation: &'a Rotation,
+    pub(super) home: &'a Home,
+    pub(super) versions: &'a dyn TokenVersions,
+    pub(super) deadline: Deadline,
     id: String,
     /// What tells the place of the token apart from all others.
     scope: String,
+    /// Until when the lease lasts, since the Unix epoch.
+    pub(super) leased_until: Duration,
+    /// The version that this run has stored.
+    pub(super) stored: Option<i64>,
     steps: Vec<String>,
     revoked: u32,
 }
 
 /// What is stored now, and what follows from it.
-struct Look {
-    stored: Versions,
-    facts: Facts,
+pub(super) struct Look {
+    pub(super) stored: Versions,
+    pub(super) facts: Facts,
 }
 
 impl<'a> Run<'a> {
@@ -47,21 +53,37 @@ impl<'a> Run<'a> {
             deadline,
             id: format!("{:032x}", rotation.random().u128(..)),
             scope: String::new(),
+            leased_until: Duration::ZERO,
+            stored: None,
             steps: Vec::new(),
             revoked: 0,
         }
     }
 
     /// Does what there is to do, step by step.
-    pub(super) async fn go(&mut self, mut begin: bool) -> Result<RotationReport, RotationError> {
-        let place = self.versions.read().await?.place;
+    pub(super) async fn go(
+        &mut self,
+        mut begin: bool,
+        longest_wait: Duration,
+    ) -> Result<RotationReport, RotationError> {
+        let place = self.read().await?.place;
         self.scope = digest(&place);
         if let Some(until) = self.take_lease().await? {
             return Ok(self.report(Progress::Busy { until }));
         }
-        let (mut is_first, mut has_rotated) = (true, false);
+        let (mut is_first, mut has_rotated, mut second_looks) = (true, false, 0);
         loop {
-            let look = self.look().await?;
+            let look = match self.look().await {
+                // Parameter Store may take a moment to show to all what was stored.
+                Err(RotationError::Behind | RotationError::Overtaken)
+                    if self.stored.is_some() && second_looks < SECOND_LOOKS =>
+                {
+                    second_looks += 1;
+                    tokio::time::sleep(BEFORE_A_SECOND_LOOK).await;
+                    continue;
+                }
+                look => look?,
+            };
             if std::mem::take(&mut is_first) && look.facts.is_under_way() {
                 // To finish the one that was begun is the rotation that was asked for.
                 begin = false;
@@ -79,14 +101,20 @@ impl<'a> Run<'a> {
                 Step::RevokeReplaced { id } => {
                     self.retire(&look.stored, &id).await;
                     self.renew_lease().await?;
+                    // Somebody may have gone back to it by now.
+                    if newest(&self.read().await?) != newest(&look.stored) {
+                        continue;
+                    }
                     self.revoke(&id).await?;
                     self.note(format!(
                         "revoked the token {id}, which nobody uses any more"
                     ));
                 }
                 Step::Drain { until } => {
-                    let wait = until.saturating_sub(self.rotation.clock.now().unix);
-                    if wait >= self.deadline.remaining(self.rotation.clock.now()) {
+                    let now = self.rotation.clock.now();
+                    let wait = until.saturating_sub(now.unix);
+                    let time_after = self.rotation.step_limit + STORE_LIMIT;
+                    if wait > longest_wait || wait + time_after >= self.deadline.remaining(now) {
                         return Ok(self.report(Progress::Draining { until }));
                     }
                     self.wait(wait).await?;
@@ -110,10 +138,18 @@ impl<'a> Run<'a> {
     /// Gives the lease back.
     pub(super) async fn end(&self) {
         let leases = &self.rotation.leases;
-        if !self.scope.is_empty()
-            && let Err(error) = leases.release(&self.scope, &self.id).await
-        {
-            tracing::warn!(category = "rotation", error = %error, "the lease was not given back; it ends by itself");
+        if self.scope.is_empty() {
+            return;
+        }
+        let released = leases.release(&self.scope, &self.id);
+        if !matches!(
+            tokio::time::timeout(TIME_TO_END / 2, released).await,
+            Ok(Ok(()))
+        ) {
+            tracing::warn!(
+                category = "rotation",
+                "the lease was not given back; it ends by itself"
+            );
         }
     }
 
@@ -136,7 +172,7 @@ impl<'a> Run<'a> {
                 Step::Drain { until } => {
                     let seconds = until.saturating_sub(look.facts.now).as_secs();
                     self.steps.push(format!(
-                        "wait {seconds} s until nobody can use the replaced token any more, and revoke it"
+                        "wait {seconds} s until nobody can use the token that is to be revoked next"
                     ));
                     break;
                 }
@@ -171,7 +207,11 @@ impl<'a> Run<'a> {
             return Err(RotationError::NotOwner { user: user.name });
         }
         let tokens = chores.tokens().await?;
-        let stored = self.versions.read().await?;
+        let stored = self.read().await?;
+        if newest(&stored) < self.stored {
+            // Parameter Store has not caught up with what this run has stored, and nothing may be decided on what was before.
+            return Err(RotationError::Behind);
+        }
         let mut versions = Vec::new();
         for version in &stored.all {
             if let Some(token_id) = token_id(&version.value) {
@@ -199,84 +239,27 @@ impl<'a> Run<'a> {
             now: self.rotation.clock.now().unix,
             marker: marker(&stored.place),
             drain: self.rotation.drain,
+            settling: self.lease_time() * 2,
             versions,
             known: tokens.into_iter().map(home::Token::into_known).collect(),
         };
         Ok(Look { stored, facts })
     }
 
-    /// Mints a token, proves it and stores it. A token that is certainly not stored is revoked at once.
-    async fn mint(&mut self, look: &Look) -> Result<(), RotationError> {
-        let base = look.stored.all.last().ok_or(RotationError::NotIdentified)?;
-        let number: u32 = self.rotation.random().u32(..);
-        let minted_at = self.rotation.clock.now().unix.as_secs();
-        let name = format!("{}{minted_at} {number:08x}", look.facts.marker);
-        let text = self.chores().mint(&name, LIFESPAN_DAYS).await?;
-        let id = token_id(&text).ok_or(RotationError::NotIdentified)?;
-        self.note(format!("minted the token {id}"));
-        match self
-            .prove_and_store(&text, base.number, base.key_id.as_deref())
-            .await
-        {
-            Ok(version) => {
-                self.note(format!("stored it as version {version}"));
-                Ok(())
-            }
-            // It may be stored. If it is not, the next run will know.
-            Err(error @ (RotationError::StoredOrNot(_) | RotationError::LeaseLost)) => Err(error),
-            Err(error) => {
-                match self.revoke(&id).await {
-                    Ok(()) => self.note(format!("revoked the token {id} again")),
-                    Err(left) => {
-                        tracing::warn!(category = "rotation", error = %left, "the new token is left to the next run");
-                    }
-                }
-                Err(error)
-            }
-        }
-    }
-
-    async fn prove_and_store(
-        &self,
-        text: &SecretString,
-        base: i64,
-        key_id: Option<&str>,
-    ) -> Result<i64, RotationError> {
-        self.renew_lease().await?;
-        let token = AccessToken::new(text.clone());
-        let proven = self.home.bridge.try_out(&token, self.deadline).await;
-        proven.map_err(RotationError::Unproven)?;
-        self.renew_lease().await?;
-        // Last, so that nothing comes between.
-        let newest = |versions: &Versions| versions.all.last().map(|version| version.number);
-        if newest(&self.versions.read().await?) != Some(base) {
-            return Err(RotationError::Overtaken);
-        }
-        match self.versions.store(text, key_id).await {
-            StoreOutcome::Stored { version } => Ok(version),
-            StoreOutcome::Refused(error) => Err(RotationError::NotStored(error)),
-            StoreOutcome::Unknown(error) => {
-                let now = self.versions.read().await;
-                let stored = now.ok().and_then(|mut versions| versions.all.pop());
-                match stored.filter(|version| token_id(&version.value) == token_id(text)) {
-                    Some(version) => Ok(version.number),
-                    None => Err(RotationError::StoredOrNot(error)),
-                }
-            }
-        }
-    }
-
     /// Sees to it that nobody presents a token that is about to be revoked.
     async fn retire(&self, stored: &Versions, id: &str) {
         for version in &stored.all {
             if token_id(&version.value).as_deref() == Some(id) {
-                let fingerprint = AccessToken::new(version.value.clone()).fingerprint();
-                self.home.bridge.retire(fingerprint, version.number).await;
+                // As it would be presented: without what an editor left around it.
+                if let Some(token) = access_token(&version.value) {
+                    let fingerprint = token.fingerprint();
+                    self.home.bridge.retire(fingerprint, version.number).await;
+                }
             }
         }
     }
 
-    async fn revoke(&mut self, id: &str) -> Result<(), RotationError> {
+    pub(super) async fn revoke(&mut self, id: &str) -> Result<(), RotationError> {
         self.chores().revoke(id).await?;
         self.revoked += 1;
         Ok(())
@@ -300,12 +283,13 @@ impl<'a> Run<'a> {
     }
 
     /// Takes the lease, or waits for it while there is time. `Some` says until when another run has it.
-    async fn take_lease(&self) -> Result<Option<Duration>, RotationError> {
+    async fn take_lease(&mut self) -> Result<Option<Duration>, RotationError> {
         loop {
             let now = self.rotation.clock.now();
             let ours = now.unix + self.lease_time();
             let leases = &self.rotation.leases;
             let Some(until) = leases.take(&self.scope, &self.id, now, ours).await? else {
+                self.leased_until = ours;
                 return Ok(None);
             };
             // A little later, so that it has ended then.
@@ -318,7 +302,7 @@ impl<'a> Run<'a> {
     }
 
     /// Makes sure that this run has had the lease all the time, and has time for another step.
-    async fn renew_lease(&self) -> Result<(), RotationError> {
+    pub(super) async fn renew_lease(&mut self) -> Result<(), RotationError> {
         let now = self.rotation.clock.now();
         if self.deadline.remaining(now) < self.rotation.step_limit.min(STORE_LIMIT) {
             return Err(RotationError::OutOfTime);
@@ -326,6 +310,7 @@ impl<'a> Run<'a> {
         let until = now.unix + self.lease_time();
         let leases = &self.rotation.leases;
         if leases.renew(&self.scope, &self.id, until).await? {
+            self.leased_until = until;
             Ok(())
         } else {
             Err(RotationError::LeaseLost)
@@ -337,14 +322,23 @@ impl<'a> Run<'a> {
         self.rotation.step_limit + STORE_LIMIT
     }
 
-    fn chores(&self) -> Chores<'_> {
+    /// Reads the parameter's versions, in the time there is.
+    pub(super) async fn read(&self) -> Result<Versions, RotationError> {
+        let left = self.deadline.remaining(self.rotation.clock.now());
+        match tokio::time::timeout(left, self.versions.read()).await {
+            Ok(versions) => Ok(versions?),
+            Err(_) => Err(RotationError::OutOfTime),
+        }
+    }
+
+    pub(super) fn chores(&self) -> Chores<'_> {
         Chores {
             bridge: &self.home.bridge,
             deadline: self.deadline,
         }
     }
 
-    fn note(&mut self, step: String) {
+    pub(super) fn note(&mut self, step: String) {
         let home = self.home.name.as_ref().map(HomeName::as_str);
         tracing::info!(category = "rotation", home, step, "rotation");
         self.steps.push(step);
@@ -359,6 +353,10 @@ impl<'a> Run<'a> {
             revoked: self.revoked,
         }
     }
+}
+
+pub(super) fn newest(versions: &Versions) -> Option<i64> {
+    versions.all.last().map(|version| version.number)
 }
 
 /// What the names of tokens begin with that were minted for one place: two latchkeys that share a user of a home must not

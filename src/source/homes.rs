@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use secrecy::SecretString;
+
+use crate::clock::{Clock, Timestamp};
 
 use super::{SecretSource, SourceError, StoredSecret, TokenVersions};
 
@@ -75,14 +78,18 @@ pub trait HomeStore: Send + Sync {
     fn owner<'a>(&self, parameter: &'a str) -> Option<(HomeName, &'a str)>;
 }
 
+/// For how long the token that was read with its home may be taken for what is stored.
+const FIRST_KEEPS: Duration = Duration::from_secs(5);
+
 /// The token of a stored home. Reading it reads the home as a whole; if anything else of it has changed, the token is not
 /// for those who hold this any more.
 pub struct StoredToken {
     store: Arc<dyn HomeStore>,
     home: HomeName,
     settings: [Option<i64>; 4],
-    /// The token that came with the home when it was opened, until it is asked for.
-    first: std::sync::Mutex<Option<StoredSecret>>,
+    /// The token that came with the home when it was opened, until it is asked for, and when that was.
+    first: std::sync::Mutex<Option<(StoredSecret, Timestamp)>>,
+    clock: Arc<dyn Clock>,
     outdated: Arc<AtomicBool>,
 }
 
@@ -93,6 +100,7 @@ impl StoredToken {
         store: Arc<dyn HomeStore>,
         home: HomeName,
         stored: &mut StoredHome,
+        clock: Arc<dyn Clock>,
         outdated: Arc<AtomicBool>,
     ) -> Self {
         let settings = stored.settings();
@@ -105,7 +113,8 @@ impl StoredToken {
             store,
             home,
             settings,
-            first: std::sync::Mutex::new(Some(first)),
+            first: std::sync::Mutex::new(Some((first, clock.now()))),
+            clock,
             outdated,
         }
     }
@@ -129,9 +138,11 @@ impl SecretSource for StoredToken {
             .first
             .lock()
             .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .take();
+            .take()
+            // Whoever asks later, after a freeze perhaps, wants to know what is stored then.
+            .filter(|(_, at)| self.clock.now().since(*at) < FIRST_KEEPS);
         match first {
-            Some(first) => Box::pin(std::future::ready(Ok(first))),
+            Some((first, _)) => Box::pin(std::future::ready(Ok(first))),
             None => Box::pin(self.read()),
         }
     }

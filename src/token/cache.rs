@@ -30,9 +30,9 @@ impl Token {
     }
 }
 
-/// How many rejected tokens are remembered. A home has one token at a time; more than a few were never rejected in the
-/// life of one sandbox.
-const REMEMBERED_REJECTIONS: usize = 16;
+/// How many tokens are remembered, and how many that were rejected. A home has one token at a time; more than a few come by
+/// or are rejected in the life of one sandbox hardly ever.
+const REMEMBERED: usize = 16;
 
 /// How long the source is left alone after it failed, while a token is there to be served in its stead.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(30);
@@ -96,8 +96,10 @@ pub enum Offer<'a> {
 #[derive(Debug, Default)]
 pub struct TokenCache {
     entry: Option<Entry>,
-    /// The token last kept, also after it was dropped.
-    last: Option<TokenFacts>,
+    /// The tokens kept so far, also after they were dropped; the last one is at the end.
+    seen: VecDeque<TokenFacts>,
+    /// Since when the token is known to have changed.
+    expired_at: Option<Timestamp>,
     rejected: VecDeque<Identity>,
 }
 
@@ -133,20 +135,32 @@ impl TokenCache {
         }
     }
 
-    /// Keeps `token` from `now` on, in place of the one before. A TTL of 0 keeps nothing, not even for want of better.
-    pub fn put(&mut self, token: Token, now: Timestamp, ttl: Ttl) {
-        self.last = Some(TokenFacts {
+    /// Keeps `token`, which was asked for at `read_at`, in place of the one before. A TTL of 0 keeps nothing, not even for
+    /// want of better.
+    pub fn put(&mut self, token: Token, read_at: Timestamp, ttl: Ttl) {
+        if self.seen.len() == REMEMBERED {
+            self.seen.pop_front();
+        }
+        self.seen.push_back(TokenFacts {
             fingerprint: token.fingerprint(),
             version: token.version,
             expires_at: token.expires_at,
-            read_at: now,
+            read_at,
         });
+        // A read that began before the change says nothing of it.
+        let is_old_news = self
+            .expired_at
+            .is_some_and(|at| read_at.monotonic < at.monotonic);
         self.entry = (!ttl.hard.is_zero()).then_some(Entry {
             token,
-            read_at: now,
+            read_at,
             hard: ttl.hard,
-            asked_at: now,
-            ask_again_after: ttl.soft,
+            asked_at: read_at,
+            ask_again_after: if is_old_news {
+                Duration::ZERO
+            } else {
+                ttl.soft
+            },
         });
     }
 
@@ -158,8 +172,9 @@ impl TokenCache {
         }
     }
 
-    /// Makes the token due at once.
-    pub fn expire(&mut self) {
+    /// Makes the token due at once: it is known to have changed by `now`.
+    pub fn expire(&mut self, now: Timestamp) {
+        self.expired_at = Some(now);
         if let Some(entry) = &mut self.entry {
             entry.ask_again_after = Duration::ZERO;
         }
@@ -179,23 +194,31 @@ impl TokenCache {
 
     /// What may be shown of the token that was last kept.
     pub fn last(&self) -> Option<TokenFacts> {
-        self.last
+        self.seen.back().copied()
+    }
+
+    /// The version that last held this token, if it was kept here.
+    pub fn version_of(&self, fingerprint: Fingerprint) -> Option<i64> {
+        let mut seen = self.seen.iter().rev();
+        seen.find(|seen| seen.fingerprint == fingerprint)?.version
     }
 
     /// Remembers that the home rejected this token, and drops it if it is the one in here; a newer one stays.
     pub fn reject(&mut self, fingerprint: Fingerprint) {
-        let version = self
-            .last
-            .filter(|last| last.fingerprint == fingerprint)
-            .and_then(|last| last.version);
+        let version = self.version_of(fingerprint);
+        self.remember_rejection(fingerprint, version);
+        if self.keeps(fingerprint) {
+            self.entry = None;
+        }
+    }
+
+    /// Remembers that the home has rejected a token, here or elsewhere.
+    pub fn remember_rejection(&mut self, fingerprint: Fingerprint, version: Option<i64>) {
         if !self.is_rejected(fingerprint, version) {
-            if self.rejected.len() == REMEMBERED_REJECTIONS {
+            if self.rejected.len() == REMEMBERED {
                 self.rejected.pop_front();
             }
             self.rejected.push_back((fingerprint, version));
-        }
-        if self.keeps(fingerprint) {
-            self.entry = None;
         }
     }
 
@@ -256,8 +279,16 @@ mod tests {
         assert_eq!(offered(&cache, at(600)), "stale");
         cache.put(token("a"), at(600), TTL);
         assert_eq!(offered(&cache, at(601)), "fresh");
-        cache.expire();
+        cache.expire(at(601));
         assert_eq!(offered(&cache, at(601)), "due");
+        cache.put(token("a"), at(600), TTL);
+        assert_eq!(
+            offered(&cache, at(602)),
+            "due",
+            "it was read before the change"
+        );
+        cache.put(token("a"), at(601), TTL);
+        assert_eq!(offered(&cache, at(602)), "fresh");
     }
 
     #[test]
@@ -327,7 +358,7 @@ mod tests {
         for number in 0..100 {
             cache.reject(token(&number.to_string()).fingerprint());
         }
-        assert_eq!(cache.rejected.len(), REMEMBERED_REJECTIONS);
+        assert_eq!(cache.rejected.len(), REMEMBERED);
         assert!(cache.is_rejected(token("99").fingerprint(), None));
     }
 

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use std::time::Duration;
 
 use crate::config::TokenFormat;
+use crate::secret::AccessToken;
 
 /// The largest text that is taken for a token. A real one has 183 characters.
 const MAX_TOKEN_BYTES: usize = 4 * 1024;
@@ -83,6 +84,12 @@ pub fn inspect(text: &str, format: TokenFormat) -> Result<(&str, Claims), Defect
 struct Payload {
     exp: Option<f64>,
     iss: Option<String>,
+}
+
+/// A stored token as it would be presented, if the text is one.
+pub fn access_token(text: &SecretString) -> Option<AccessToken> {
+    let (text, _) = inspect(text.expose_secret(), TokenFormat::Jwt).ok()?;
+    Some(AccessToken::new(text.into()))
 }
 
 /// By what a home knows a token: the id of the refresh token that it stands for.

@@ -10,6 +10,7 @@ use tokio::sync::Semaphore;
 use super::*;
 use crate::clock::ManualClock;
 use crate::metrics::Metrics;
+use crate::source::StoredSecret;
 
 /// How long tokens are kept: due from 270 to 300 s on, stale from 600 s on.
 const TTL: Duration = Duration::from_secs(300);
@@ -318,9 +319,14 @@ async fn a_source_that_hangs_holds_up_nobody_for_long_who_has_a_stale_token() {
     fixture.script.gate.forget_permits(1_000);
     assert_eq!(fixture.current().await.unwrap(), "token-a");
     assert_eq!(fixture.calls(), 2);
-    // And nobody at all for a while.
-    fixture.clock.advance(BACK_OFF - SECOND);
+    // And nobody else while that read is under way.
+    fixture.clock.advance(SECOND * 3);
     assert_eq!(fixture.kept().await, "token-a");
+    // It is not stopped, and lands when it does.
+    fixture.script.gate.add_permits(1);
+    fixture.service.refresh().await.unwrap();
+    assert_eq!(fixture.calls(), 2);
+    assert!(!fixture.service.is_due());
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
-use super::{ACCEPTED_FOR, REJECTED_FOR, Turn, Verdict, VerdictStore};
+use super::{REJECTED_FOR, Turn, Verdict, VerdictStore};
 use crate::clock::Timestamp;
 use crate::table::{Condition, Item, Key, Table, TableError, Write};
 
@@ -30,22 +30,23 @@ impl SharedVerdicts {
         &self,
         pseudonym: &str,
         run: &str,
+        since: Timestamp,
         now: Timestamp,
         claimed_for: Duration,
     ) -> Result<Turn, TableError> {
-        let accepted_before = milliseconds(now.unix.saturating_sub(ACCEPTED_FOR));
         let is_free = Condition {
             expression: "attribute_not_exists(pk) OR expires_at < :seconds OR #state = :unknown \
-                         OR (#state = :presenting AND #until < :now) \
-                         OR (#state = :accepted AND #at < :accepted_before)",
-            names: &["state", "until", "at"],
+                         OR (#state = :presenting AND (#until < :now OR #run = :run)) \
+                         OR (#state = :accepted AND #at < :since)",
+            names: &["state", "until", "at", "run"],
             values: vec![
                 ("seconds", now.unix.as_secs().into()),
                 ("unknown", UNKNOWN.into()),
                 ("presenting", PRESENTING.into()),
                 ("now", milliseconds(now.unix).into()),
                 ("accepted", ACCEPTED.into()),
-                ("accepted_before", accepted_before.into()),
+                ("since", milliseconds(since.unix).into()),
+                ("run", run.into()),
             ],
         };
         let claim = item(PRESENTING, run, now, now.unix + claimed_for, KEPT);
@@ -54,8 +55,6 @@ impl SharedVerdicts {
             Write::Refused(found) => Ok(match found.text("state") {
                 Some(REJECTED) => Turn::Rejected,
                 Some(ACCEPTED) => Turn::Accepted,
-                // Our own claim, written by a try whose answer was lost.
-                _ if found.text("run") == Some(run) => Turn::Ours,
                 _ => Turn::Taken,
             }),
         }
@@ -67,10 +66,11 @@ impl VerdictStore for SharedVerdicts {
         &'a self,
         pseudonym: &'a str,
         run: &'a str,
+        since: Timestamp,
         now: Timestamp,
         claimed_for: Duration,
     ) -> BoxFuture<'a, Result<Turn, TableError>> {
-        Box::pin(self.take(pseudonym, run, now, claimed_for))
+        Box::pin(self.take(pseudonym, run, since, now, claimed_for))
     }
 
     fn settle<'a>(

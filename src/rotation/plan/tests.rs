@@ -5,12 +5,14 @@ use proptest::prelude::*;
 use super::*;
 
 const DRAIN: Duration = Duration::from_secs(600);
+const SETTLING: Duration = Duration::from_secs(50);
 
 fn facts(now: u64, versions: &[(&str, u64)], known: &[(&str, &str)]) -> Facts {
     Facts {
         now: Duration::from_secs(now),
         marker: "latchkey 01234567 ".into(),
         drain: DRAIN,
+        settling: SETTLING,
         versions: versions
             .iter()
             .map(|(id, stored_at)| Version {
@@ -28,7 +30,7 @@ fn facts(now: u64, versions: &[(&str, u64)], known: &[(&str, &str)]) -> Facts {
     }
 }
 
-const OURS: &str = "latchkey 01234567 1";
+const OURS: &str = "latchkey 01234567 1000 0f0f0f0f";
 
 #[test]
 fn with_nothing_left_over_a_token_is_minted_only_if_asked_for() {
@@ -48,6 +50,26 @@ fn a_token_that_was_never_stored_is_revoked_first() {
     );
     assert_eq!(facts.next(true), Step::RevokeOrphan { id: "b".into() });
     assert!(!facts.is_under_way());
+}
+
+#[test]
+fn a_token_that_may_be_about_to_be_stored_is_left_alone() {
+    let known = [("a", "by hand"), ("b", OURS)];
+    let until = Duration::from_secs(1_050);
+    let early = facts(1_049, &[("a", 0)], &known);
+    assert_eq!(early.next(true), Step::Drain { until });
+    let late = facts(1_050, &[("a", 0)], &known);
+    assert_eq!(late.next(true), Step::RevokeOrphan { id: "b".into() });
+}
+
+#[test]
+fn a_token_from_before_the_parameter_was_made_anew_may_be_in_use() {
+    let known = [("new", "by hand"), ("b", OURS)];
+    let until = Duration::from_secs(2_600);
+    let early = facts(2_100, &[("new", 2_000)], &known);
+    assert_eq!(early.next(true), Step::Drain { until });
+    let late = facts(2_600, &[("new", 2_000)], &known);
+    assert_eq!(late.next(true), Step::RevokeReplaced { id: "b".into() });
 }
 
 #[test]
@@ -129,7 +151,7 @@ impl World {
                     let id = format!("minted {}", self.minted);
                     self.facts.known.push(Known {
                         id: id.clone(),
-                        client_name: format!("{}{}", self.facts.marker, self.minted),
+                        client_name: name(&self.facts.marker, self.facts.now, self.minted),
                     });
                     if effects == 0 {
                         return false;

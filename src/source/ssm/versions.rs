@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use aws_sdk_ssm::Client;
+use aws_sdk_ssm::config::retry::RetryConfig;
 use aws_sdk_ssm::types::ParameterType;
 use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -88,6 +89,11 @@ impl SsmVersions {
             // Left out, Parameter Store would take the account's default key, with which everybody may decrypt.
             .set_key_id(key_id.map(str::to_owned))
             .overwrite(true)
+            .customize()
+            // Tried once, so that an answer speaks for the only try there was.
+            .config_override(
+                aws_sdk_ssm::config::Builder::new().retry_config(RetryConfig::disabled()),
+            )
             .send()
             .await;
         match stored {

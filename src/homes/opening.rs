@@ -1,0 +1,118 @@
+//! Opening a stored home: once, however many ask for it at the same time.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use secrecy::ExposeSecret as _;
+
+use super::{Home, Homes, HomesError, Opening};
+use crate::config::HomeAddress;
+use crate::home_assistant::{Extras, Labels};
+use crate::source::{
+    HomeName, HomeStore, KeptSecret, SecretSource, SourceError, StoredHome, StoredToken,
+};
+
+impl Homes {
+    pub(super) async fn open(
+        &self,
+        store: &Arc<dyn HomeStore>,
+        name: &HomeName,
+    ) -> Result<Arc<Home>, HomesError> {
+        let opening = {
+            let mut stored = self.lock();
+            match stored.open.get(name) {
+                Some(home) if !home.is_outdated() => return Ok(home.clone()),
+                _ => stored.opening.entry(name.clone()).or_default().clone(),
+            }
+        };
+        let given_up = GivenUp {
+            homes: self,
+            name,
+            opening: &opening,
+        };
+        let opened = opening.get_or_try_init(|| self.read(store, name)).await;
+        drop(given_up);
+        let mut stored = self.lock();
+        // Someone else's by now, if what was read was found to have changed meanwhile.
+        let is_current = stored
+            .opening
+            .get(name)
+            .is_some_and(|current| Arc::ptr_eq(current, &opening));
+        stored
+            .opening
+            .retain(|of, current| of != name || !Arc::ptr_eq(current, &opening));
+        let home = opened?.clone();
+        if is_current {
+            // Only now, so that a name that leads nowhere displaces no home.
+            stored.open.put(name.clone(), home.clone());
+        }
+        Ok(home)
+    }
+
+    async fn read(
+        &self,
+        store: &Arc<dyn HomeStore>,
+        name: &HomeName,
+    ) -> Result<Arc<Home>, HomesError> {
+        let mut stored = store.read(name).await.map_err(|error| match error {
+            SourceError::NotFound { place } => HomesError::Unknown {
+                name: name.as_str().to_owned(),
+                place,
+            },
+            other => HomesError::Source(other),
+        })?;
+        let address =
+            HomeAddress::parse(stored.url.value.expose_secret().trim()).map_err(|error| {
+                HomesError::Address {
+                    name: name.as_str().to_owned(),
+                    error,
+                }
+            })?;
+        let outdated = Arc::new(AtomicBool::new(false));
+        let clock = self.builder.clock.clone();
+        let token = StoredToken::new(
+            store.clone(),
+            name.clone(),
+            &mut stored,
+            clock,
+            outdated.clone(),
+        );
+        let home = self.builder.build(
+            Some(name.clone()),
+            address,
+            Box::new(token),
+            Some(store.versions(name)),
+            extras(stored),
+            outdated,
+        );
+        Ok(Arc::new(home))
+    }
+}
+
+/// Forgets a home that is being opened when whoever opens it gives up.
+struct GivenUp<'a> {
+    homes: &'a Homes,
+    name: &'a HomeName,
+    opening: &'a Opening,
+}
+
+impl Drop for GivenUp<'_> {
+    fn drop(&mut self) {
+        if !self.opening.initialized() {
+            let opening = &mut self.homes.lock().opening;
+            opening.retain(|of, current| of != self.name || !Arc::ptr_eq(current, self.opening));
+        }
+    }
+}
+
+fn extras(stored: StoredHome) -> Extras {
+    let kept = |secret: Option<_>| -> Option<Box<dyn SecretSource>> {
+        secret.map(|secret| Box::new(KeptSecret::new(secret)) as Box<dyn SecretSource>)
+    };
+    Extras {
+        ca: kept(stored.ca),
+        client_cert: kept(stored.client_cert),
+        headers: kept(stored.headers),
+        labels: Labels::PARAMETERS,
+    }
+}
