@@ -19,7 +19,7 @@ use lru::LruCache;
 
 use crate::bridge::Bridge;
 use crate::metrics::Metric;
-use crate::source::{HomeName, HomeStore, SecretSource, TokenVersions};
+use crate::source::{HomeName, HomeStore, TokenVersions};
 
 /// How many stored homes one sandbox keeps open, unless it is told otherwise.
 pub const KEPT_HOMES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(31);

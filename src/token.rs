@@ -149,11 +149,19 @@ impl TokenService {
         self.inner.ttl.is_zero()
     }
 
-    /// Whether the token in memory is past its hard TTL.
-    pub fn is_stale(&self) -> bool {
+    /// Reads a token again that is past its hard TTL, without waiting for long, and tells which one is stored now; nothing if
+    /// it need not be read, or cannot.
+    pub async fn renew_stale(&self) -> Option<Fingerprint> {
         let now = self.inner.clock.now();
-        let state = lock(&self.inner.state);
-        matches!(state.cache.offer(now), Offer::Stale { .. })
+        let is_due = matches!(
+            lock(&self.inner.state).cache.offer(now),
+            Offer::Stale { is_due: true, .. }
+        );
+        if !is_due || self.is_slow(now) {
+            return None;
+        }
+        let read = tokio::time::timeout(WAIT_WITH_A_STALE_ONE, self.fetch()).await;
+        read.ok()?.ok().map(|token| token.fingerprint())
     }
 
     /// Makes the token due: it is known to have changed.

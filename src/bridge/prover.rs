@@ -138,15 +138,12 @@ impl Prover {
     /// Gives up an open connection if its token's reading is past the hard TTL and the parameter holds another by now. If it
     /// cannot be read, the connection is proof enough of its token.
     pub(super) async fn give_up_if_replaced(&self, deadline: Deadline) {
-        let Some(in_use) = self.session.fingerprint() else {
+        let Some(in_use) = self.session.usable_fingerprint() else {
             return;
         };
-        if !self.tokens.is_stale() {
-            return;
-        }
         let remaining = deadline.remaining(self.clock.now());
-        if let Ok(Ok(token)) = tokio::time::timeout(remaining, self.tokens.current()).await
-            && token.fingerprint() != in_use
+        if let Ok(Some(stored)) = tokio::time::timeout(remaining, self.tokens.renew_stale()).await
+            && stored != in_use
         {
             self.session.discard_current();
         }

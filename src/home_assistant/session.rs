@@ -294,6 +294,13 @@ impl Session {
         self.lock().connection = None;
     }
 
+    /// Which token the open connection authenticated with, if it is one that may be used again.
+    pub fn usable_fingerprint(&self) -> Option<Fingerprint> {
+        let connection = self.lock().connection.clone()?;
+        let is_stale = freshness(connection.heard(), self.clock.now()) == Freshness::Stale;
+        (!connection.is_closed() && !is_stale).then(|| connection.fingerprint())
+    }
+
     /// Which token the open connection authenticated with.
     pub fn fingerprint(&self) -> Option<Fingerprint> {
         let connection = self.lock().connection.clone()?;

@@ -77,7 +77,7 @@ impl Facts {
 
     /// Whether a rotation was begun and not finished.
     pub(super) fn is_under_way(&self) -> bool {
-        self.replaced().next().is_some()
+        self.replaced().any(|(id, _)| self.was_stored(id))
     }
 
     fn is_ours(&self, token: &Known) -> bool {
@@ -101,11 +101,11 @@ impl Facts {
         })
     }
 
-    /// From when on the versions are known: older ones are dropped, and a parameter may have been deleted and made anew.
+    /// From when on the versions are known: older ones are dropped, and a parameter may have been deleted and made anew. In
+    /// whole seconds, as names have them.
     fn history_begins(&self) -> Duration {
-        self.versions
-            .first()
-            .map_or(Duration::ZERO, |version| version.stored_at)
+        let first = self.versions.first();
+        Duration::from_secs(first.map_or(0, |version| version.stored_at.as_secs()))
     }
 
     fn was_stored(&self, id: &str) -> bool {

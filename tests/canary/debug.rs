@@ -20,21 +20,30 @@ use latchkey_dev::stack::AwsEmulator;
 
 use crate::search::Canary;
 
-struct Shown {
-    canary: Canary,
-    fingerprint: String,
+/// What may and what must not be shown of a token.
+pub(crate) struct Shown {
+    pub(crate) canary: Canary,
+    pub(crate) fingerprint: String,
 }
 
 impl Shown {
+    pub(crate) fn of(token: &str) -> Self {
+        let access = AccessToken::new(token.into());
+        Self {
+            canary: Canary::new(token),
+            fingerprint: access.fingerprint().to_string(),
+        }
+    }
+
     /// Searches both forms of `Debug`.
-    fn debug(&self, what: &str, value: &impl Debug) -> String {
+    pub(crate) fn debug(&self, what: &str, value: &impl Debug) -> String {
         let shown = format!("{value:?} {value:#?}");
         self.canary.search(what, &shown);
         shown
     }
 
     /// As [`Shown::debug`], of something that shows which token it holds.
-    fn with_fingerprint(&self, what: &str, value: &impl Debug) {
+    pub(crate) fn with_fingerprint(&self, what: &str, value: &impl Debug) {
         let shown = self.debug(what, value);
         assert!(shown.contains(&self.fingerprint), "{what}: {shown}");
     }
@@ -46,10 +55,7 @@ async fn no_debug_output_shows_the_token() {
     let aws = AwsEmulator::start().await.unwrap();
     let text = home.mint_token("latchkey");
     let access = Arc::new(AccessToken::new(text.as_str().into()));
-    let shown = Shown {
-        canary: Canary::new(&text),
-        fingerprint: access.fingerprint().to_string(),
-    };
+    let shown = Shown::of(&text);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let now = clock.now();
 

@@ -113,8 +113,9 @@ async fn take_every_path(variables: &[(&str, &str)]) -> String {
         home.clear_faults();
     }
 
-    let metrics = format!("{:?}", aws.metrics(NAMESPACE).await.unwrap());
+    // Most of them are delivered at the sandbox's end.
     let log = function.stop().await;
+    let metrics = format!("{:?}", aws.metrics(NAMESPACE).await.unwrap());
     for answer in &answers {
         canary.search("an answer", &answer.to_string());
     }

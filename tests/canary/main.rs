@@ -17,3 +17,5 @@ mod faults;
 mod function;
 mod misplaced;
 mod search;
+mod several;
+mod upkeep;

@@ -28,6 +28,7 @@ const VARIABLES: &[&str] = &[
     "HA_CA_PARAMETER",
     "HA_CLIENT_CERT_PARAMETER",
     "HA_HEADERS_PARAMETER",
+    "HOMES_PARAMETER_PREFIX",
     "TABLE_NAME",
     "CALLER_AUTH",
     "METRICS",
@@ -92,6 +93,7 @@ async fn a_variable_that_takes_any_text_does_not_show_the_token() {
         ("HA_CA_PARAMETER", token.clone()),
         ("HA_CLIENT_CERT_PARAMETER", token.clone()),
         ("HA_HEADERS_PARAMETER", token.clone()),
+        ("HOMES_PARAMETER_PREFIX", format!("/{token}")),
         ("TABLE_NAME", token.clone()),
         ("METRICS_NAMESPACE", token.clone()),
         ("HA_URL", format!("http://127.0.0.1:9/{token}")),
@@ -107,7 +109,7 @@ async fn a_variable_that_takes_any_text_does_not_show_the_token() {
             let options = options.clone().env(name, value);
             async move { (name, everything_said(options).await) }
         })
-        .buffer_unordered(9)
+        .buffer_unordered(10)
         .collect()
         .await;
     let leaks: Vec<_> = said
@@ -141,7 +143,9 @@ async fn a_token_that_a_caller_sends_is_not_repeated() {
     let aws = AwsEmulator::start().await.unwrap();
     let good = home.mint_token("latchkey");
     aws.put_token(PARAMETER, &good).await.unwrap();
-    let options = lambda::options(&aws, &home.url()).env("LOG_LEVEL", "trace");
+    let options = lambda::options(&aws, &home.url())
+        .env("LOG_LEVEL", "trace")
+        .env("HOMES_PARAMETER_PREFIX", "/latchkey/homes");
     let function = Function::start(options).await.unwrap();
     let http = |path: &str, body: Value| {
         let mut event = sample("events/http-api-command.json");
@@ -150,6 +154,11 @@ async fn a_token_that_a_caller_sends_is_not_repeated() {
         event["headers"]["authorization"] = format!("Bearer {token}").into();
         event["rawQueryString"] = format!("access_token={token}").into();
         event["body"] = body;
+        event
+    };
+    let changed = |detail: Value| {
+        let mut event = sample("tests/fixtures/events/ssm-parameter-change.json");
+        event["detail"] = detail;
         event
     };
     let command = json!({ "command": { "type": "ping" } }).to_string();
@@ -168,6 +177,15 @@ async fn a_token_that_a_caller_sends_is_not_repeated() {
         json!({ "command": { "type": "auth", "access_token": token } }),
         json!({ "command": { "type": format!("subscribe_{token}") } }),
         json!({ "command": { "type": "ping" }, token.clone(): 1 }),
+        json!({ "command": { "type": "ping" }, "home": token }),
+        json!({ "command": { "type": "ping" }, "home": &token[..64] }),
+        json!({ "source": "rotate-token", "home": token }),
+        json!({ "source": "rotate-token", "home": &token[..64] }),
+        json!({ "source": "rotate-token", token.clone(): true }),
+        json!({ "source": "rotate-token", "dry_run": token }),
+        changed(json!({ "name": token })),
+        changed(json!(json!({ "name": token }).to_string())),
+        changed(json!(token)),
         json!({ "commands": token }),
         http("/commands", json!(command)),
         http("/commands", json!(token)),

@@ -1,0 +1,202 @@
+//! Which home a request reaches.
+
+use latchkey_dev::stack::{AwsEmulator, Fault};
+use serde_json::{Value, json};
+
+use crate::lambda::{GET_PARAMETER, PARAMETER, problem};
+use crate::{
+    GET_PARAMETERS, House, LIST, PREFIX, app, assert_done, assert_problem, handle, in_process,
+    parameter, toggle, toggle_in, village,
+};
+
+#[tokio::test]
+async fn a_command_reaches_its_home_with_that_homes_token_and_no_other() {
+    let aws = AwsEmulator::start().await.unwrap();
+    let [cabin, beach] = village(&aws, ["cabin", "beach-house.2_b"]).await;
+    let app = app(&aws).await;
+    for (house, other, calls) in [(&cabin, &beach, 1), (&beach, &cabin, 2)] {
+        let before = (house.toggles(), other.toggles());
+        for _ in 0..2 {
+            assert_done(&handle(&app, &toggle_in(house.name)).await);
+        }
+        assert_eq!((house.toggles(), other.toggles()), (before.0 + 2, before.1));
+        // Address and token come with one call, the first time alone.
+        assert_eq!(aws.calls_of(GET_PARAMETERS).await.unwrap(), calls);
+    }
+    for house in [&cabin, &beach] {
+        let counters = house.home.counters();
+        assert_eq!((counters.auth_ok, counters.config_checks), (1, 1));
+        assert_eq!(counters.presented(&house.token), 2);
+        house.assert_saw_only_its_own_token();
+    }
+    assert_eq!(aws.calls_of(GET_PARAMETER).await.unwrap(), 0);
+    assert_eq!(aws.calls_of(LIST).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn who_names_no_home_is_told_to_unless_there_is_one_for_them() {
+    let aws = AwsEmulator::start().await.unwrap();
+    let [cabin] = village(&aws, ["cabin"]).await;
+    let answer = handle(&app(&aws).await, &toggle()).await;
+    assert_problem(&answer, "bad-request", 400, "\\\"home\\\"");
+    assert_eq!(cabin.home.counters().tcp_connections, 0);
+
+    let main = House::build("main").await;
+    aws.put_token(PARAMETER, &main.token).await.unwrap();
+    let url = main.home.url();
+    let variables = [("HOMES_PARAMETER_PREFIX", PREFIX), ("HA_URL", url.as_str())];
+    let both = in_process::app(&aws, &variables).await;
+    assert_done(&handle(&both, &toggle()).await);
+    assert_eq!((main.toggles(), cabin.toggles()), (1, 0));
+    assert_done(&handle(&both, &toggle_in("cabin")).await);
+    assert_eq!((main.toggles(), cabin.toggles()), (1, 1));
+    for house in [&main, &cabin] {
+        house.assert_saw_only_its_own_token();
+    }
+}
+
+#[tokio::test]
+async fn a_latchkey_of_one_home_takes_no_name() {
+    let aws = AwsEmulator::start().await.unwrap();
+    let main = House::build("main").await;
+    aws.put_token(PARAMETER, &main.token).await.unwrap();
+    let url = main.home.url();
+    let app = in_process::app(&aws, &[("HA_URL", url.as_str())]).await;
+    let answer = handle(&app, &toggle_in("main")).await;
+    assert_problem(&answer, "bad-request", 400, "leave `home` out");
+    assert_eq!(main.toggles(), 0);
+    assert_done(&handle(&app, &toggle()).await);
+}
+
+#[tokio::test]
+async fn what_is_no_name_is_refused_before_anything_is_read() {
+    let aws = AwsEmulator::start().await.unwrap();
+    let app = app(&aws).await;
+    let long = "x".repeat(65);
+    let names = [
+        json!("a/b"),
+        json!("/cabin"),
+        json!("cabin/"),
+        json!("../cabin"),
+        json!("a b"),
+        json!(" cabin"),
+        json!("cabin\n"),
+        json!(""),
+        json!("hütte"),
+        json!("*"),
+        json!(long),
+        json!(5),
+        json!(["cabin"]),
+        Value::Null,
+    ];
+    for name in names {
+        let mut event = toggle();
+        event["home"] = name;
+        let answer = handle(&app, &event).await;
+        assert_problem(&answer, "bad-request", 400, "`home`");
+    }
+    assert_eq!(aws.calls_of(GET_PARAMETERS).await.unwrap(), 0);
+}
+
+#[tokio::test]
+async fn what_is_missing_of_a_home_is_named_and_may_come_later() {
+    let aws = AwsEmulator::start().await.unwrap();
+    let cabin = House::build("cabin").await;
+    let app = app(&aws).await;
+    let event = toggle_in("cabin");
+    let (url, token) = (parameter("cabin", "url"), parameter("cabin", "token"));
+
+    // Nothing at all, then no token, then no address.
+    assert_problem(&handle(&app, &event).await, "not-found", 404, &url);
+    aws.put_parameter(&url, &cabin.home.url()).await.unwrap();
+    assert_problem(&handle(&app, &event).await, "not-found", 404, &token);
+    aws.put_token(&token, &cabin.token).await.unwrap();
+    aws.delete_parameter(&url).await.unwrap();
+    assert_problem(&handle(&app, &event).await, "not-found", 404, &url);
+    assert_eq!(cabin.home.counters().tcp_connections, 0);
+
+    aws.put_parameter(&url, &cabin.home.url()).await.unwrap();
+    assert_done(&handle(&app, &event).await);
+}
+
+#[tokio::test]
+async fn an_address_that_is_none_is_named_and_may_be_mended() {
+    let aws = AwsEmulator::start().await.unwrap();
+    let [cabin] = village(&aws, ["cabin"]).await;
+    let app = app(&aws).await;
+    let url = parameter("cabin", "url");
+    for bad in [
+        "ftp://cabin",
+        "cabin:8123",
+        "http://user:word@cabin",
+        "nonsense",
+        "http://",
+    ] {
+        aws.put_parameter(&url, bad).await.unwrap();
+        let answer = handle(&app, &toggle_in("cabin")).await;
+        assert_problem(&answer, "internal", 500, "cabin");
+        assert!(!answer.to_string().contains("user:word"), "{answer}");
+    }
+    // With the line's end that editors leave.
+    let mended = format!("{}\n", cabin.home.url());
+    aws.put_parameter(&url, &mended).await.unwrap();
+    assert_done(&handle(&app, &toggle_in("cabin")).await);
+}
+
+#[tokio::test]
+async fn a_token_in_clear_text_is_not_used() {
+    let aws = AwsEmulator::start().await.unwrap();
+    let cabin = House::build("cabin").await;
+    let url = parameter("cabin", "url");
+    aws.put_parameter(&url, &cabin.home.url()).await.unwrap();
+    let token = parameter("cabin", "token");
+    aws.put_parameter(&token, &cabin.token).await.unwrap();
+    let answer = handle(&app(&aws).await, &toggle_in("cabin")).await;
+    assert_problem(&answer, "token-source-unavailable", 503, "SecureString");
+    assert_eq!(cabin.home.counters().tcp_connections, 0);
+}
+
+#[tokio::test]
+async fn a_home_that_cannot_be_read_keeps_nobody_from_another() {
+    let aws = AwsEmulator::start().await.unwrap();
+    let [cabin, beach] = village(&aws, ["cabin", "beach"]).await;
+    let app = app(&aws).await;
+    for code in ["AccessDeniedException", "KMSAccessDenied", "InvalidKeyId"] {
+        let fault = Fault::new(GET_PARAMETERS, code).containing("/cabin/");
+        aws.inject(&fault).await.unwrap();
+        let answer = handle(&app, &toggle_in("cabin")).await;
+        assert_eq!(problem(&answer), "token-source-unavailable", "{answer}");
+        assert_done(&handle(&app, &toggle_in("beach")).await);
+        aws.clear_faults().await.unwrap();
+    }
+    assert_eq!((cabin.toggles(), beach.toggles()), (0, 3));
+    // An error is not kept.
+    assert_done(&handle(&app, &toggle_in("cabin")).await);
+}
+
+/// The same key in two homes: two requests. In one: one.
+#[tokio::test]
+async fn idempotency_keys_of_different_homes_are_different_keys() {
+    let aws = AwsEmulator::start().await.unwrap();
+    aws.create_table("latchkey").await.unwrap();
+    let [cabin, beach] = village(&aws, ["cabin", "beach"]).await;
+    let main = House::build("main").await;
+    aws.put_token(PARAMETER, &main.token).await.unwrap();
+    let url = main.home.url();
+    for (round, table) in [(1, ""), (2, "latchkey")] {
+        let variables = [
+            ("HOMES_PARAMETER_PREFIX", PREFIX),
+            ("HA_URL", url.as_str()),
+            ("TABLE_NAME", table),
+        ];
+        let app = in_process::app(&aws, &variables).await;
+        for _ in 0..2 {
+            for mut event in [toggle_in("cabin"), toggle_in("beach"), toggle()] {
+                event["idempotency_key"] = json!("once");
+                assert_done(&handle(&app, &event).await);
+            }
+        }
+        let toggles = (cabin.toggles(), beach.toggles(), main.toggles());
+        assert_eq!(toggles, (round, round, round), "{table:?}");
+    }
+}
