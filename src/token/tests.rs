@@ -313,20 +313,39 @@ async fn everyone_past_the_hard_ttl_shares_one_failed_read() {
 
 #[tokio::test]
 async fn a_source_that_hangs_holds_up_nobody_for_long_who_has_a_stale_token() {
-    let fixture = fixture([Ok("token-a")]);
+    let fixture = fixture([Ok("token-a"), Ok("token-b")]);
     fixture.current().await.unwrap();
     fixture.clock.advance(HARD);
     fixture.script.gate.forget_permits(1_000);
     assert_eq!(fixture.current().await.unwrap(), "token-a");
     assert_eq!(fixture.calls(), 2);
-    // And nobody else while that read is under way.
-    fixture.clock.advance(SECOND * 3);
+    // Whoever comes later does not wait for what others have waited for in vain.
+    fixture.clock.advance(WAIT_WITH_A_STALE_ONE);
     assert_eq!(fixture.kept().await, "token-a");
-    // It is not stopped, and lands when it does.
+    fixture
+        .clock
+        .advance(FETCH_LIMIT - WAIT_WITH_A_STALE_ONE - Duration::from_millis(1));
+    assert_eq!(fixture.kept().await, "token-a");
+    // The read lands though nobody waits for it any more.
     fixture.script.gate.add_permits(1);
-    fixture.service.refresh().await.unwrap();
+    while fixture.service.fetches() < 2 {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(fixture.kept().await, "token-b");
     assert_eq!(fixture.calls(), 2);
-    assert!(!fixture.service.is_due());
+}
+
+#[tokio::test]
+async fn a_read_that_never_ends_is_given_up() {
+    let fixture = fixture([Ok("token-a"), Ok("token-b")]);
+    fixture.current().await.unwrap();
+    fixture.clock.advance(HARD);
+    let permits = fixture.script.gate.forget_permits(1_000);
+    assert_eq!(fixture.current().await.unwrap(), "token-a");
+    fixture.clock.advance(FETCH_LIMIT);
+    fixture.script.gate.add_permits(permits);
+    assert_eq!(fixture.current().await.unwrap(), "token-b");
+    assert_eq!(fixture.calls(), 3);
 }
 
 #[tokio::test]

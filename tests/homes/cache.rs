@@ -28,6 +28,7 @@ fn two_at_a_time(aws: &AwsEmulator) -> Arc<Homes> {
         clock: clock.clone(),
         metrics: Arc::new(Metrics::new(None, clock)),
         verdicts: None,
+        rejections: Arc::default(),
         random: Mutex::new(fastrand::Rng::with_seed(1)),
     };
     let client = aws_sdk_ssm::Client::new(aws.sdk_config());
