@@ -153,6 +153,9 @@ impl Problem {
                 ProblemName::NotHomeAssistant,
                 "look the code up in Home Assistant's log; the token that is stored stays in use",
             ),
+            RotationError::Unproven(BridgeError::Home(error)) if *error != HomeError::Rejected => {
+                return Self::of_home(error);
+            }
             RotationError::Unproven(_) => (
                 ProblemName::TokenRejected,
                 "the token that is stored stays in use; run it again",

@@ -66,8 +66,8 @@ impl<'a> Run<'a> {
         mut begin: bool,
         longest_wait: Duration,
     ) -> Result<RotationReport, RotationError> {
-        let place = self.read().await?.place;
-        self.scope = digest(&place);
+        let before = self.read().await?;
+        self.scope = digest(&before.place);
         if let Some(until) = self.take_lease().await? {
             return Ok(self.report(Progress::Busy { until }));
         }
@@ -84,10 +84,11 @@ impl<'a> Run<'a> {
                 }
                 look => look?,
             };
-            if std::mem::take(&mut is_first) && look.facts.is_under_way() {
+            if std::mem::take(&mut is_first) {
                 // To finish the one that was begun is the rotation that was asked for.
-                begin = false;
-                has_rotated = true;
+                has_rotated = look.facts.is_under_way();
+                // And one that another run has done while this one waited for the lease is one as well.
+                begin &= !has_rotated && newest(&look.stored) == newest(&before);
             }
             let step = look.facts.next(begin);
             self.renew_lease().await?;
