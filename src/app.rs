@@ -1,5 +1,6 @@
 //! The application: payload in, reply out. The only place where triggers meet what serves them.
 
+mod run;
 mod upkeep;
 
 use std::sync::Arc;
@@ -9,26 +10,25 @@ use futures_util::StreamExt as _;
 use lambda_http::{Context, LambdaEvent};
 use serde::{Serialize, Serializer};
 
+use crate::access::{Door, Permit};
 use crate::bridge::{Health, Status};
 use crate::clock::{Clock, Deadline, Timestamp};
 use crate::commands::CommandsRequest;
-use crate::config::CallerAuth;
-use crate::home_assistant::{Command, HomeError, Outcome, Stage};
-use crate::homes::{Home, Homes};
+use crate::home_assistant::{HomeError, Stage};
+use crate::homes::Homes;
 use crate::http;
-use crate::idempotency::{Admission, Idempotency};
+use crate::idempotency::Idempotency;
 use crate::json::json_bytes;
-use crate::metrics::{Metric, Metrics};
-use crate::reply::{CommandsReply, Failure, KeepWarmReply, Problem, ProblemName, RotationReply};
+use crate::metrics::Metrics;
+use crate::reply::{CommandsReply, Failure, KeepWarmReply, Problem, RotationReply};
 use crate::rotation::{Rotation, RotationRequest};
 use crate::source::HomeName;
 use crate::trigger::{Trigger, TriggerError, changed_parameter};
 
+pub(crate) use run::Asked;
+
 /// What is kept of an invocation's time to write the answer.
 const TIME_TO_ANSWER: Duration = Duration::from_millis(250);
-
-/// What is kept of an invocation's time to record the outcome under an idempotency key.
-const TIME_TO_RECORD: Duration = Duration::from_millis(1_000);
 
 /// How many homes are seen to at once.
 const AT_ONCE: usize = 8;
@@ -50,7 +50,7 @@ pub struct App {
     homes: Homes,
     rotation: Rotation,
     idempotency: Idempotency,
-    pub(crate) caller_auth: CallerAuth,
+    door: Door,
     pub(crate) clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
 }
@@ -96,7 +96,7 @@ impl App {
         homes: Homes,
         rotation: Rotation,
         idempotency: Idempotency,
-        caller_auth: CallerAuth,
+        door: Door,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -104,7 +104,7 @@ impl App {
             homes,
             rotation,
             idempotency,
-            caller_auth,
+            door,
             clock,
             metrics,
         }
@@ -166,8 +166,14 @@ impl App {
             Trigger::Direct => {
                 let request = CommandsRequest::parse(payload)?;
                 let tenant = context.tenant_id.as_deref();
+                let asked = Asked {
+                    request: &request,
+                    permit: &Permit::of_invoker(),
+                    home: request.home.as_ref(),
+                    subject: None,
+                };
                 let reply = self
-                    .run(&request, tenant, deadline, &context.request_id)
+                    .run(&asked, tenant, deadline, &context.request_id)
                     .await?
                     .with_status_code();
                 let bytes = json_bytes(&reply);
@@ -191,112 +197,6 @@ impl App {
                 .into())
             }
         }
-    }
-
-    /// Runs the commands of a request in its home, once for each idempotency key.
-    pub(crate) async fn run(
-        &self,
-        request: &CommandsRequest,
-        tenant: Option<&str>,
-        deadline: Deadline,
-        request_id: &str,
-    ) -> Result<CommandsReply, Failure> {
-        let home = self.find(request.home.as_ref(), tenant, deadline).await?;
-        let reply = self.run_in(&home, request, deadline, request_id).await;
-        if reply.is_ok() || !home.is_outdated() {
-            return reply;
-        }
-        // Nothing was sent, since what is stored of the home turned out to have changed.
-        let home = self.find(request.home.as_ref(), tenant, deadline).await?;
-        self.run_in(&home, request, deadline, request_id).await
-    }
-
-    /// The home that a request is for.
-    async fn find(
-        &self,
-        name: Option<&HomeName>,
-        tenant: Option<&str>,
-        deadline: Deadline,
-    ) -> Result<Arc<Home>, Failure> {
-        let home = self.homes.find(name, tenant);
-        Ok(within(deadline.remaining(self.clock.now()), home).await??)
-    }
-
-    async fn run_in(
-        &self,
-        home: &Home,
-        request: &CommandsRequest,
-        deadline: Deadline,
-        request_id: &str,
-    ) -> Result<CommandsReply, Failure> {
-        let commands = &request.commands;
-        let Some(key) = &request.idempotency_key else {
-            return self.run_now(home, commands, deadline, request_id).await;
-        };
-        let admission = self.idempotency.admit(&home.scope, key, commands);
-        let ticket = match within(deadline.remaining(self.clock.now()), admission).await?? {
-            Admission::Run(ticket) => ticket,
-            Admission::Repeat(results) => return Ok(CommandsReply::repeated(results)),
-            Admission::TooLarge => return Err(Failure::ResultsNotKept),
-            Admission::Mismatch => return Err(Failure::KeyMismatch),
-            Admission::Unknown => return Ok(CommandsReply::begun_before(commands.len())),
-        };
-        let reply = self
-            .run_now(home, commands, deadline.before(TIME_TO_RECORD), request_id)
-            .await;
-        let record = async {
-            match &reply {
-                Ok(_) if commands.iter().any(Command::may_yield_a_token) => {
-                    self.idempotency.finish_without_results(ticket).await;
-                }
-                Ok(reply) => {
-                    let results = reply.results().unwrap_or_default();
-                    self.idempotency.finish(ticket, results).await;
-                }
-                Err(_) => self.idempotency.forget(ticket).await,
-            }
-        };
-        // What became of the commands is known either way; an unfinished record reads as `unknown`.
-        if within(deadline.remaining(self.clock.now()), record)
-            .await
-            .is_err()
-        {
-            tracing::error!(
-                request_id,
-                category = "idempotency",
-                "no time left to record an outcome"
-            );
-        }
-        reply
-    }
-
-    async fn run_now(
-        &self,
-        home: &Home,
-        commands: &[Command],
-        deadline: Deadline,
-        request_id: &str,
-    ) -> Result<CommandsReply, Failure> {
-        let outcomes = home
-            .bridge
-            .run(commands, deadline)
-            .await
-            .map_err(Failure::Bridge)?;
-        self.report_unknown(&outcomes, request_id);
-        Ok(CommandsReply::new(outcomes))
-    }
-
-    /// Writes the one log line of commands that may or may not have been executed, and counts them.
-    fn report_unknown(&self, outcomes: &[Outcome], request_id: &str) {
-        let mut unknown = outcomes.iter().filter_map(|outcome| match outcome {
-            Outcome::Unknown(error) => Some(error),
-            Outcome::Answered(_) => None,
-        });
-        let Some(error) = unknown.next() else { return };
-        let count = 1 + u32::try_from(unknown.count()).unwrap_or(u32::MAX - 1);
-        let category = ProblemName::CommandOutcomeUnknown.name();
-        tracing::error!(request_id, category, stage = "command", error = %error, count, "not answered");
-        self.metrics.record(Metric::CommandOutcomeUnknown(count));
     }
 
     /// When an invocation must be ready to answer.

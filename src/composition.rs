@@ -9,10 +9,13 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::tls;
 use tokio::sync::OnceCell;
 
+use crate::access::{Door, HttpJwks, KeySource, KeyStore, Verifier, VerifierConfig};
 use crate::app::App;
 use crate::bridge::Retry;
 use crate::clock::Clock;
-use crate::config::{Config, HomeConfig, HomeLimits, MetricsConfig, MetricsSink, TokenOrigin};
+use crate::config::{
+    Callers, Config, HomeConfig, HomeLimits, KeysConfig, MetricsConfig, MetricsSink, TokenOrigin,
+};
 use crate::home_assistant::{Extras, Labels};
 use crate::homes::{DefaultHome, HomeBuilder, Homes, KEPT_HOMES};
 use crate::idempotency::{Idempotency, MemoryStore, OutcomeStore, SharedStore};
@@ -97,14 +100,31 @@ pub async fn app(config: Config, aws: &Aws, clock: Arc<dyn Clock>, retry: Retry,
         request_limit,
         seeds.u64(..),
     );
-    App::new(
-        homes,
-        rotation,
-        idempotency,
-        config.caller_auth,
-        clock,
-        metrics,
-    )
+    let door = door(config.callers, aws, &clock).await;
+    App::new(homes, rotation, idempotency, door, clock, metrics)
+}
+
+async fn door(callers: Callers, aws: &Aws, clock: &Arc<dyn Clock>) -> Door {
+    let jwt = match callers {
+        Callers::Anyone => return Door::Open,
+        Callers::Nobody => return Door::Closed,
+        Callers::Jwt(jwt) => *jwt,
+    };
+    let source = match jwt.keys {
+        KeysConfig::Jwks(url) => KeySource::Jwks(Box::new(HttpJwks::new(url))),
+        KeysConfig::Secret(name) => {
+            KeySource::Secret(aws.parameter(name, Encryption::Required).await)
+        }
+    };
+    let config = VerifierConfig {
+        issuer: jwt.issuer,
+        audience: jwt.audience,
+        tenant_claim: jwt.tenant_claim,
+        permissions_claim: jwt.permissions_claim,
+        plan_claim: jwt.plan_claim,
+    };
+    let keys = KeyStore::new(source, clock.clone());
+    Door::Verified(Box::new(Verifier::new(config, keys, clock.clone())))
 }
 
 /// How long a request is under way in a home at most, once it has a token.

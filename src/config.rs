@@ -4,6 +4,7 @@
 //! into the wrong place.
 
 mod address;
+mod callers;
 mod lookup;
 mod reader;
 
@@ -32,7 +33,7 @@ pub struct Config {
     /// Whether this process serves many invocations at once, as Lambda Managed Instances do.
     pub is_concurrent: bool,
     /// How callers of the HTTP door prove themselves.
-    pub caller_auth: CallerAuth,
+    pub callers: Callers,
     /// Where metrics go.
     pub metrics: MetricsConfig,
     /// How logs are written.
@@ -106,13 +107,41 @@ pub enum TokenFormat {
     Any,
 }
 
-/// How callers of the HTTP door prove themselves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum CallerAuth {
+/// How callers prove themselves.
+#[derive(Clone, Debug)]
+pub enum Callers {
     /// By a JSON Web Token.
-    Jwt,
+    Jwt(Box<JwtConfig>),
+    /// Nobody has said how, so nobody can.
+    Nobody,
     /// Not at all; local use only.
-    None,
+    Anyone,
+}
+
+/// Who issues callers' tokens, for whom, and what their claims are called.
+#[derive(Clone, Debug)]
+pub struct JwtConfig {
+    /// Who must have issued a token.
+    pub issuer: String,
+    /// For whom it must have been issued.
+    pub audience: String,
+    /// Where the keys are.
+    pub keys: KeysConfig,
+    /// The claim with the tenant.
+    pub tenant_claim: String,
+    /// The claim with the permissions.
+    pub permissions_claim: String,
+    /// The claim with the plan.
+    pub plan_claim: String,
+}
+
+/// Where the keys are that callers' tokens are verified with.
+#[derive(Clone, Debug)]
+pub enum KeysConfig {
+    /// A set of public keys at a URL.
+    Jwks(url::Url),
+    /// A secret in a parameter.
+    Secret(String),
 }
 
 /// Where metrics go.
@@ -199,7 +228,7 @@ impl Config {
         let token = reader.token(local);
         let table = reader.table();
         let is_concurrent = reader.is_concurrent();
-        let caller_auth = reader.caller_auth(local);
+        let callers = reader.callers(local);
         let metrics = reader.metrics();
         let log = reader.log();
         if !reader.faults.is_empty() {
@@ -212,7 +241,7 @@ impl Config {
             token,
             table,
             is_concurrent,
-            caller_auth,
+            callers,
             metrics,
             log,
         })

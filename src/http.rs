@@ -3,7 +3,7 @@
 use std::convert::Infallible;
 use std::sync::Arc;
 
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{Method, Response, StatusCode};
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, Body, LambdaEvent, Request, RequestExt as _, Service as _, service_fn};
@@ -11,12 +11,12 @@ use serde::Serialize;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-use crate::app::{App, MAX_REPLY_BYTES};
+use crate::access::{AccessError, Permit};
+use crate::app::{App, Asked, MAX_REPLY_BYTES};
 use crate::bridge::Status;
 use crate::commands::{CommandsRequest, RequestError};
-use crate::config::CallerAuth;
 use crate::json::{json_bytes, shown};
-use crate::reply::{Failure, Problem, ProblemName};
+use crate::reply::{Failure, HealthReply, Problem, ProblemName};
 use crate::trigger::Trigger;
 
 /// Reads an HTTP event of a known kind.
@@ -74,6 +74,7 @@ async fn route(app: &App, stage: &str, request: Request) -> Response<Body> {
     let answer = match (request.method(), path) {
         (&Method::POST, "/commands") => commands(app, &request, &request_id).await,
         (&Method::GET | &Method::HEAD, "/health") => Ok(health(app)),
+        (&Method::GET | &Method::HEAD, "/health/detailed") => detailed_health(app, &request).await,
         (method, path) => Err(Failure::NotFound {
             method: shown(method.as_str()),
             path: shown(path),
@@ -90,19 +91,23 @@ async fn commands(
     request: &Request,
     request_id: &str,
 ) -> Result<Response<Body>, Failure> {
-    match app.caller_auth {
-        CallerAuth::None => {}
-        CallerAuth::Jwt => return Err(Failure::Unauthenticated),
-    }
+    let caller = app.admit(bearer(request)?).await?;
     let body = std::str::from_utf8(request.body())
         .map_err(|_| RequestError::Shape("the request is not UTF-8 text".into()))?;
     let parsed = CommandsRequest::parse(body)?;
+    let permit = Permit::of_commands(&caller, &parsed.commands)?;
+    let asked = Asked {
+        request: &parsed,
+        permit: &permit,
+        home: app.home_of(&caller, parsed.home.as_ref())?,
+        subject: app.subject_of(&caller),
+    };
     let context = request
         .lambda_context_ref()
         .ok_or(Failure::Event { kind: "http" })?;
     let deadline = app.deadline(context);
     let reply = app
-        .run(&parsed, context.tenant_id.as_deref(), deadline, request_id)
+        .run(&asked, context.tenant_id.as_deref(), deadline, request_id)
         .await?;
     let response = json(StatusCode::OK, "application/json", &reply);
     drop(reply);
@@ -117,6 +122,46 @@ async fn commands(
     Ok(response)
 }
 
+/// The token in the request, if there is one.
+fn bearer(request: &Request) -> Result<Option<&str>, Failure> {
+    let mut headers = request.headers().get_all(AUTHORIZATION).iter();
+    let Some(header) = headers.next() else {
+        return Ok(None);
+    };
+    if headers.any(|other| other != header) {
+        return Err(AccessError::TwoTokens.into());
+    }
+    let text = header.to_str().unwrap_or_default();
+    match text.split_once(' ') {
+        Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => Ok(Some(token.trim())),
+        _ => Err(
+            AccessError::Malformed("the Authorization header is not `Bearer` and a token").into(),
+        ),
+    }
+}
+
+/// How everything is, for those who may know.
+async fn detailed_health(app: &App, request: &Request) -> Result<Response<Body>, Failure> {
+    let caller = app.admit(bearer(request)?).await?;
+    Permit::of_health(&caller)?;
+    let seen = app
+        .health()
+        .filter(|(name, _)| match (&caller.tenant, name) {
+            (Some(tenant), Some(name)) => tenant == name,
+            _ => true,
+        });
+    let reply = HealthReply::new(app.status(), seen, app.clock.now());
+    let code = status_code(app.status());
+    Ok(json(code, "application/json", &reply))
+}
+
+fn status_code(status: Status) -> StatusCode {
+    match status {
+        Status::Healthy | Status::Degraded => StatusCode::OK,
+        Status::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
+    }
+}
+
 #[derive(Serialize)]
 struct Health {
     status: &'static str,
@@ -127,10 +172,7 @@ struct Health {
 /// How latchkey is, from what it knows already: cheap enough for anyone to ask at any rate.
 fn health(app: &App) -> Response<Body> {
     let status = app.status();
-    let code = match status {
-        Status::Healthy | Status::Degraded => StatusCode::OK,
-        Status::Unhealthy => StatusCode::SERVICE_UNAVAILABLE,
-    };
+    let code = status_code(status);
     let now = OffsetDateTime::UNIX_EPOCH + app.clock.now().unix;
     json(
         code,

@@ -11,6 +11,7 @@
 //! | [`commands`] | the request to run commands, checked |
 //! | [`app`] | payload in, reply out |
 //! | [`composition`] | which adapter stands for which role |
+//! | [`access`] | callers: who they are, what they may do |
 //! | [`idempotency`] | the same request twice is run once |
 //! | [`rotation`] | another token is minted, proven and stored, and the old one revoked |
 //! | [`homes`] | the homes served, each with a bridge of its own |
@@ -28,6 +29,7 @@
 //! | [`logging`] | logs |
 //! | [`lambda`] | the Lambda Runtime API, and the extension that works between invocations |
 
+pub mod access;
 pub mod app;
 pub mod bridge;
 pub mod clock;

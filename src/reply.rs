@@ -3,6 +3,7 @@
 //! [`Problem::of`] is THE table from failure to problem; [`CommandsReply`], [`KeepWarmReply`] and [`RotationReply`] are what comes of success.
 
 mod failure;
+mod health;
 mod problem;
 mod problem_name;
 mod results;
@@ -10,6 +11,7 @@ mod rotation;
 mod warmth;
 
 pub use failure::Failure;
+pub use health::HealthReply;
 pub use problem::{Document, Problem};
 pub use problem_name::ProblemName;
 pub use results::CommandsReply;

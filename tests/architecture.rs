@@ -29,6 +29,10 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         "home_assistant",
         &["clock", "config", "json", "secret", "source"],
     ),
+    (
+        "access",
+        &["clock", "home_assistant", "json", "metrics", "source"],
+    ),
     ("idempotency", &["clock", "home_assistant", "table"]),
     (
         "commands",
@@ -79,7 +83,9 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "reply",
         &[
+            "access",
             "bridge",
+            "clock",
             "commands",
             "home_assistant",
             "homes",
@@ -93,12 +99,13 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "http",
         &[
-            "app", "bridge", "commands", "config", "json", "reply", "trigger",
+            "access", "app", "bridge", "commands", "config", "json", "reply", "trigger",
         ],
     ),
     (
         "app",
         &[
+            "access",
             "bridge",
             "clock",
             "commands",
@@ -118,6 +125,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
     (
         "composition",
         &[
+            "access",
             "app",
             "bridge",
             "clock",
@@ -151,7 +159,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     ("lambda_runtime", &["src/lambda.rs", "src/main.rs"]),
     ("lambda_extension", &["src/lambda.rs", "src/main.rs"]),
     ("lambda_http", &["src/app.rs", "src/bin/", "src/http.rs"]),
-    ("reqwest", &["src/home_assistant/"]),
+    ("reqwest", &["src/access/jwks.rs", "src/home_assistant/"]),
     ("tokio_tungstenite", &["src/home_assistant/"]),
     ("std::env::", &["src/config/lookup.rs"]),
     ("env::var", &["src/config/lookup.rs"]),
@@ -168,6 +176,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
     (
         "expose_secret",
         &[
+            "src/access/keys.rs",
             "src/home_assistant/extras.rs",
             "src/homes/opening.rs",
             "src/secret.rs",

@@ -4,8 +4,8 @@ use std::str::FromStr as _;
 use std::time::Duration;
 
 use super::{
-    CallerAuth, Fault, HomeAddress, HomeConfig, HomeLimits, LogConfig, LogFormat, Lookup,
-    MetricsConfig, MetricsSink, TokenConfig, TokenFormat, TokenOrigin,
+    Fault, HomeAddress, HomeConfig, HomeLimits, LogConfig, LogFormat, Lookup, MetricsConfig,
+    MetricsSink, TokenConfig, TokenFormat, TokenOrigin,
 };
 
 const DEFAULT_PARAMETER: &str = "/homeautomation/tokens/home-assistant";
@@ -25,7 +25,7 @@ impl<'a> Reader<'a> {
     }
 
     /// A variable that is set to nothing counts as not set: templates pass empty parameters on.
-    fn text(&mut self, name: &'static str) -> Option<String> {
+    pub(super) fn text(&mut self, name: &'static str) -> Option<String> {
         let value = self.lookup.get(name)?;
         let value = value.trim();
         if value.is_empty() {
@@ -42,7 +42,7 @@ impl<'a> Reader<'a> {
         Some(value.to_owned())
     }
 
-    fn fault(&mut self, name: &'static str, problem: impl Into<String>) {
+    pub(super) fn fault(&mut self, name: &'static str, problem: impl Into<String>) {
         self.faults.push(Fault {
             name,
             problem: problem.into(),
@@ -80,7 +80,12 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn choice<T: Copy>(&mut self, name: &'static str, choices: &[(&str, T)], default: T) -> T {
+    pub(super) fn choice<T: Copy>(
+        &mut self,
+        name: &'static str,
+        choices: &[(&str, T)],
+        default: T,
+    ) -> T {
         let Some(text) = self.text(name) else {
             return default;
         };
@@ -99,7 +104,7 @@ impl<'a> Reader<'a> {
         Duration::from_millis(self.number(name, default, 1..=900_000))
     }
 
-    fn parameter(&mut self, name: &'static str) -> Option<String> {
+    pub(super) fn parameter(&mut self, name: &'static str) -> Option<String> {
         let parameter = self.text(name)?;
         if !is_parameter_name(&parameter) {
             self.fault(
@@ -218,21 +223,6 @@ impl<'a> Reader<'a> {
             );
         }
         Some(table)
-    }
-
-    pub(super) fn caller_auth(&mut self, local: bool) -> CallerAuth {
-        let auth = self.choice(
-            "CALLER_AUTH",
-            &[("jwt", CallerAuth::Jwt), ("none", CallerAuth::None)],
-            CallerAuth::Jwt,
-        );
-        if auth == CallerAuth::None && !local {
-            self.fault(
-                "CALLER_AUTH",
-                "is `none`, which is for local use only; in Lambda callers prove themselves with a JWT",
-            );
-        }
-        auth
     }
 
     pub(super) fn metrics(&mut self) -> MetricsConfig {

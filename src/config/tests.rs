@@ -18,7 +18,7 @@ fn defaults_are_those_of_the_manual() {
     assert!(
         matches!(config.token.origin, TokenOrigin::Parameter(name) if name == "/homeautomation/tokens/home-assistant")
     );
-    assert_eq!(config.caller_auth, CallerAuth::Jwt);
+    assert!(matches!(config.callers, Callers::Nobody));
     assert_eq!(config.metrics.sink, MetricsSink::CloudWatch);
     assert_eq!(config.metrics.namespace, "LEE/HomeAssistant");
     assert_eq!(config.log.level, tracing::level_filters::LevelFilter::INFO);
@@ -116,7 +116,7 @@ fn in_lambda_the_token_comes_from_the_parameter_store_only() {
     ])
     .unwrap();
     assert!(matches!(config.token.origin, TokenOrigin::Variable(_)));
-    assert_eq!(config.caller_auth, CallerAuth::None);
+    assert!(matches!(config.callers, Callers::Anyone));
     assert!(!format!("{config:?}").contains("canary"));
     let config = Config::read(&[url, ("HA_TOKEN_FILE", "/x")]).unwrap();
     assert!(matches!(config.token.origin, TokenOrigin::File(_)));
@@ -141,5 +141,72 @@ fn a_token_in_the_wrong_variable_is_refused_and_not_shown() {
         let error = Config::read(&[(name, token.as_str()), ("HA_URL", "http://ha")]).unwrap_err();
         assert_eq!(names(&error)[0], name);
         assert!(!format!("{error} {error:?}").contains("canary"));
+    }
+}
+
+#[test]
+fn callers_prove_themselves_as_the_environment_says() {
+    let read = |variables: &[(&str, &str)]| {
+        let mut table: std::collections::BTreeMap<String, String> = variables
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+            .collect();
+        table.insert("HA_URL".into(), "http://ha:8123".into());
+        Config::read(&table)
+    };
+    let base = [
+        ("CALLER_JWT_ISSUER", "https://issuer"),
+        ("CALLER_JWT_AUDIENCE", "latchkey"),
+    ];
+    let with = |more: &[(&'static str, &'static str)]| {
+        let mut variables = base.to_vec();
+        variables.extend_from_slice(more);
+        variables
+    };
+    assert!(matches!(read(&[]).unwrap().callers, Callers::Nobody));
+    let jwks = with(&[("CALLER_JWT_JWKS_URL", "https://issuer/jwks.json")]);
+    match read(&jwks).unwrap().callers {
+        Callers::Jwt(jwt) => {
+            assert_eq!(jwt.issuer, "https://issuer");
+            assert_eq!(jwt.tenant_claim, "tenant");
+            assert_eq!(jwt.permissions_claim, "permissions");
+            assert_eq!(jwt.plan_claim, "plan");
+            assert!(matches!(jwt.keys, KeysConfig::Jwks(_)));
+        }
+        other => panic!("{other:?}"),
+    }
+    let secret = with(&[("CALLER_JWT_SECRET_PARAMETER", "/callers")]);
+    assert!(matches!(
+        read(&secret).unwrap().callers,
+        Callers::Jwt(jwt) if matches!(&jwt.keys, KeysConfig::Secret(name) if name == "/callers")
+    ));
+    for (variables, faulty) in [
+        (base.to_vec(), "CALLER_JWT_JWKS_URL"),
+        (
+            vec![("CALLER_JWT_JWKS_URL", "https://issuer/jwks.json")],
+            "CALLER_JWT_ISSUER",
+        ),
+        (
+            with(&[
+                ("CALLER_JWT_JWKS_URL", "https://issuer/jwks.json"),
+                ("CALLER_JWT_SECRET_PARAMETER", "/callers"),
+            ]),
+            "CALLER_JWT_SECRET_PARAMETER",
+        ),
+        (
+            with(&[("CALLER_JWT_JWKS_URL", "https://user:secret@issuer/")]),
+            "CALLER_JWT_JWKS_URL",
+        ),
+        (
+            with(&[
+                ("CALLER_JWT_JWKS_URL", "http://issuer/jwks.json"),
+                ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001"),
+            ]),
+            "CALLER_JWT_JWKS_URL",
+        ),
+    ] {
+        let error = read(&variables).unwrap_err();
+        assert!(names(&error).contains(&faulty), "{variables:?}: {error}");
+        assert!(!error.to_string().contains("secret@"));
     }
 }

@@ -75,6 +75,11 @@ impl Command {
         serde_json::to_string(&values).unwrap_or_default()
     }
 
+    /// One of its members.
+    pub fn get(&self, name: &str) -> Option<&Value> {
+        self.0.get(name)
+    }
+
     /// Whether the home's answer may hold a token, so that it must be kept nowhere.
     pub fn may_yield_a_token(&self) -> bool {
         self.kind().starts_with("auth/")
@@ -153,6 +158,14 @@ impl JsonSlice {
             frame: frame.clone(),
             range,
         })
+    }
+
+    /// A value of its own.
+    pub fn from_text(text: String) -> Self {
+        Self {
+            range: 0..text.len(),
+            frame: text.into(),
+        }
     }
 
     /// The value's text.

@@ -32,6 +32,10 @@ pub enum Metric {
     /// An invocation asked for another home than the one its sandbox is bound to, and was refused: at each. Silent
     /// otherwise.
     TenantViolation,
+    /// A caller has proven who they are: at each request. Silent where callers need not, or cannot.
+    CallerAuthSuccess,
+    /// A caller has not proven who they are, and was refused: at each request. Silent otherwise.
+    CallerAuthFailure,
     /// A rotation left one token, the new one: at each. Silent for a run that found nothing to do or has to wait.
     RotationSucceeded,
     /// A run of a rotation failed: at each. Silent otherwise.
@@ -74,6 +78,8 @@ impl Metric {
             Self::CommandLatency(_) => "CommandLatency",
             Self::CommandOutcomeUnknown(_) => "CommandOutcomeUnknown",
             Self::TenantViolation => "TenantViolation",
+            Self::CallerAuthSuccess => "CallerAuthSuccess",
+            Self::CallerAuthFailure => "CallerAuthFailure",
             Self::RotationSucceeded => "RotationSucceeded",
             Self::RotationFailed => "RotationFailed",
         }
@@ -93,6 +99,8 @@ impl Metric {
             Self::TokenDaysToExpiry(days) => days,
             Self::TokenStale
             | Self::TenantViolation
+            | Self::CallerAuthSuccess
+            | Self::CallerAuthFailure
             | Self::RotationSucceeded
             | Self::RotationFailed => 1.0,
         }
@@ -108,6 +116,8 @@ impl Metric {
             | Self::SessionReused(_)
             | Self::CommandOutcomeUnknown(_)
             | Self::TenantViolation
+            | Self::CallerAuthSuccess
+            | Self::CallerAuthFailure
             | Self::RotationSucceeded
             | Self::RotationFailed => Unit::Count,
             Self::TokenFetchLatency(_) | Self::CommandLatency(_) => Unit::Milliseconds,

@@ -1,5 +1,6 @@
 //! Everything that can end an invocation.
 
+use crate::access::{AccessError, Denied};
 use crate::bridge::BridgeError;
 use crate::commands::RequestError;
 use crate::home_assistant::HomeError;
@@ -51,9 +52,15 @@ pub enum Failure {
     /// The record of an idempotency key could not be made, so nothing was run.
     #[error(transparent)]
     Idempotency(#[from] StoreError),
-    /// The caller has not proven who they are.
-    #[error("the caller has not proven who they are")]
-    Unauthenticated,
+    /// The caller is not known.
+    #[error(transparent)]
+    Access(#[from] AccessError),
+    /// The caller may not do this.
+    #[error(transparent)]
+    Denied(#[from] Denied),
+    /// The caller's token names no tenant, and so no home.
+    #[error("several homes are served here, and the caller's token names no tenant")]
+    NoTenant,
     /// No such route, or no such method on it.
     #[error("no route for {method} {path}")]
     NotFound {
@@ -72,7 +79,10 @@ impl Failure {
             Self::Request(_) | Self::NotFound { .. } => "request".into(),
             Self::ReplyTooLarge { .. } => "reply".into(),
             Self::KeyMismatch | Self::ResultsNotKept | Self::Idempotency(_) => "idempotency".into(),
-            Self::Unauthenticated | Self::Homes(HomesError::OtherTenant) => "access".into(),
+            Self::Access(_)
+            | Self::Denied(_)
+            | Self::NoTenant
+            | Self::Homes(HomesError::OtherTenant) => "access".into(),
             Self::Homes(_) => "homes".into(),
             Self::Rotation(_) => "rotation".into(),
             Self::Bridge(BridgeError::Token(_)) => "token".into(),

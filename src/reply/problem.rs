@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::failure::Failure;
 use super::problem_name::ProblemName;
+use crate::access::AccessError;
 use crate::bridge::BridgeError;
 use crate::commands::RequestError;
 use crate::home_assistant::HomeError;
@@ -75,15 +76,21 @@ impl Problem {
                 failure,
                 "nothing was run; try again, and if it stays, see that TABLE_NAME names a table that the function's role may use",
             ),
-            Failure::Unauthenticated => Self::new(
-                ProblemName::Unauthenticated,
+            Failure::Access(error) => Self::of_access(error),
+            Failure::Denied(error) => Self::new(
+                ProblemName::Forbidden,
+                error,
+                "ask whoever issues the tokens for this permission",
+            ),
+            Failure::NoTenant => Self::new(
+                ProblemName::Forbidden,
                 failure,
-                "this latchkey has no way yet to prove callers over HTTP; invoke the function directly",
+                "ask whoever issues the tokens for one that names the tenant",
             ),
             Failure::NotFound { .. } => Self::new(
                 ProblemName::NotFound,
                 failure,
-                "use POST /commands or GET /health",
+                "use POST /commands, GET /health or GET /health/detailed",
             ),
         }
     }
@@ -101,6 +108,35 @@ impl Problem {
                 r#"send {"source":"keep-warm"}, {"command":…}, {"commands":[…]}, or an HTTP event of API Gateway, a function URL or a load balancer"#,
             ),
         }
+    }
+
+    fn of_access(error: &AccessError) -> Self {
+        let (name, action) = match error {
+            AccessError::Missing => (
+                ProblemName::Unauthenticated,
+                "send a token: Authorization: Bearer …",
+            ),
+            AccessError::NotSetUp => (
+                ProblemName::Unauthenticated,
+                "set CALLER_JWT_ISSUER, CALLER_JWT_AUDIENCE and where the keys are, or invoke the function directly",
+            ),
+            AccessError::KeysUnavailable(_) => (
+                ProblemName::TokenSourceUnavailable,
+                "try again; if it stays, see that CALLER_JWT_JWKS_URL or CALLER_JWT_SECRET_PARAMETER can be read and holds keys",
+            ),
+            AccessError::TwoTokens => (ProblemName::Unauthenticated, "send one token"),
+            AccessError::Malformed(_)
+            | AccessError::Algorithm
+            | AccessError::UnknownKey
+            | AccessError::Signature
+            | AccessError::Claim(_)
+            | AccessError::NotYet
+            | AccessError::Expired => (
+                ProblemName::Unauthenticated,
+                "get a new token from whoever issues them for this latchkey",
+            ),
+        };
+        Self::new(name, error, action)
     }
 
     fn of_homes(error: &HomesError) -> Self {

@@ -1,0 +1,27 @@
+//! Callers: who they are and what they may do.
+//!
+//! A caller proves itself by a JSON Web Token ([`Verifier`]); what it asks is decided against the permissions in that token
+//! ([`Permit`]). This module knows nothing of the home's token, nor of how requests come in.
+
+mod caller;
+mod door;
+mod entities;
+mod error;
+mod filter;
+mod jwks;
+mod keys;
+mod permission;
+mod permit;
+mod rest;
+mod signature;
+mod verifier;
+
+pub use caller::{Caller, Reads};
+pub use door::Door;
+pub use error::AccessError;
+pub use jwks::HttpJwks;
+pub use keys::{JwksSource, KeySource, KeyStore};
+pub use permission::{Glob, Permission};
+pub use permit::{Denied, Permit};
+pub use rest::{RestError, RestRequest};
+pub use verifier::{Verifier, VerifierConfig};

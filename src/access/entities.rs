@@ -1,0 +1,241 @@
+//! Which entities a service call is about, wherever Home Assistant accepts their ids.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Map, Value};
+
+/// What a call is about.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Targets {
+    /// The entities it names, as Home Assistant would read them.
+    pub(super) entities: BTreeSet<String>,
+    /// Whether it may be about others: areas, devices, labels, floors, `all`, templates, or nothing in particular.
+    pub(super) is_open: bool,
+}
+
+/// Members whose entities cannot be told here.
+const OPEN_MEMBERS: [&str; 4] = ["area_id", "device_id", "floor_id", "label_id"];
+
+/// Members by which a call says what it is about; `entities` are those of a scene or a group.
+const NAMING_MEMBERS: [&str; 2] = ["entity_id", "entities"];
+
+/// What a call with this target and these data is about.
+///
+/// Beside `entity_id`, services name entities in members of their own (`snapshot_entities`, `group_members`, …): whatever
+/// looks like an entity's id counts, wherever it stands.
+pub(super) fn targets(target: Option<&Value>, data: Option<&Value>) -> Targets {
+    let mut found = Targets::default();
+    let mut names_something = false;
+    for part in [target, data].into_iter().flatten() {
+        match part {
+            Value::Object(members) => {
+                names_something |= NAMING_MEMBERS
+                    .iter()
+                    .any(|name| members.contains_key(*name));
+                found.object(members);
+            }
+            Value::Null => {}
+            _ => found.is_open = true,
+        }
+    }
+    // A call that names nothing is about whatever the service does, though a text in it may look like an id.
+    found.is_open |= !names_something || found.entities.is_empty();
+    found
+}
+
+impl Targets {
+    fn object(&mut self, members: &Map<String, Value>) {
+        for (name, value) in members {
+            if name == "entity_id" {
+                self.entity_ids(value);
+            } else if OPEN_MEMBERS.contains(&name.as_str()) {
+                self.is_open |= !is_empty(value);
+            } else {
+                self.maybe_an_id(name);
+                self.anything(value);
+            }
+        }
+    }
+
+    /// The value of `entity_id`: an id, several with commas, or a list of either.
+    fn entity_ids(&mut self, value: &Value) {
+        match value {
+            Value::String(text) => {
+                for id in text.split(',').map(normal).filter(|id| !id.is_empty()) {
+                    // `all`, `none`, registry ids and templates.
+                    if looks_like_an_id(&id) {
+                        self.entities.insert(id);
+                    } else {
+                        self.is_open = true;
+                    }
+                }
+            }
+            Value::Array(values) => values.iter().for_each(|value| self.entity_ids(value)),
+            Value::Null => {}
+            _ => self.is_open = true,
+        }
+    }
+
+    fn anything(&mut self, value: &Value) {
+        match value {
+            Value::String(text) => {
+                self.is_open |= ["{{", "{%", "{#"].iter().any(|sign| text.contains(sign));
+                text.split(',').for_each(|part| self.maybe_an_id(part));
+            }
+            Value::Array(values) => values.iter().for_each(|value| self.anything(value)),
+            Value::Object(members) => self.object(members),
+            Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    fn maybe_an_id(&mut self, text: &str) {
+        // Small letters first: that makes ASCII of what was not, such as the sign for Kelvin.
+        let id = normal(text);
+        if looks_like_an_id(&id) {
+            self.entities.insert(id);
+        }
+    }
+}
+
+/// As Home Assistant reads an id: without blanks around it, in small letters.
+pub(super) fn normal(id: &str) -> String {
+    // Python counts four more characters as blanks than Rust does.
+    let is_blank = |c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c);
+    id.trim_matches(is_blank).to_lowercase()
+}
+
+/// Whether a text is written as an entity's id: `<domain>.<name>`.
+pub(super) fn looks_like_an_id(text: &str) -> bool {
+    let is_slug = |part: &str| {
+        !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+    };
+    match text.split_once('.') {
+        Some((domain, name)) => {
+            is_slug(domain)
+                && is_slug(name)
+                && domain.starts_with(|c: char| c.is_ascii_alphabetic())
+        }
+        None => false,
+    }
+}
+
+fn is_empty(value: &Value) -> bool {
+    match value {
+        Value::Null => true,
+        Value::Array(values) => values.is_empty(),
+        Value::String(text) => text.is_empty(),
+        Value::Bool(_) | Value::Number(_) | Value::Object(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn ids_are_found_wherever_home_assistant_takes_them() {
+        for (target, data, entities, is_open) in [
+            (
+                json!({"entity_id": "light.a"}),
+                json!({}),
+                vec!["light.a"],
+                false,
+            ),
+            (
+                json!({"entity_id": ["light.a", "light.b"]}),
+                json!({"brightness": 5}),
+                vec!["light.a", "light.b"],
+                false,
+            ),
+            (
+                json!({"entity_id": " Light.A , light.b"}),
+                Value::Null,
+                vec!["light.a", "light.b"],
+                false,
+            ),
+            (
+                Value::Null,
+                json!({"entity_id": "light.a"}),
+                vec!["light.a"],
+                false,
+            ),
+            (
+                json!({"entity_id": "light.a"}),
+                json!({"entity_id": "lock.b"}),
+                vec!["light.a", "lock.b"],
+                false,
+            ),
+            (json!({"entity_id": "all"}), Value::Null, vec![], true),
+            (
+                json!({"entity_id": ["light.a", "all"]}),
+                Value::Null,
+                vec!["light.a"],
+                true,
+            ),
+            (
+                json!({"entity_id": "light.a", "area_id": "kitchen"}),
+                Value::Null,
+                vec!["light.a"],
+                true,
+            ),
+            (
+                json!({"entity_id": "light.a", "area_id": []}),
+                Value::Null,
+                vec!["light.a"],
+                false,
+            ),
+            (json!({"device_id": "0123"}), Value::Null, vec![], true),
+            (json!({"label_id": ["x"]}), Value::Null, vec![], true),
+            (json!({"floor_id": "x"}), Value::Null, vec![], true),
+            // The id that the registry keeps for an entity.
+            (
+                json!({"entity_id": "0123456789abcdef0123456789abcdef"}),
+                Value::Null,
+                vec![],
+                true,
+            ),
+            (Value::Null, Value::Null, vec![], true),
+            (json!({}), json!({"message": "hello"}), vec![], true),
+            (
+                json!({"entity_id": "light.a"}),
+                json!({"entities": {"lock.front": "unlocked"}}),
+                vec!["light.a", "lock.front"],
+                false,
+            ),
+            (
+                json!({"entity_id": "media_player.a"}),
+                json!({"group_members": ["media_player.b"]}),
+                vec!["media_player.a", "media_player.b"],
+                false,
+            ),
+            (
+                json!({"entity_id": "light.a"}),
+                json!({"x": {"y": [{"entity_id": "lock.b"}]}}),
+                vec!["light.a", "lock.b"],
+                false,
+            ),
+            (
+                json!({"entity_id": "{{ states.light }}"}),
+                Value::Null,
+                vec![],
+                true,
+            ),
+            (
+                json!({"entity_id": "light.a"}),
+                json!({"x": "{{ 1 }}"}),
+                vec!["light.a"],
+                true,
+            ),
+            (json!(["light.a"]), Value::Null, vec![], true),
+            (json!({"entity_id": 5}), Value::Null, vec![], true),
+        ] {
+            let found = targets(Some(&target), Some(&data));
+            let expected = Targets {
+                entities: entities.into_iter().map(str::to_owned).collect(),
+                is_open,
+            };
+            assert_eq!(found, expected, "{target} {data}");
+        }
+    }
+}

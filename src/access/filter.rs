@@ -1,0 +1,130 @@
+//! What of an answer may be seen by those who may not see everything.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::caller::Reads;
+use super::permit::Permit;
+use crate::home_assistant::{Answer, Command, JsonSlice, Outcome};
+
+/// The one member of a state, a calendar or a change that decides.
+#[derive(Deserialize)]
+struct Entity<'a> {
+    #[serde(borrow)]
+    entity_id: Cow<'a, str>,
+}
+
+/// Services by domain, as the WebSocket has them.
+type Services<'a> = BTreeMap<Cow<'a, str>, BTreeMap<Cow<'a, str>, &'a RawValue>>;
+
+impl Permit {
+    /// The outcome of a command, without what may not be seen of it.
+    pub fn visible(&self, command: &Command, outcome: Outcome) -> Outcome {
+        if *self.reads() == Reads::Everything {
+            return outcome;
+        }
+        match outcome {
+            Outcome::Answered(Answer::Success(Some(result))) => {
+                let seen = match command.kind() {
+                    "get_states" => self.entities(result.get()),
+                    "get_services" => self.services(result.get()),
+                    _ => return Outcome::Answered(Answer::Success(Some(result))),
+                };
+                // What is not understood is not shown.
+                Outcome::Answered(Answer::Success(seen.map(JsonSlice::from_text)))
+            }
+            other => other,
+        }
+    }
+
+    /// Of a list of things that have an `entity_id`, those that may be read.
+    pub fn entities(&self, json: &str) -> Option<String> {
+        let all: Vec<&RawValue> = serde_json::from_str(json).ok()?;
+        let visible: Vec<&RawValue> = all
+            .into_iter()
+            .filter(|value| {
+                serde_json::from_str::<Entity<'_>>(value.get())
+                    .is_ok_and(|entity| self.reads().allow(&entity.entity_id))
+            })
+            .collect();
+        serde_json::to_string(&visible).ok()
+    }
+
+    /// Of all services, those that could be called.
+    pub fn services(&self, json: &str) -> Option<String> {
+        let mut all: Services<'_> = serde_json::from_str(json).ok()?;
+        for (domain, services) in &mut all {
+            services.retain(|service, _| self.shows_service(domain, service));
+        }
+        all.retain(|_, services| !services.is_empty());
+        serde_json::to_string(&all).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use serde_json::json;
+
+    use super::*;
+    use crate::access::{Caller, Permission};
+
+    fn permit(permissions: &[&str]) -> Permit {
+        let caller = Caller {
+            subject: "s".into(),
+            tenant: None,
+            permissions: permissions
+                .iter()
+                .map(|text| Permission::parse(text).unwrap())
+                .collect(),
+            plan: None,
+            expires_at: Duration::MAX,
+        };
+        let command = Command::new(json!({"type": "ping"})).unwrap();
+        Permit::of_commands(&caller, &[command]).unwrap()
+    }
+
+    fn seen(permissions: &[&str], kind: &str, result: &serde_json::Value) -> serde_json::Value {
+        let command = Command::new(json!({ "type": kind })).unwrap();
+        let slice = JsonSlice::from_text(result.to_string());
+        let outcome = Outcome::Answered(Answer::Success(Some(slice)));
+        match permit(permissions).visible(&command, outcome) {
+            Outcome::Answered(Answer::Success(Some(slice))) => {
+                serde_json::from_str(slice.get()).unwrap()
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn states_that_may_not_be_read_are_left_out() {
+        let states = json!([
+            {"entity_id": "light.a", "state": "on"},
+            {"entity_id": "lock.b", "state": "locked"},
+            {"state": "of nothing"},
+        ]);
+        assert_eq!(seen(&["read"], "get_states", &states), states);
+        assert_eq!(
+            seen(&["read:light.*"], "get_states", &states),
+            json!([{"entity_id": "light.a", "state": "on"}])
+        );
+        assert_eq!(seen(&["call:light.*"], "get_states", &states), json!([]));
+    }
+
+    #[test]
+    fn services_that_cannot_be_called_are_left_out() {
+        let services = json!({
+            "light": {"turn_on": {"name": "x"}, "turn_off": {}},
+            "lock": {"unlock": {}},
+        });
+        assert_eq!(
+            seen(&["call:light.turn_on:light.a"], "get_services", &services),
+            json!({"light": {"turn_on": {"name": "x"}}})
+        );
+        assert_eq!(seen(&["read"], "get_services", &services), services);
+    }
+}

@@ -1,0 +1,201 @@
+//! The grammar of permissions.
+//!
+//! | permission | allows |
+//! |---|---|
+//! | `read` | to read every entity, and what the home says of itself |
+//! | `read:<entities>` | to read these entities |
+//! | `call:<services>` | to call these services, on anything |
+//! | `call:<services>:<entities>` | to call these services on these entities |
+//! | `health:read` | the detailed health report |
+//! | `admin` | everything, also what no other permission allows |
+//!
+//! `<services>` is `<domain>.<service>` and `<entities>` an entity id; in both, `*` stands for any characters and `?` for
+//! one: `call:light.*:light.kitchen_*`, `read:sensor.*`. One permission that allows a thing is enough, and what none allows is
+//! denied. A permission that is not written like this allows nothing.
+//!
+//! Some services act on the entities named to them, others do what they were written for whatever is named to them
+//! (`shell_command`, `rest_command`, `notify`, …). `call:*:light.*` is about the former alone; the latter take a permission
+//! that writes their domain out, or one for anything.
+
+/// One permission.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Permission {
+    /// To read these entities.
+    Read(Glob),
+    /// To call these services on these entities.
+    Call {
+        /// The services.
+        services: Glob,
+        /// The entities; `None` is anything at all, also what names no entity.
+        entities: Option<Glob>,
+    },
+    /// The detailed health report.
+    ReadHealth,
+    /// Everything.
+    Admin,
+}
+
+impl Permission {
+    /// Reads a permission; `None` if it is not written as one.
+    pub fn parse(text: &str) -> Option<Self> {
+        match text.split(':').collect::<Vec<_>>().as_slice() {
+            ["admin"] => Some(Self::Admin),
+            ["health", "read"] => Some(Self::ReadHealth),
+            ["read"] => Some(Self::Read(Glob::anything())),
+            ["read", entities] => Glob::new(entities).map(Self::Read),
+            ["call", services] => Some(Self::Call {
+                services: Glob::new(services).filter(Glob::has_domain)?,
+                entities: None,
+            }),
+            ["call", services, entities] => Some(Self::Call {
+                services: Glob::new(services).filter(Glob::has_domain)?,
+                entities: Some(Glob::new(entities)?),
+            }),
+            _ => None,
+        }
+    }
+}
+
+/// A pattern in which `*` stands for any characters and `?` for one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Glob(String);
+
+impl Glob {
+    fn anything() -> Self {
+        Self("*".into())
+    }
+
+    fn new(text: &str) -> Option<Self> {
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "_.*?-".contains(c);
+        (!text.is_empty() && text.len() <= 255 && text.chars().all(allowed))
+            .then(|| Self(text.to_owned()))
+    }
+
+    fn has_domain(&self) -> bool {
+        self.0.contains('.') || self.0 == "*"
+    }
+
+    /// Whether it is for this domain alone, and says so.
+    pub(super) fn names_domain(&self, domain: &str) -> bool {
+        self.0
+            .split_once('.')
+            .is_some_and(|(named, _)| named == domain)
+    }
+
+    /// Whether it stands for whatever there is.
+    pub fn is_anything(&self) -> bool {
+        self.0.bytes().all(|byte| byte == b'*')
+    }
+
+    /// Whether it stands for `text`.
+    pub fn matches(&self, text: &str) -> bool {
+        let (pattern, text) = (self.0.as_bytes(), text.as_bytes());
+        let (mut at, mut from) = (0, 0);
+        // Where to go on if what follows the last `*` does not fit: one character further on.
+        let mut star: Option<(usize, usize)> = None;
+        while from < text.len() {
+            match pattern.get(at) {
+                Some(b'*') => {
+                    star = Some((at, from));
+                    at += 1;
+                }
+                Some(byte) if *byte == b'?' || *byte == text[from] => {
+                    at += 1;
+                    from += 1;
+                }
+                _ => match star {
+                    Some((star_at, star_from)) => {
+                        at = star_at + 1;
+                        from = star_from + 1;
+                        star = Some((star_at, star_from + 1));
+                    }
+                    None => return false,
+                },
+            }
+        }
+        pattern[at..].iter().all(|byte| *byte == b'*')
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn glob(text: &str) -> Glob {
+        Glob::new(text).unwrap()
+    }
+
+    #[test]
+    fn patterns() {
+        for (pattern, text, matches) in [
+            ("light.kitchen", "light.kitchen", true),
+            ("light.kitchen", "light.kitchen_2", false),
+            ("light.*", "light.kitchen", true),
+            ("light.*", "lights.kitchen", false),
+            ("light.*", "light.", true),
+            ("*.kitchen", "light.kitchen", true),
+            ("*kitchen*", "light.kitchen_2", true),
+            ("light.?itchen", "light.kitchen", true),
+            ("light.?", "light.ab", false),
+            ("l*t.*en", "light.kitchen", true),
+            ("l*t.*en", "light.kitchens", false),
+            ("*", "", true),
+            ("**", "anything", true),
+            ("a*a*a*b", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaac", false),
+        ] {
+            assert_eq!(glob(pattern).matches(text), matches, "{pattern} {text}");
+        }
+    }
+
+    #[test]
+    fn what_is_written_otherwise_is_no_permission() {
+        for text in [
+            "",
+            "Admin",
+            "admin ",
+            "admin:x",
+            "read:",
+            "read:Light.x",
+            "read:light.x:light.y",
+            "call",
+            "call:",
+            "call:light",
+            "call:light.turn_on:",
+            "call:light.turn_on:light.a:b",
+            "call:light turn_on",
+            "health",
+            "health:write",
+            "write:light.x",
+        ] {
+            assert_eq!(Permission::parse(text), None, "{text}");
+        }
+        assert_eq!(Permission::parse("admin"), Some(Permission::Admin));
+        assert_eq!(
+            Permission::parse("call:*"),
+            Some(Permission::Call {
+                services: glob("*"),
+                entities: None
+            })
+        );
+        assert_eq!(
+            Permission::parse("call:light.*:light.a_?"),
+            Some(Permission::Call {
+                services: glob("light.*"),
+                entities: Some(glob("light.a_?"))
+            })
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn a_pattern_without_signs_matches_itself_alone(a in "[a-z_.]{1,12}", b in "[a-z_.]{1,12}") {
+            proptest::prop_assert_eq!(glob(&a).matches(&b), a == b);
+        }
+
+        #[test]
+        fn a_star_in_front_is_what_ends_alike(tail in "[a-z_.]{1,8}", text in "[a-z_.]{0,16}") {
+            let pattern = glob(&format!("*{tail}"));
+            proptest::prop_assert_eq!(pattern.matches(&text), text.ends_with(&tail));
+        }
+    }
+}

@@ -1,0 +1,329 @@
+//! The decision: what a caller asks, against what they may do.
+//!
+//! Home Assistant's tokens have no scopes: whoever has one may do everything its user may. So this is the firewall. The
+//! decision is pure, denies what it does not know, and yields a [`Permit`], without which nothing reaches a home.
+
+use serde_json::Value;
+
+use super::caller::{Caller, Reads};
+use super::entities::{Targets, looks_like_an_id, normal, targets};
+use super::permission::{Glob, Permission};
+use super::rest::RestRequest;
+use crate::home_assistant::Command;
+
+/// The proof that somebody may do what they ask, and what of the answer they may see.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Permit {
+    reads: Reads,
+    calls: Vec<Permission>,
+}
+
+/// Why somebody may not.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("this takes the permission {wanted}")]
+pub struct Denied {
+    /// A permission that would allow it.
+    pub wanted: String,
+}
+
+fn denied<T>(wanted: impl Into<String>) -> Result<T, Denied> {
+    Err(Denied {
+        wanted: wanted.into(),
+    })
+}
+
+impl Permit {
+    /// Of those who may invoke the function itself, which AWS has seen to.
+    pub fn of_invoker() -> Self {
+        Self::of(&Caller::unproven())
+    }
+
+    fn of(caller: &Caller) -> Self {
+        Self {
+            reads: caller.reads(),
+            calls: caller.permissions.clone(),
+        }
+    }
+
+    /// Decides on commands, all or none.
+    pub fn of_commands(caller: &Caller, commands: &[Command]) -> Result<Self, Denied> {
+        for command in commands {
+            may_run(caller, command)?;
+        }
+        Ok(Self::of(caller))
+    }
+
+    /// Decides on a request to the home's own REST API.
+    pub fn of_rest(caller: &Caller, request: &RestRequest) -> Result<Self, Denied> {
+        may_ask(caller, request)?;
+        Ok(Self::of(caller))
+    }
+
+    /// Decides on an Alexa directive.
+    pub fn of_alexa(caller: &Caller) -> Result<Self, Denied> {
+        may_call(caller, "alexa", "smart_home", &Targets::default())?;
+        Ok(Self::of(caller))
+    }
+
+    /// Decides on the detailed health report.
+    pub fn of_health(caller: &Caller) -> Result<Self, Denied> {
+        if caller.is_admin() || caller.permissions.contains(&Permission::ReadHealth) {
+            Ok(Self::of(caller))
+        } else {
+            denied("health:read")
+        }
+    }
+
+    /// Which entities of an answer may be seen.
+    pub fn reads(&self) -> &Reads {
+        &self.reads
+    }
+
+    /// Whether a service of an answer may be seen: one that could be called on something.
+    pub fn shows_service(&self, domain: &str, service: &str) -> bool {
+        let name = format!("{domain}.{service}");
+        self.reads == Reads::Everything
+            || self.calls.iter().any(|permission| match permission {
+                Permission::Call { services, .. } => services.matches(&name),
+                Permission::Admin => true,
+                Permission::Read(_) | Permission::ReadHealth => false,
+            })
+    }
+}
+
+fn may_run(caller: &Caller, command: &Command) -> Result<(), Denied> {
+    let text = |name: &str| command.get(name).and_then(Value::as_str).map(normal);
+    match command.kind() {
+        "ping" => Ok(()),
+        "get_states" | "get_config" => may_read_something(caller),
+        "get_services" => may_see_services(caller),
+        "call_service" => match (text("domain"), text("service")) {
+            (Some(domain), Some(service)) => {
+                let about = targets(command.get("target"), command.get("service_data"));
+                may_call(caller, &domain, &service, &about)
+            }
+            // The home will refuse it; until then it could be anything.
+            _ => must_be_admin(caller),
+        },
+        "history/history_during_period" => may_read_each(caller, command.get("entity_ids")),
+        // Which entities a device has cannot be told here.
+        "logbook/get_events" if command.get("device_ids").is_some() => may_read_all(caller),
+        "logbook/get_events" => may_read_each(caller, command.get("entity_ids")),
+        "recorder/statistics_during_period" => may_read_each(caller, command.get("statistic_ids")),
+        _ => must_be_admin(caller),
+    }
+}
+
+fn may_ask(caller: &Caller, request: &RestRequest) -> Result<(), Denied> {
+    let path: Vec<&str> = request.path().collect();
+    let about = |name: &str| {
+        let ids: Vec<Value> = request.query(name).map(Value::from).collect();
+        (!ids.is_empty()).then_some(Value::Array(ids))
+    };
+    match (request.method(), path.as_slice()) {
+        ("GET", []) => Ok(()),
+        ("GET", ["config"] | ["states"]) => may_read_something(caller),
+        ("GET", ["states" | "camera_proxy" | "calendars", entity_id]) => {
+            may_read(caller, entity_id)
+        }
+        ("GET", ["services"]) => may_see_services(caller),
+        ("POST", ["services", domain, service]) => {
+            let about = targets(None, request.body());
+            may_call(caller, &normal(domain), &normal(service), &about)
+        }
+        ("GET", ["events"]) => may_read_all(caller),
+        ("GET", ["history", "period"] | ["history", "period", _]) => {
+            may_read_each(caller, about("filter_entity_id").as_ref())
+        }
+        ("GET", ["logbook"] | ["logbook", _]) => may_read_each(caller, about("entity").as_ref()),
+        ("GET", ["calendars"]) => may_read_something(caller),
+        _ => must_be_admin(caller),
+    }
+}
+
+/// What only an administrator may call, whatever else they may: it stops the home, changes it, or reaches beyond it.
+fn is_for_admins(domain: &str, service: &str) -> bool {
+    match domain {
+        "backup" | "hassio" | "logger" | "recorder" | "system_log" => true,
+        "homeassistant" => !matches!(service, "turn_on" | "turn_off" | "toggle" | "update_entity"),
+        _ => false,
+    }
+}
+
+/// Domains whose services act on the entities named to them, and on nothing else.
+const ENTITY_DOMAINS: [&str; 41] = [
+    "alarm_control_panel",
+    "assist_satellite",
+    "automation",
+    "button",
+    "calendar",
+    "camera",
+    "climate",
+    "counter",
+    "cover",
+    "date",
+    "datetime",
+    "fan",
+    "homeassistant",
+    "humidifier",
+    "image_processing",
+    "input_boolean",
+    "input_button",
+    "input_datetime",
+    "input_number",
+    "input_select",
+    "input_text",
+    "lawn_mower",
+    "light",
+    "lock",
+    "media_player",
+    "number",
+    "remote",
+    "scene",
+    "script",
+    "select",
+    "siren",
+    "switch",
+    "text",
+    "time",
+    "timer",
+    "todo",
+    "update",
+    "vacuum",
+    "valve",
+    "water_heater",
+    "weather",
+];
+
+/// The entity that a service is: each script is one of its domain's services.
+fn entity_of_service(domain: &str, service: &str) -> Option<String> {
+    let is_one = domain == "script" && !matches!(service, "turn_on" | "turn_off" | "toggle");
+    is_one.then(|| format!("{domain}.{service}"))
+}
+
+fn may_call(caller: &Caller, domain: &str, service: &str, about: &Targets) -> Result<(), Denied> {
+    if caller.is_admin() {
+        return Ok(());
+    }
+    if is_for_admins(domain, service) {
+        return denied("admin");
+    }
+    let name = format!("{domain}.{service}");
+    let mut allowed: Vec<&Glob> = Vec::new();
+    for permission in &caller.permissions {
+        match permission {
+            Permission::Call { services, entities } if services.matches(&name) => match entities {
+                None => return Ok(()),
+                Some(glob) if glob.is_anything() => return Ok(()),
+                Some(glob) if ENTITY_DOMAINS.contains(&domain) || services.names_domain(domain) => {
+                    allowed.push(glob);
+                }
+                Some(_) => {}
+            },
+            Permission::Call { .. }
+            | Permission::Read(_)
+            | Permission::ReadHealth
+            | Permission::Admin => {}
+        }
+    }
+    // What is no service's name is repeated to nobody.
+    if !looks_like_an_id(&name) {
+        return denied("call:*");
+    }
+    if about.is_open {
+        return first_of([format!("call:{name}"), "call:*".into()]);
+    }
+    // Each entity may be allowed by another permission.
+    let own = entity_of_service(domain, service);
+    let unallowed = about
+        .entities
+        .iter()
+        .chain(&own)
+        .find(|entity_id| !allowed.iter().any(|glob| glob.matches(entity_id)));
+    match unallowed {
+        None => Ok(()),
+        Some(entity_id) => first_of([
+            format!("call:{name}:{entity_id}"),
+            format!("call:{name}"),
+            "call:*".into(),
+        ]),
+    }
+}
+
+/// Denies, and asks for the first of these, from narrow to broad, that can be written.
+fn first_of<const N: usize>(permissions: [String; N]) -> Result<(), Denied> {
+    let mut permissions = permissions.into_iter();
+    let wanted = permissions.find(|permission| Permission::parse(permission).is_some());
+    denied(wanted.unwrap_or_else(|| "admin".into()))
+}
+
+fn may_see_services(caller: &Caller) -> Result<(), Denied> {
+    let calls_something = caller
+        .permissions
+        .iter()
+        .any(|permission| matches!(permission, Permission::Call { .. }));
+    if calls_something {
+        return Ok(());
+    }
+    may_read_something(caller)
+}
+
+fn may_read_something(caller: &Caller) -> Result<(), Denied> {
+    if caller.reads().is_nothing() {
+        return denied("read");
+    }
+    Ok(())
+}
+
+fn may_read_all(caller: &Caller) -> Result<(), Denied> {
+    if caller.reads() == Reads::Everything {
+        return Ok(());
+    }
+    denied("read")
+}
+
+fn may_read(caller: &Caller, entity_id: &str) -> Result<(), Denied> {
+    let entity_id = normal(entity_id);
+    if caller.reads().allow(&entity_id) {
+        return Ok(());
+    }
+    // What is no entity's id is repeated to nobody.
+    match looks_like_an_id(&entity_id) {
+        true => first_of([format!("read:{entity_id}"), "read".into()]),
+        false => denied("read"),
+    }
+}
+
+/// Whether everything that a list of ids names may be read; no list is everything.
+fn may_read_each(caller: &Caller, ids: Option<&Value>) -> Result<(), Denied> {
+    let mut found = Vec::new();
+    if !collect(ids, &mut found) || found.is_empty() {
+        return may_read_all(caller);
+    }
+    found.iter().try_for_each(|id| may_read(caller, id))
+}
+
+/// Gathers ids from a text with commas or a list of such; false if there is anything else.
+fn collect(ids: Option<&Value>, into: &mut Vec<String>) -> bool {
+    match ids {
+        Some(Value::String(text)) => {
+            let ids = text.split(',').map(normal).filter(|id| !id.is_empty());
+            let before = into.len();
+            into.extend(ids);
+            // Home Assistant takes a text without ids for no list at all, whatever stands beside it.
+            into.len() > before && into[before..].iter().all(|id| looks_like_an_id(id))
+        }
+        Some(Value::Array(values)) => values.iter().all(|value| collect(Some(value), into)),
+        _ => false,
+    }
+}
+
+fn must_be_admin(caller: &Caller) -> Result<(), Denied> {
+    if caller.is_admin() {
+        return Ok(());
+    }
+    denied("admin")
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,181 @@
+//! Commands that somebody asks for: may they, in which home, once.
+
+use std::borrow::Cow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{App, within};
+use crate::access::{Caller, Door, Permit};
+use crate::clock::Deadline;
+use crate::commands::CommandsRequest;
+use crate::home_assistant::{Command, Outcome};
+use crate::homes::{Home, HomesError};
+use crate::idempotency::Admission;
+use crate::metrics::{Meter, Metric};
+use crate::reply::{CommandsReply, Failure, ProblemName};
+use crate::source::HomeName;
+
+/// What is kept of an invocation's time to record the outcome under an idempotency key.
+const TIME_TO_RECORD: Duration = Duration::from_millis(1_000);
+
+/// What somebody asks who may.
+pub(crate) struct Asked<'a> {
+    /// The commands.
+    pub(crate) request: &'a CommandsRequest,
+    /// That they may, and what they may see.
+    pub(crate) permit: &'a Permit,
+    /// The home it is for.
+    pub(crate) home: Option<&'a HomeName>,
+    /// Who asks, if it is a caller.
+    pub(crate) subject: Option<&'a str>,
+}
+
+impl App {
+    /// Lets a caller in.
+    pub(crate) async fn admit(&self, token: Option<&str>) -> Result<Caller, Failure> {
+        let meter = Meter::new(self.metrics.clone(), None);
+        Ok(self.door.admit(token, &meter).await?)
+    }
+
+    /// The home that a caller's request is for: their tenant's, whatever the request says.
+    pub(crate) fn home_of<'a>(
+        &self,
+        caller: &'a Caller,
+        wanted: Option<&'a HomeName>,
+    ) -> Result<Option<&'a HomeName>, Failure> {
+        match (&caller.tenant, wanted) {
+            // One home is everybody's; several are told apart by the tenant alone.
+            _ if !self.homes.are_several() => Ok(wanted),
+            (Some(tenant), Some(wanted)) if tenant != wanted => {
+                let meter = Meter::new(self.metrics.clone(), None);
+                meter.record(Metric::TenantViolation);
+                Err(HomesError::OtherTenant.into())
+            }
+            (Some(tenant), _) => Ok(Some(tenant)),
+            (None, _) if matches!(self.door, Door::Open) => Ok(wanted),
+            (None, None) => Ok(None),
+            (None, Some(_)) => Err(Failure::NoTenant),
+        }
+    }
+
+    /// Whose keys a caller's are: where nobody proves who they are, everybody's.
+    pub(crate) fn subject_of<'a>(&self, caller: &'a Caller) -> Option<&'a str> {
+        (!matches!(self.door, Door::Open)).then_some(&caller.subject)
+    }
+
+    /// Runs the commands of a request in its home, once for each idempotency key.
+    pub(crate) async fn run(
+        &self,
+        asked: &Asked<'_>,
+        tenant: Option<&str>,
+        deadline: Deadline,
+        request_id: &str,
+    ) -> Result<CommandsReply, Failure> {
+        let home = self.find(asked.home, tenant, deadline).await?;
+        let reply = self.run_in(&home, asked, deadline, request_id).await;
+        if reply.is_ok() || !home.is_outdated() {
+            return reply;
+        }
+        // Nothing was sent, since what is stored of the home turned out to have changed.
+        let home = self.find(asked.home, tenant, deadline).await?;
+        self.run_in(&home, asked, deadline, request_id).await
+    }
+
+    /// The home that a request is for.
+    pub(super) async fn find(
+        &self,
+        name: Option<&HomeName>,
+        tenant: Option<&str>,
+        deadline: Deadline,
+    ) -> Result<Arc<Home>, Failure> {
+        let home = self.homes.find(name, tenant);
+        Ok(within(deadline.remaining(self.clock.now()), home).await??)
+    }
+
+    async fn run_in(
+        &self,
+        home: &Home,
+        asked: &Asked<'_>,
+        deadline: Deadline,
+        request_id: &str,
+    ) -> Result<CommandsReply, Failure> {
+        let commands = &asked.request.commands;
+        let Some(key) = &asked.request.idempotency_key else {
+            return self.run_now(home, asked, deadline, request_id).await;
+        };
+        // One caller's key is not another's, in the same home or elsewhere.
+        let scope = match asked.subject {
+            None => Cow::Borrowed(&home.scope),
+            Some(subject) => Cow::Owned(format!("{} {subject}", home.scope)),
+        };
+        let admission = self.idempotency.admit(&scope, key, commands);
+        let ticket = match within(deadline.remaining(self.clock.now()), admission).await?? {
+            Admission::Run(ticket) => ticket,
+            Admission::Repeat(results) => return Ok(CommandsReply::repeated(results)),
+            Admission::TooLarge => return Err(Failure::ResultsNotKept),
+            Admission::Mismatch => return Err(Failure::KeyMismatch),
+            Admission::Unknown => return Ok(CommandsReply::begun_before(commands.len())),
+        };
+        let reply = self
+            .run_now(home, asked, deadline.before(TIME_TO_RECORD), request_id)
+            .await;
+        let record = async {
+            match &reply {
+                Ok(_) if commands.iter().any(Command::may_yield_a_token) => {
+                    self.idempotency.finish_without_results(ticket).await;
+                }
+                Ok(reply) => {
+                    let results = reply.results().unwrap_or_default();
+                    self.idempotency.finish(ticket, results).await;
+                }
+                Err(_) => self.idempotency.forget(ticket).await,
+            }
+        };
+        // What became of the commands is known either way; an unfinished record reads as `unknown`.
+        if within(deadline.remaining(self.clock.now()), record)
+            .await
+            .is_err()
+        {
+            tracing::error!(
+                request_id,
+                category = "idempotency",
+                "no time left to record an outcome"
+            );
+        }
+        reply
+    }
+
+    async fn run_now(
+        &self,
+        home: &Home,
+        asked: &Asked<'_>,
+        deadline: Deadline,
+        request_id: &str,
+    ) -> Result<CommandsReply, Failure> {
+        let commands = &asked.request.commands;
+        let outcomes = home
+            .bridge
+            .run(commands, deadline)
+            .await
+            .map_err(Failure::Bridge)?;
+        self.report_unknown(&outcomes, request_id);
+        let visible = commands
+            .iter()
+            .zip(outcomes)
+            .map(|(command, outcome)| asked.permit.visible(command, outcome));
+        Ok(CommandsReply::new(visible.collect()))
+    }
+
+    /// Writes the one log line of commands that may or may not have been executed, and counts them.
+    fn report_unknown(&self, outcomes: &[Outcome], request_id: &str) {
+        let mut unknown = outcomes.iter().filter_map(|outcome| match outcome {
+            Outcome::Unknown(error) => Some(error),
+            Outcome::Answered(_) => None,
+        });
+        let Some(error) = unknown.next() else { return };
+        let count = 1 + u32::try_from(unknown.count()).unwrap_or(u32::MAX - 1);
+        let category = ProblemName::CommandOutcomeUnknown.name();
+        tracing::error!(request_id, category, stage = "command", error = %error, count, "not answered");
+        self.metrics.record(Metric::CommandOutcomeUnknown(count));
+    }
+}

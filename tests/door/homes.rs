@@ -1,0 +1,73 @@
+//! Several homes: the tenant in the token names the home, and nothing else does.
+
+use latchkey_dev::home::{HomeOptions, SimulatedHome};
+use latchkey_dev::stack::AwsEmulator;
+use serde_json::{Value, json};
+
+use crate::lambda::{light, problem};
+use crate::{AUDIENCE, ISSUER, SECRET, SECRET_PARAMETER, in_process, request, token};
+
+const PREFIX: &str = "/homes";
+
+#[tokio::test]
+async fn the_tenant_names_the_home() {
+    let aws = AwsEmulator::start().await.unwrap();
+    aws.put_token(SECRET_PARAMETER, SECRET).await.unwrap();
+    let mut homes = Vec::new();
+    for name in ["cabin", "villa"] {
+        let home = SimulatedHome::start(HomeOptions::default()).await.unwrap();
+        let parameter = |leaf: &str| format!("{PREFIX}/{name}/{leaf}");
+        aws.put_parameter(&parameter("url"), &home.url())
+            .await
+            .unwrap();
+        aws.put_token(&parameter("token"), &home.mint_token(name))
+            .await
+            .unwrap();
+        homes.push(home);
+    }
+    let variables = [
+        ("HOMES_PARAMETER_PREFIX", PREFIX),
+        ("CALLER_JWT_ISSUER", ISSUER),
+        ("CALLER_JWT_AUDIENCE", AUDIENCE),
+        ("CALLER_JWT_SECRET_PARAMETER", SECRET_PARAMETER),
+        ("CALLER_TENANT_CLAIM", "house"),
+        ("METRICS", "off"),
+    ];
+    let app = in_process::app(&aws, &variables).await;
+    let ask = async |claims: Value, home: Option<&str>| {
+        let jwt = token(&["admin"], &claims);
+        let mut body = json!({ "command": light("turn_on", "light.kitchen") });
+        if let Some(home) = home {
+            body["home"] = json!(home);
+        }
+        let asked = request("POST", "/commands", Some(&jwt), Some(&body));
+        let answer = in_process::handle(&app, &asked.to_string()).await;
+        let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        (answer["statusCode"].as_u64().unwrap(), body)
+    };
+    let executed = || -> Vec<usize> {
+        homes
+            .iter()
+            .map(|home| home.counters().service_calls.len())
+            .collect()
+    };
+    for (claims, home, status, then) in [
+        (json!({"house": "cabin"}), None, 200, [1, 0]),
+        (json!({"house": "cabin"}), Some("cabin"), 200, [2, 0]),
+        (json!({"house": "cabin"}), Some("villa"), 403, [2, 0]),
+        (json!({"house": "villa"}), None, 200, [2, 1]),
+        // Which the token may hold, but does not name the tenant.
+        (json!({"tenant": "cabin"}), None, 400, [2, 1]),
+        (json!({}), Some("cabin"), 403, [2, 1]),
+        (json!({"house": "../cabin"}), None, 401, [2, 1]),
+        (json!({"house": ["cabin"]}), None, 401, [2, 1]),
+        (json!({"house": "nowhere"}), None, 404, [2, 1]),
+    ] {
+        let (seen, body) = ask(claims.clone(), home).await;
+        assert_eq!(seen, status, "{claims} {home:?}: {body}");
+        assert_eq!(executed(), then, "{claims} {home:?}");
+        if status == 403 {
+            assert_eq!(problem(&body), "forbidden");
+        }
+    }
+}
