@@ -25,3 +25,6 @@ pub use permission::{Glob, Permission};
 pub use permit::{Denied, Permit};
 pub use rest::{RestError, RestRequest};
 pub use verifier::{Verifier, VerifierConfig};
+
+#[cfg(test)]
+mod testing;

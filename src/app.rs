@@ -1,5 +1,6 @@
 //! The application: payload in, reply out. The only place where triggers meet what serves them.
 
+mod alexa;
 mod run;
 mod upkeep;
 
@@ -20,7 +21,7 @@ use crate::http;
 use crate::idempotency::Idempotency;
 use crate::json::json_bytes;
 use crate::metrics::Metrics;
-use crate::reply::{CommandsReply, Failure, KeepWarmReply, Problem, RotationReply};
+use crate::reply::{AlexaReply, CommandsReply, Failure, KeepWarmReply, Problem, RotationReply};
 use crate::rotation::{Rotation, RotationRequest};
 use crate::source::HomeName;
 use crate::trigger::{Trigger, TriggerError, changed_parameter};
@@ -62,6 +63,8 @@ pub enum Reply<H> {
     KeepWarm(KeepWarmReply),
     /// To direct commands.
     Commands(CommandsReply),
+    /// To a directive of Alexa's.
+    Alexa(AlexaReply),
     /// To a demand to rotate.
     Rotation(RotationReply),
     /// To an HTTP event.
@@ -81,6 +84,7 @@ impl<H: Serialize> Serialize for Reply<H> {
             Self::KeepWarm(reply) => reply.serialize(serializer),
             Self::Commands(reply) => reply.serialize(serializer),
             Self::Rotation(reply) => reply.serialize(serializer),
+            Self::Alexa(reply) => reply.serialize(serializer),
             Self::Http(reply) => reply.serialize(serializer),
             Self::Problem {
                 problem,
@@ -187,15 +191,14 @@ impl App {
                 let event = LambdaEvent::new(request, context);
                 Ok(Reply::Http(http::serve(self.clone(), event).await))
             }
-            Trigger::WebSocket | Trigger::Alexa | Trigger::Doctor => {
-                Err(TriggerError::Unsupported {
-                    seen: format!(
-                        "a {} event, which this version does not serve",
-                        trigger.name()
-                    ),
-                }
-                .into())
+            Trigger::Alexa => Ok(Reply::Alexa(self.alexa(payload, context).await)),
+            Trigger::WebSocket | Trigger::Doctor => Err(TriggerError::Unsupported {
+                seen: format!(
+                    "a {} event, which this version does not serve",
+                    trigger.name()
+                ),
             }
+            .into()),
         }
     }
 

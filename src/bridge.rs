@@ -9,6 +9,7 @@
 
 mod breaker;
 mod health;
+mod passthrough;
 mod prover;
 mod retry;
 mod upkeep;

@@ -6,6 +6,7 @@ mod connection;
 mod error;
 mod extras;
 mod message;
+mod passthrough;
 mod preconnect;
 mod rest;
 mod session;
@@ -17,6 +18,7 @@ pub use connection::{Connection, Heard, Outcome, Status};
 pub use error::{HomeError, Stage};
 pub use extras::{Extras, Labels};
 pub use message::{Answer, Command, CommandError, CommandFailure, JsonSlice};
+pub use passthrough::{RestAnswer, RestCall, RestOutcome};
 pub use session::{
     Checkout, FRESH, Freshness, PING_TIMEOUT, STALE, Session, SessionReport, SessionState,
     freshness,

@@ -1,5 +1,7 @@
 //! The HTTP door: events of API Gateway, function URLs and load balancers become requests, and replies become theirs.
 
+mod home;
+
 use std::convert::Infallible;
 use std::sync::Arc;
 
@@ -67,6 +69,7 @@ async fn route(app: &App, stage: &str, request: Request) -> Response<Body> {
         .strip_prefix(stage)
         .filter(|rest| rest.starts_with('/'))
         .unwrap_or(&path);
+    let raw_path = path;
     let path = match path.trim_end_matches('/') {
         "" => "/",
         trimmed => trimmed,
@@ -75,6 +78,9 @@ async fn route(app: &App, stage: &str, request: Request) -> Response<Body> {
         (&Method::POST, "/commands") => commands(app, &request, &request_id).await,
         (&Method::GET | &Method::HEAD, "/health") => Ok(health(app)),
         (&Method::GET | &Method::HEAD, "/health/detailed") => detailed_health(app, &request).await,
+        (_, path) if path == "/api" || path.starts_with("/api/") => {
+            home::pass_on(app, &raw_path["/api".len()..], &request).await
+        }
         (method, path) => Err(Failure::NotFound {
             method: shown(method.as_str()),
             path: shown(path),

@@ -11,6 +11,7 @@
 //! | [`commands`] | the request to run commands, checked |
 //! | [`app`] | payload in, reply out |
 //! | [`composition`] | which adapter stands for which role |
+//! | [`alexa`] | directives of Alexa, as far as latchkey reads them |
 //! | [`access`] | callers: who they are, what they may do |
 //! | [`idempotency`] | the same request twice is run once |
 //! | [`rotation`] | another token is minted, proven and stored, and the old one revoked |
@@ -30,6 +31,7 @@
 //! | [`lambda`] | the Lambda Runtime API, and the extension that works between invocations |
 
 pub mod access;
+pub mod alexa;
 pub mod app;
 pub mod bridge;
 pub mod clock;

@@ -2,6 +2,7 @@
 //!
 //! [`Problem::of`] is THE table from failure to problem; [`CommandsReply`], [`KeepWarmReply`] and [`RotationReply`] are what comes of success.
 
+mod alexa;
 mod failure;
 mod health;
 mod problem;
@@ -10,6 +11,7 @@ mod results;
 mod rotation;
 mod warmth;
 
+pub use alexa::{AlexaReply, ErrorResponse};
 pub use failure::Failure;
 pub use health::HealthReply;
 pub use problem::{Document, Problem};

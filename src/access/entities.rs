@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use serde_json::{Map, Value};
 
 /// What a call is about.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Targets {
     /// The entities it names, as Home Assistant would read them.
     pub(super) entities: BTreeSet<String>,
@@ -24,7 +24,10 @@ const NAMING_MEMBERS: [&str; 2] = ["entity_id", "entities"];
 /// Beside `entity_id`, services name entities in members of their own (`snapshot_entities`, `group_members`, …): whatever
 /// looks like an entity's id counts, wherever it stands.
 pub(super) fn targets(target: Option<&Value>, data: Option<&Value>) -> Targets {
-    let mut found = Targets::default();
+    let mut found = Targets {
+        entities: BTreeSet::new(),
+        is_open: false,
+    };
     let mut names_something = false;
     for part in [target, data].into_iter().flatten() {
         match part {

@@ -3,11 +3,12 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::caller::Reads;
 use super::permit::Permit;
+use super::rest::RestRequest;
 use crate::home_assistant::{Answer, Command, JsonSlice, Outcome};
 
 /// The one member of a state, a calendar or a change that decides.
@@ -51,6 +52,36 @@ impl Permit {
             })
             .collect();
         serde_json::to_string(&visible).ok()
+    }
+
+    /// What may be seen of the home's answer to a REST request: its body, or nothing if it is not understood.
+    pub fn visible_body(&self, request: &RestRequest, body: &str) -> Option<String> {
+        if *self.reads() == Reads::Everything {
+            return Some(body.to_owned());
+        }
+        let path: Vec<&str> = request.path().collect();
+        match (request.method(), path.as_slice()) {
+            ("GET", ["states" | "calendars"]) | ("POST", ["services", _, _]) => self.entities(body),
+            ("GET", ["services"]) => self.listed_services(body),
+            _ => Some(body.to_owned()),
+        }
+    }
+
+    /// Of all services, as the REST API lists them, those that could be called.
+    fn listed_services(&self, json: &str) -> Option<String> {
+        #[derive(Deserialize, Serialize)]
+        struct Domain<'a> {
+            #[serde(borrow)]
+            domain: Cow<'a, str>,
+            #[serde(borrow)]
+            services: BTreeMap<Cow<'a, str>, &'a RawValue>,
+        }
+        let mut all: Vec<Domain<'_>> = serde_json::from_str(json).ok()?;
+        for Domain { domain, services } in &mut all {
+            services.retain(|service, _| self.shows_service(domain, service));
+        }
+        all.retain(|domain| !domain.services.is_empty());
+        serde_json::to_string(&all).ok()
     }
 
     /// Of all services, those that could be called.

@@ -59,12 +59,6 @@ impl Permit {
         Ok(Self::of(caller))
     }
 
-    /// Decides on an Alexa directive.
-    pub fn of_alexa(caller: &Caller) -> Result<Self, Denied> {
-        may_call(caller, "alexa", "smart_home", &Targets::default())?;
-        Ok(Self::of(caller))
-    }
-
     /// Decides on the detailed health report.
     pub fn of_health(caller: &Caller) -> Result<Self, Denied> {
         if caller.is_admin() || caller.permissions.contains(&Permission::ReadHealth) {
@@ -130,6 +124,9 @@ fn may_ask(caller: &Caller, request: &RestRequest) -> Result<(), Denied> {
         ("POST", ["services", domain, service]) => {
             let about = targets(None, request.body());
             may_call(caller, &normal(domain), &normal(service), &about)
+        }
+        ("POST", ["alexa", "smart_home"]) => {
+            may_call(caller, "alexa", "smart_home", &targets(None, None))
         }
         ("GET", ["events"]) => may_read_all(caller),
         ("GET", ["history", "period"] | ["history", "period", _]) => {

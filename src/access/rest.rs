@@ -1,7 +1,16 @@
 //! A request to Home Assistant's own REST API, read so that it cannot mean one thing here and another there.
 
-use percent_encoding::percent_decode_str;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::Value;
+
+/// What is encoded in a step of a path.
+const STEP: &AsciiSet = &NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~')
+    .remove(b':')
+    .remove(b'+');
 
 /// A request below `/api/`.
 #[derive(Clone, Debug, PartialEq)]
@@ -53,6 +62,28 @@ impl RestRequest {
             None if !has_body => Ok(self),
             _ => Err(RestError::Body),
         }
+    }
+
+    /// The path and the query as they are passed on: what was decided on, and nothing that could be read otherwise.
+    pub fn target(&self) -> (String, String) {
+        let mut path = "/api/".to_owned();
+        for (number, step) in self.path.iter().enumerate() {
+            if number > 0 {
+                path.push('/');
+            }
+            path.extend(utf8_percent_encode(step, STEP));
+        }
+        let mut query = url::form_urlencoded::Serializer::new(String::new());
+        for (name, value) in &self.query {
+            // A name alone, as in `?minimal_response`, is one with nothing after it.
+            query.append_pair(name, value);
+        }
+        (path, query.finish())
+    }
+
+    /// Whether this is a call of a service, whose body says what it is about.
+    pub fn is_call(&self) -> bool {
+        self.method == "POST" && self.path.first().is_some_and(|step| step == "services")
     }
 
     /// The method; HEAD counts as GET.
@@ -134,6 +165,19 @@ mod tests {
         assert!(request.body().is_some());
         let no_json = RestRequest::new("POST", "/x", "", b"{").unwrap();
         assert_eq!(no_json.with_readable_body(true), Err(RestError::Body));
+        assert_eq!(
+            request.target(),
+            (
+                "/api/services/light/turn_on".to_owned(),
+                "filter_entity_id=a.b%2Cc.d&filter_entity_id=e.f&x=".to_owned()
+            )
+        );
+        let period = "/history/period/2026-01-01T00%3A00%3A00%2B00%3A00";
+        let dated = RestRequest::new("GET", period, "", b"").unwrap();
+        assert_eq!(
+            dated.target().0,
+            "/api/history/period/2026-01-01T00:00:00+00:00"
+        );
         let nothing = RestRequest::new("POST", "/x", "", b" ").unwrap();
         assert!(nothing.with_readable_body(false).is_ok());
     }

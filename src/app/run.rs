@@ -4,11 +4,13 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lambda_http::Context;
+
 use super::{App, within};
 use crate::access::{Caller, Door, Permit};
 use crate::clock::Deadline;
 use crate::commands::CommandsRequest;
-use crate::home_assistant::{Command, Outcome};
+use crate::home_assistant::{Command, Outcome, RestAnswer, RestCall, RestOutcome};
 use crate::homes::{Home, HomesError};
 use crate::idempotency::Admission;
 use crate::metrics::{Meter, Metric};
@@ -79,6 +81,30 @@ impl App {
         // Nothing was sent, since what is stored of the home turned out to have changed.
         let home = self.find(asked.home, tenant, deadline).await?;
         self.run_in(&home, asked, deadline, request_id).await
+    }
+
+    /// Passes a request on to a home's own REST API.
+    pub(crate) async fn pass_on(
+        &self,
+        call: &RestCall,
+        // Whoever has none may not.
+        _permit: &Permit,
+        home: Option<&HomeName>,
+        context: &Context,
+    ) -> Result<RestAnswer, Failure> {
+        let deadline = self.deadline(context);
+        let request_id = &context.request_id;
+        let tenant = context.tenant_id.as_deref();
+        let home = self.find(home, tenant, deadline).await?;
+        match home.bridge.rest(call, deadline).await? {
+            RestOutcome::Answered(answer) => Ok(answer),
+            RestOutcome::Unknown(error) => {
+                let category = ProblemName::CommandOutcomeUnknown.name();
+                tracing::error!(request_id, category, stage = "command", error = %error, count = 1, "not answered");
+                self.metrics.record(Metric::CommandOutcomeUnknown(1));
+                Err(Failure::OutcomeUnknown(error))
+            }
+        }
     }
 
     /// The home that a request is for.

@@ -115,7 +115,7 @@ pub(super) fn is_page(content_type: Option<&HeaderValue>) -> bool {
         .is_some_and(|value| value.to_ascii_lowercase().contains("html"))
 }
 
-fn bearer(token: &AccessToken) -> Result<HeaderValue, HomeError> {
+pub(super) fn bearer(token: &AccessToken) -> Result<HeaderValue, HomeError> {
     let text = zeroize::Zeroizing::new(format!("Bearer {}", token.expose()));
     // The offline checks let visible ASCII alone through, which every header takes.
     let mut value = HeaderValue::from_str(&text).map_err(|_| HomeError::Rejected)?;
@@ -136,7 +136,7 @@ async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, HomeError> {
     Ok(body)
 }
 
-fn classify(error: &reqwest::Error) -> HomeError {
+pub(super) fn classify(error: &reqwest::Error) -> HomeError {
     // Whatever is on that port, it does not speak HTTP as a home does.
     if sources(error)
         .filter_map(|source| source.downcast_ref::<hyper::Error>())

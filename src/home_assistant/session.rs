@@ -13,6 +13,7 @@ use super::connection::{Connection, Outcome, Status};
 use super::error::{HomeError, Stage};
 use super::extras::Extras;
 use super::message::Command;
+use super::passthrough::{Passthrough, RestCall, RestOutcome};
 use super::rest::RestClient;
 use super::socket::{self, Greeted};
 use super::target::Target;
@@ -49,6 +50,7 @@ pub struct Session {
 struct Link {
     transport: Transport,
     rest: RestClient,
+    passthrough: Passthrough,
     built_at: Timestamp,
 }
 
@@ -100,10 +102,12 @@ impl Session {
             }
             let transport = Transport::load(&self.extras).await?;
             let rest = RestClient::new(&self.target, &transport)?;
+            let passthrough = Passthrough::new(&self.target, &transport)?;
             let built_at = self.clock.now();
             let built = Link {
                 transport,
                 rest,
+                passthrough,
                 built_at,
             };
             Ok(link.insert(Arc::new(built)).clone())
@@ -212,6 +216,20 @@ impl Session {
     ) -> Result<(), HomeError> {
         let limit = deadline.limit(self.target.limits.connect_timeout, self.clock.now());
         connection.ready(limit).await.map(drop)
+    }
+
+    /// Passes a request on to the home's REST API. `Err` means that it was not carried out.
+    pub async fn rest(
+        &self,
+        token: &AccessToken,
+        call: &RestCall,
+        deadline: Deadline,
+    ) -> Result<RestOutcome, HomeError> {
+        let link = self.link(deadline).await?;
+        let limit = deadline.limit(self.target.limits.command_timeout, self.clock.now());
+        link.passthrough
+            .send(&self.target, token, call, limit)
+            .await
     }
 
     /// Proves a token that is not in use yet, over REST and on a WebSocket of its own, which ends with it.

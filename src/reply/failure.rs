@@ -1,6 +1,6 @@
 //! Everything that can end an invocation.
 
-use crate::access::{AccessError, Denied};
+use crate::access::{AccessError, Denied, RestError};
 use crate::bridge::BridgeError;
 use crate::commands::RequestError;
 use crate::home_assistant::HomeError;
@@ -52,6 +52,20 @@ pub enum Failure {
     /// The record of an idempotency key could not be made, so nothing was run.
     #[error(transparent)]
     Idempotency(#[from] StoreError),
+    /// A request to the home's REST API was sent and not answered.
+    #[error("the request was sent and may have been carried out, but no answer came: {0}")]
+    OutcomeUnknown(HomeError),
+    /// A request to the home's REST API that could mean more than one thing.
+    #[error(transparent)]
+    Rest(#[from] RestError),
+    /// The home takes no directives of Alexa's.
+    #[error(
+        "the home answered the directive with {status} and nothing that Alexa would understand"
+    )]
+    NoAlexa {
+        /// Its status.
+        status: u16,
+    },
     /// The caller is not known.
     #[error(transparent)]
     Access(#[from] AccessError),
@@ -76,7 +90,9 @@ impl Failure {
     pub(crate) fn stage(&self) -> String {
         match self {
             Self::Trigger(_) | Self::Event { .. } => "trigger".into(),
-            Self::Request(_) | Self::NotFound { .. } => "request".into(),
+            Self::Request(_) | Self::Rest(_) | Self::NotFound { .. } => "request".into(),
+            Self::OutcomeUnknown(_) => "command".into(),
+            Self::NoAlexa { .. } => "home".into(),
             Self::ReplyTooLarge { .. } => "reply".into(),
             Self::KeyMismatch | Self::ResultsNotKept | Self::Idempotency(_) => "idempotency".into(),
             Self::Access(_)

@@ -76,6 +76,21 @@ impl Problem {
                 failure,
                 "nothing was run; try again, and if it stays, see that TABLE_NAME names a table that the function's role may use",
             ),
+            Failure::OutcomeUnknown(_) => Self::new(
+                ProblemName::CommandOutcomeUnknown,
+                failure,
+                "look at the home's state before sending it again",
+            ),
+            Failure::NoAlexa { .. } => Self::new(
+                ProblemName::Internal,
+                failure,
+                "set `alexa:` with `smart_home:` in Home Assistant's configuration",
+            ),
+            Failure::Rest(_) => Self::new(
+                ProblemName::BadRequest,
+                failure,
+                "send the request as Home Assistant's REST API has it",
+            ),
             Failure::Access(error) => Self::of_access(error),
             Failure::Denied(error) => Self::new(
                 ProblemName::Forbidden,

@@ -4,8 +4,9 @@ use latchkey_dev::home::{HomeOptions, SimulatedHome};
 use latchkey_dev::stack::AwsEmulator;
 use serde_json::{Value, json};
 
+use crate::callers::{AUDIENCE, ISSUER, SECRET, SECRET_PARAMETER, request, token};
+use crate::in_process;
 use crate::lambda::{light, problem};
-use crate::{AUDIENCE, ISSUER, SECRET, SECRET_PARAMETER, in_process, request, token};
 
 const PREFIX: &str = "/homes";
 

@@ -2,8 +2,9 @@
 
 use serde_json::{Value, json};
 
+use crate::Stage;
+use crate::callers::{request, run, token};
 use crate::lambda::{light, problem};
-use crate::{Stage, request, run, token};
 
 const LIGHT: &str = "light.kitchen";
 
@@ -187,7 +188,7 @@ async fn without_keys_nobody_is_let_in_and_nobody_is_blamed() {
     let stage = Stage::set().await;
     stage
         .aws
-        .delete_parameter(crate::SECRET_PARAMETER)
+        .delete_parameter(crate::callers::SECRET_PARAMETER)
         .await
         .unwrap();
     let jwt = token(&["admin"], &json!({}));

@@ -7,12 +7,19 @@
     reason = "tests may panic, also in what they share"
 )]
 
+#[path = "../lambda/app.rs"]
+mod in_process;
 #[path = "../lambda/mod.rs"]
 mod lambda;
 
+mod alexa;
+#[allow(dead_code, reason = "each test binary uses a part of this")]
+#[path = "../lambda/callers.rs"]
+mod callers;
 mod commands;
 mod metrics;
 mod rejection;
+mod rest;
 mod rotation;
 
 use latchkey_dev::relay::Relay;

@@ -1,0 +1,73 @@
+//! Alexa Smart Home directives that the function is invoked with.
+
+use std::time::Duration;
+
+use lambda_http::Context;
+use serde_json::value::RawValue;
+
+use super::App;
+use crate::access::{Caller, Door, Permit, RestRequest};
+use crate::alexa::Directive;
+use crate::home_assistant::RestCall;
+use crate::reply::{AlexaReply, ErrorResponse, Failure};
+
+/// Alexa waits for 8 s; the answer has a way to go.
+const PATIENCE: Duration = Duration::from_millis(7_500);
+
+const PATH: &str = "/alexa/smart_home";
+
+impl App {
+    /// Hands a directive to the home of the user who spoke, and its answer back.
+    pub(super) async fn alexa(&self, payload: &str, mut context: Context) -> AlexaReply {
+        let end = self
+            .clock
+            .now()
+            .after(PATIENCE + super::TIME_TO_ANSWER)
+            .unix;
+        let end = u64::try_from(end.as_millis()).unwrap_or(u64::MAX);
+        context.deadline = context.deadline.min(end);
+        let directive = Directive::parse(payload);
+        match self.direct(&directive, payload, &context).await {
+            Ok(answer) => AlexaReply::Home(answer),
+            Err(failure) => {
+                let problem = self.report(&failure, &context.request_id);
+                let response = ErrorResponse::new(&directive, problem, &context.request_id);
+                AlexaReply::Error(Box::new(response))
+            }
+        }
+    }
+
+    async fn direct(
+        &self,
+        directive: &Directive<'_>,
+        payload: &str,
+        context: &Context,
+    ) -> Result<Box<RawValue>, Failure> {
+        // A skill is let in by AWS, but by whom it is used its users' tokens tell, if callers have any.
+        let caller = match &self.door {
+            Door::Verified(_) => self.admit(directive.token()).await?,
+            Door::Closed | Door::Open => Caller::unproven(),
+        };
+        let asked = RestRequest::new("POST", PATH, "", payload.as_bytes())?;
+        let permit = Permit::of_rest(&caller, &asked)?;
+        let (path, query) = asked.target();
+        let mut headers = http::HeaderMap::new();
+        let json = http::HeaderValue::from_static("application/json");
+        headers.insert(http::header::CONTENT_TYPE, json);
+        let call = RestCall {
+            method: http::Method::POST,
+            path,
+            query,
+            headers,
+            body: bytes::Bytes::copy_from_slice(payload.as_bytes()),
+        };
+        let home = self.home_of(&caller, None)?;
+        let answer = self.pass_on(&call, &permit, home, context).await?;
+        let text = String::from_utf8(answer.body.into()).ok();
+        let json = text.and_then(|text| RawValue::from_string(text).ok());
+        json.filter(|_| answer.status.is_success())
+            .ok_or(Failure::NoAlexa {
+                status: answer.status.as_u16(),
+            })
+    }
+}

@@ -1,0 +1,62 @@
+//! Requests to the home's own REST API.
+
+use std::time::Duration;
+
+use super::{Bridge, BridgeError, lock};
+use crate::clock::Deadline;
+use crate::home_assistant::{Checkout, HomeError, RestCall, RestOutcome};
+
+/// How long the home is asked whether it is still there, after it refused something.
+const DOUBT_LIMIT: Duration = Duration::from_secs(2);
+
+impl Bridge {
+    /// Passes a request on. `Err` means that it was not carried out.
+    ///
+    /// It goes out beside an authenticated session, which is proof of the token, and tells what a 401 means: if the session
+    /// lives, the home refuses what the token's user may do, and that is the answer; if it is gone, so is the token.
+    pub async fn rest(
+        &self,
+        call: &RestCall,
+        deadline: Deadline,
+    ) -> Result<RestOutcome, BridgeError> {
+        let is_probe = lock(&self.breaker).admit(self.clock.now())?;
+        let delays = self.delays().take(if is_probe { 0 } else { usize::MAX });
+        let outcome = self
+            .with_connection(deadline, delays, |checkout| {
+                self.ask(checkout, call, deadline)
+            })
+            .await;
+        self.note_fetches();
+        outcome
+    }
+
+    async fn ask(
+        &self,
+        checkout: Checkout,
+        call: &RestCall,
+        deadline: Deadline,
+    ) -> Result<RestOutcome, BridgeError> {
+        let prover = &self.prover;
+        let connection = checkout.connection;
+        self.ready(&connection, deadline).await?;
+        let token = prover.tokens.current().await?;
+        let fingerprint = token.fingerprint();
+        if fingerprint != connection.fingerprint() {
+            // Another one is stored by now: it is proven by a session of its own.
+            prover.session.discard(&connection);
+            return Err(HomeError::Closed.into());
+        }
+        let outcome = prover.session.rest(&token.access, call, deadline).await?;
+        match &outcome {
+            RestOutcome::Answered(answer)
+                if answer.is_refusal() && !connection.is_alive(DOUBT_LIMIT).await =>
+            {
+                // Home Assistant looks at the token before anything else, so nothing was carried out.
+                prover.rejected(fingerprint);
+                prover.session.discard(&connection);
+                Err(HomeError::Rejected.into())
+            }
+            RestOutcome::Answered(_) | RestOutcome::Unknown(_) => Ok(outcome),
+        }
+    }
+}

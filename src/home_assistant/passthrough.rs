@@ -1,0 +1,183 @@
+//! Home Assistant's own REST API, asked with the token in the caller's stead.
+
+use bytes::{Bytes, BytesMut};
+use http::header::{ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, RANGE, WWW_AUTHENTICATE};
+use http::{HeaderMap, HeaderName, Method, StatusCode};
+
+use super::error::{HomeError, Stage};
+use super::rest::{bearer, classify, is_page};
+use super::target::Target;
+use super::transport::{Resolver, Transport};
+use crate::clock::Limit;
+use crate::secret::AccessToken;
+
+/// The headers of a caller that are the home's business. All others are the caller's own, the way's, or latchkey's.
+const PASSED_ON: [HeaderName; 6] = [
+    ACCEPT,
+    ACCEPT_LANGUAGE,
+    CONTENT_TYPE,
+    IF_MODIFIED_SINCE,
+    IF_NONE_MATCH,
+    RANGE,
+];
+
+/// The headers of an answer that belong to the connection it came on.
+const OF_THE_CONNECTION: [&str; 8] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+];
+
+/// A request to the home's REST API.
+#[derive(Clone, Debug)]
+pub struct RestCall {
+    /// Its method.
+    pub method: Method,
+    /// Its path and query below the home's prefix, like `/api/states?x=y`.
+    pub path: String,
+    /// The query, encoded; empty if there is none.
+    pub query: String,
+    /// What the caller sent; only what is the home's business is passed on.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// The home's answer, as it is.
+#[derive(Clone, Debug)]
+pub struct RestAnswer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers, without those of the connection.
+    pub headers: HeaderMap,
+    /// Its body.
+    pub body: Bytes,
+}
+
+/// What became of a request that was sent.
+#[derive(Clone, Debug)]
+pub enum RestOutcome {
+    /// The home answered.
+    Answered(RestAnswer),
+    /// It may or may not have been carried out.
+    Unknown(HomeError),
+}
+
+impl RestAnswer {
+    /// Whether the home refuses the token, or what its user may do: not a page or a challenge of something in front of it.
+    pub fn is_refusal(&self) -> bool {
+        self.status == StatusCode::UNAUTHORIZED
+            && !is_page(self.headers.get(CONTENT_TYPE))
+            && !self.headers.contains_key(WWW_AUTHENTICATE)
+    }
+}
+
+/// Passes requests on to one home.
+pub(super) struct Passthrough {
+    client: reqwest::Client,
+    max_bytes: usize,
+}
+
+impl Passthrough {
+    pub(super) fn new(target: &Target, transport: &Transport) -> Result<Self, HomeError> {
+        let client = reqwest::Client::builder()
+            .tls_backend_preconfigured(transport.tls().clone())
+            .default_headers(transport.headers().clone())
+            .dns_resolver(Resolver)
+            .connect_timeout(target.limits.connect_timeout)
+            // As for proofs: a connection that died unnoticed cannot tell "not sent" from "sent".
+            .pool_max_idle_per_host(0)
+            .redirect(reqwest::redirect::Policy::none())
+            .no_proxy()
+            .http1_only()
+            .tcp_nodelay(true)
+            .user_agent(concat!("latchkey/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(|error| HomeError::Tls {
+                reason: error.to_string(),
+            })?;
+        Ok(Self {
+            client,
+            max_bytes: target.limits.max_message_bytes,
+        })
+    }
+
+    /// Sends a request. `Err` means that it was not carried out.
+    pub(super) async fn send(
+        &self,
+        target: &Target,
+        token: &AccessToken,
+        call: &RestCall,
+        limit: Limit,
+    ) -> Result<RestOutcome, HomeError> {
+        let mut url = target.address.rest(&call.path);
+        url.set_query(Some(call.query.as_str()).filter(|query| !query.is_empty()));
+        let mut headers = HeaderMap::new();
+        for name in PASSED_ON {
+            if let Some(value) = call.headers.get(&name) {
+                headers.insert(name, value.clone());
+            }
+        }
+        headers.insert(AUTHORIZATION, bearer(token)?);
+        let request = self
+            .client
+            .request(call.method.clone(), url)
+            .headers(headers)
+            .body(call.body.clone());
+        let asked = self.ask(request);
+        match tokio::time::timeout(limit.duration, asked).await {
+            Ok(Ok(answer)) => Ok(RestOutcome::Answered(answer)),
+            Ok(Err((error, was_sent))) => settle(error, was_sent, &call.method),
+            Err(_) => settle(
+                HomeError::out_of_time(Stage::Command, limit),
+                true,
+                &call.method,
+            ),
+        }
+    }
+
+    async fn ask(&self, request: reqwest::RequestBuilder) -> Result<RestAnswer, (HomeError, bool)> {
+        let mut response = request.send().await.map_err(|error| {
+            let was_sent = !error.is_connect();
+            (classify(&error), was_sent)
+        })?;
+        let status = response.status();
+        let mut headers = std::mem::take(response.headers_mut());
+        for name in OF_THE_CONNECTION {
+            headers.remove(name);
+        }
+        headers.remove(CONTENT_LENGTH);
+        let mut body = BytesMut::new();
+        while let Some(chunk) = response
+            .chunk()
+            .await
+            .map_err(|error| (classify(&error), true))?
+        {
+            if body.len() + chunk.len() > self.max_bytes {
+                let limit_bytes = self.max_bytes;
+                return Err((HomeError::MessageTooLarge { limit_bytes }, true));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(RestAnswer {
+            status,
+            headers,
+            body: body.freeze(),
+        })
+    }
+}
+
+/// What a failure means: what only reads was not carried out in any sense that matters.
+fn settle(error: HomeError, was_sent: bool, method: &Method) -> Result<RestOutcome, HomeError> {
+    if was_sent && !method.is_safe() {
+        Ok(RestOutcome::Unknown(error))
+    } else {
+        Err(error)
+    }
+}

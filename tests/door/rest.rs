@@ -1,0 +1,57 @@
+//! The home's own REST API, as the simulated home fails it.
+
+use latchkey_dev::home::RestFault;
+use serde_json::json;
+
+use crate::Stage;
+use crate::callers::{request, token};
+use crate::lambda::problem;
+
+#[tokio::test]
+async fn nobody_gets_through_without_a_permit() {
+    let stage = Stage::set().await;
+    for (method, path, permissions, status) in [
+        ("GET", "/api/states", None, 401),
+        ("GET", "/api/states", Some(vec!["call:*"]), 403),
+        ("GET", "/api/config", Some(vec![]), 403),
+        ("GET", "/api/error_log", Some(vec!["read", "call:*"]), 403),
+        ("POST", "/api/template", Some(vec!["read", "call:*"]), 403),
+        (
+            "POST",
+            "/api/states/light.kitchen",
+            Some(vec!["read", "call:*"]),
+            403,
+        ),
+        ("POST", "/api/events/x", Some(vec!["read", "call:*"]), 403),
+        ("GET", "/api/states/../config", Some(vec!["admin"]), 400),
+        ("GET", "/api/states/%2e%2e/config", Some(vec!["admin"]), 400),
+        ("GET", "/apix", Some(vec!["admin"]), 404),
+    ] {
+        let jwt = permissions.map(|permissions| token(&permissions, &json!({})));
+        let asked = request(method, path, jwt.as_deref(), None);
+        let (seen, body) = stage.ask(&asked).await;
+        assert_eq!(seen, status, "{method} {path}: {body}");
+    }
+    assert_eq!(stage.home.counters().tcp_connections, 0);
+}
+
+/// The answer is lost after the request was carried out: it is not sent again, and the caller is told.
+#[tokio::test]
+async fn what_may_have_been_carried_out_is_not_sent_again() {
+    let stage = Stage::set().await;
+    let jwt = token(&["admin"], &json!({}));
+    // So that there is a session, whose proof does not meet the fault.
+    let ping = crate::callers::run(Some(&jwt), &json!({"type": "ping"}));
+    assert_eq!(stage.ask(&ping).await.0, 200);
+    stage.home.set_fault(RestFault::Hang);
+    let call = json!({ "entity_id": "light.kitchen" });
+    let path = "/api/services/light/toggle";
+    let requests = || -> u64 { stage.home.counters().http_requests.values().sum() };
+    let before = requests();
+    let (status, body) = stage
+        .ask(&request("POST", path, Some(&jwt), Some(&call)))
+        .await;
+    assert_eq!(status, 504, "{body}");
+    assert_eq!(problem(&body), "command-outcome-unknown");
+    assert_eq!(requests(), before + 1);
+}

@@ -1,0 +1,79 @@
+//! Alexa's directives, with the home's own answers and, where there is none, Alexa's form of a failure.
+
+use latchkey_dev::stack::{AwsEmulator, RealHome};
+use serde_json::{Value, json};
+
+use crate::callers::{SECRET, SECRET_PARAMETER, token, variables};
+use crate::{in_process, lambda, watched};
+
+fn directive(name: &str, token: &str) -> Value {
+    json!({ "directive": {
+        "header": {
+            "namespace": "Alexa.PowerController",
+            "name": name,
+            "payloadVersion": "3",
+            "messageId": "1bd5d003-31b9-476f-ad03-71d471922820",
+            "correlationToken": "correlation",
+        },
+        "endpoint": {
+            "scope": { "type": "BearerToken", "token": token },
+            "endpointId": "light#bed_light",
+            "cookie": {},
+        },
+        "payload": {},
+    }})
+}
+
+fn kind(answer: &Value) -> &str {
+    assert_eq!(
+        answer["event"]["header"]["name"], "ErrorResponse",
+        "{answer}"
+    );
+    assert_eq!(answer["event"]["header"]["namespace"], "Alexa");
+    assert_eq!(answer["event"]["header"]["correlationToken"], "correlation");
+    assert_eq!(answer["event"]["endpoint"]["endpointId"], "light#bed_light");
+    answer["event"]["payload"]["type"].as_str().unwrap()
+}
+
+#[tokio::test]
+async fn directives_reach_the_home_and_failures_are_alexas() {
+    let home = RealHome::start(watched()).await.unwrap();
+    let aws = AwsEmulator::start().await.unwrap();
+    aws.put_token(lambda::PARAMETER, home.token())
+        .await
+        .unwrap();
+    aws.put_token(SECRET_PARAMETER, SECRET).await.unwrap();
+    let app = in_process::app(&aws, &variables(home.url())).await;
+    let tell = async |name: &str, token: &str| {
+        in_process::handle(&app, &directive(name, token).to_string()).await
+    };
+    let good = token(&["call:alexa.smart_home"], &json!({}));
+    for (name, state) in [("TurnOn", "on"), ("TurnOff", "off")] {
+        let answer = tell(name, &good).await;
+        assert_eq!(answer["event"]["header"]["name"], "Response", "{answer}");
+        assert_eq!(answer["event"]["header"]["correlationToken"], "correlation");
+        assert_eq!(home.state("light.bed_light").await.unwrap(), state);
+    }
+    for bad in [
+        token(&["call:alexa.smart_home"], &json!({ "exp": 1_700_000_000 })),
+        token(&["read"], &json!({})),
+        "nonsense".to_owned(),
+    ] {
+        let answer = tell("TurnOn", &bad).await;
+        assert_eq!(
+            kind(&answer),
+            "INVALID_AUTHORIZATION_CREDENTIAL",
+            "{answer}"
+        );
+    }
+    assert_eq!(home.state("light.bed_light").await.unwrap(), "off");
+
+    // With no usable token, and with no home.
+    home.revoke(home.token()).await.unwrap();
+    assert_eq!(kind(&tell("TurnOn", &good).await), "INTERNAL_ERROR");
+    let other = home.mint_token("other").await.unwrap();
+    aws.put_token(lambda::PARAMETER, &other).await.unwrap();
+    home.stop().await;
+    assert_eq!(kind(&tell("TurnOn", &good).await), "BRIDGE_UNREACHABLE");
+    aws.stop().await;
+}

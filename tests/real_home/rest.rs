@@ -1,0 +1,130 @@
+//! Home Assistant's own REST API through the door, with a caller's token in place of its own.
+
+use std::sync::Arc;
+
+use latchkey::app::App;
+use latchkey_dev::stack::{AwsEmulator, RealHome};
+use serde_json::{Value, json};
+
+use crate::callers::{SECRET, SECRET_PARAMETER, request, token, variables};
+use crate::{in_process, lambda, watched};
+
+const LIGHT: &str = "light.bed_light";
+
+async fn ask(
+    app: &Arc<App>,
+    method: &str,
+    path: &str,
+    permissions: &[&str],
+    body: Option<Value>,
+) -> (u64, Value) {
+    let jwt = token(permissions, &json!({}));
+    let (path, query) = path.split_once('?').unwrap_or((path, ""));
+    let mut event = request(method, path, Some(&jwt), body.as_ref());
+    event["rawQueryString"] = json!(query);
+    let answer = in_process::handle(app, &event.to_string()).await;
+    let text = answer["body"].as_str().unwrap_or_default();
+    let body = serde_json::from_str(text).unwrap_or_else(|_| json!(text));
+    (answer["statusCode"].as_u64().unwrap(), body)
+}
+
+#[tokio::test]
+async fn the_rest_api_is_the_homes_own() {
+    let home = RealHome::start(watched()).await.unwrap();
+    let aws = AwsEmulator::start().await.unwrap();
+    aws.put_token(lambda::PARAMETER, home.token())
+        .await
+        .unwrap();
+    aws.put_token(SECRET_PARAMETER, SECRET).await.unwrap();
+    let app = in_process::app(&aws, &variables(home.url())).await;
+
+    let (status, body) = ask(&app, "GET", "/api/", &[], None).await;
+    assert_eq!((status, &body["message"]), (200, &json!("API running.")));
+    let (status, body) = ask(&app, "GET", "/api/config", &["read"], None).await;
+    assert_eq!(
+        (status, &body["location_name"]),
+        (200, &json!("Latchkey test home"))
+    );
+
+    let (status, body) = ask(&app, "GET", "/api/states", &["read:light.*"], None).await;
+    assert_eq!(status, 200);
+    let states = body.as_array().unwrap();
+    assert!(states.len() > 2);
+    assert!(
+        states
+            .iter()
+            .all(|state| { state["entity_id"].as_str().unwrap().starts_with("light.") })
+    );
+    let (status, all) = ask(&app, "GET", "/api/states", &["read"], None).await;
+    assert_eq!(status, 200);
+    assert!(all.as_array().unwrap().len() > states.len());
+
+    // A call, what it did, and what of it may be seen.
+    let permissions = ["call:light.turn_on:light.bed_light", "read:light.*"];
+    let call = json!({ "entity_id": LIGHT });
+    let path = "/api/services/light/turn_on";
+    let (status, changed) = ask(&app, "POST", path, &permissions, Some(call.clone())).await;
+    assert_eq!(status, 200, "{changed}");
+    assert_eq!(home.state(LIGHT).await.unwrap(), "on");
+    let path = format!("/api/states/{LIGHT}");
+    let (status, state) = ask(&app, "GET", &path, &permissions, None).await;
+    assert_eq!((status, &state["state"]), (200, &json!("on")));
+    let (status, _) = ask(
+        &app,
+        "GET",
+        "/api/states/lock.front_door",
+        &permissions,
+        None,
+    )
+    .await;
+    assert_eq!(status, 403);
+    let elsewhere = json!({ "entity_id": [LIGHT, "light.ceiling_lights"] });
+    let path = "/api/services/light/turn_on";
+    let (status, _) = ask(&app, "POST", path, &permissions, Some(elsewhere)).await;
+    assert_eq!(status, 403);
+
+    let (status, services) = ask(&app, "GET", "/api/services", &permissions, None).await;
+    assert_eq!(status, 200);
+    assert_eq!(services.as_array().unwrap().len(), 1, "{services}");
+    assert_eq!(services[0]["domain"], "light");
+    assert_eq!(services[0]["services"].as_object().unwrap().len(), 1);
+
+    // The home's own failures come through as they are.
+    let (status, body) = ask(&app, "GET", "/api/states/light.nowhere", &["read"], None).await;
+    assert_eq!(
+        (status, &body["message"]),
+        (404, &json!("Entity not found."))
+    );
+    let (status, _) = ask(
+        &app,
+        "POST",
+        "/api/services/light/nonsense",
+        &["admin"],
+        Some(call),
+    )
+    .await;
+    assert_eq!(status, 400);
+
+    let template = json!({ "template": "{{ 1 + 1 }}" });
+    let (status, body) = ask(
+        &app,
+        "POST",
+        "/api/template",
+        &["admin"],
+        Some(template.clone()),
+    )
+    .await;
+    assert_eq!((status, &body), (200, &json!(2)));
+    let (status, _) = ask(&app, "POST", "/api/template", &["read"], Some(template)).await;
+    assert_eq!(status, 403);
+
+    // A token revoked and replaced: the request is repeated once with the other.
+    let other = home.mint_token("other").await.unwrap();
+    home.revoke(home.token()).await.unwrap();
+    aws.put_token(lambda::PARAMETER, &other).await.unwrap();
+    let (status, _) = ask(&app, "GET", "/api/config", &["read"], None).await;
+    assert_eq!(status, 200);
+    assert_eq!(home.failed_logins().await.unwrap(), 1);
+    aws.stop().await;
+    home.stop().await;
+}
