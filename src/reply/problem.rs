@@ -204,8 +204,11 @@ impl Problem {
                 ProblemName::NotHomeAssistant,
                 "look the code up in Home Assistant's log; the token that is stored stays in use",
             ),
-            RotationError::Unproven(BridgeError::Home(error)) if *error != HomeError::Rejected => {
-                return Self::of_home(error);
+            // What stood in the way decides what to do, but it was the new token's proof that it stood in the way of.
+            RotationError::Unproven(BridgeError::Home(home)) if *home != HomeError::Rejected => {
+                let of_home = Self::of_home(home);
+                let detail = Self::new(of_home.name, error, "").detail;
+                return Self { detail, ..of_home };
             }
             RotationError::Unproven(_) => (
                 ProblemName::TokenRejected,
