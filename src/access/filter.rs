@@ -61,10 +61,31 @@ impl Permit {
         }
         let path: Vec<&str> = request.path().collect();
         match (request.method(), path.as_slice()) {
-            ("GET", ["states" | "calendars"]) | ("POST", ["services", _, _]) => self.entities(body),
+            ("GET", ["states" | "calendars"]) => self.entities(body),
+            ("POST", ["services", _, _]) => self.changes(body),
             ("GET", ["services"]) => self.listed_services(body),
             _ => Some(body.to_owned()),
         }
+    }
+
+    /// Of what a call changed, what may be read; with it the service's own response, if it was asked for.
+    fn changes(&self, json: &str) -> Option<String> {
+        #[derive(Deserialize)]
+        struct WithResponse<'a> {
+            #[serde(borrow)]
+            changed_states: &'a RawValue,
+            #[serde(borrow)]
+            service_response: &'a RawValue,
+        }
+        if !json.trim_start().starts_with('{') {
+            return self.entities(json);
+        }
+        let answer: WithResponse<'_> = serde_json::from_str(json).ok()?;
+        let changed = self.entities(answer.changed_states.get())?;
+        let response = answer.service_response.get();
+        Some(format!(
+            r#"{{"changed_states":{changed},"service_response":{response}}}"#
+        ))
     }
 
     /// Of all services, as the REST API lists them, those that could be called.

@@ -1,7 +1,7 @@
 //! Home Assistant's own REST API, for clients that know nothing of latchkey.
 
 use http::header::{CONTENT_LENGTH, CONTENT_TYPE};
-use http::{Method, Response};
+use http::{HeaderMap, HeaderValue, Method, Response};
 use lambda_http::{Body, Request, RequestExt as _};
 
 use super::bearer;
@@ -33,6 +33,14 @@ pub(super) async fn pass_on(
     let permit = Permit::of_rest(&caller, &asked)?;
     let is_head = request.method() == Method::HEAD;
     let (path, query) = asked.target();
+    let (headers, body) = if asked.is_call() {
+        decided(request, &asked)
+    } else {
+        (
+            request.headers().clone(),
+            bytes::Bytes::copy_from_slice(body),
+        )
+    };
     let call = RestCall {
         method: if is_head {
             Method::GET
@@ -41,8 +49,8 @@ pub(super) async fn pass_on(
         },
         path,
         query,
-        headers: request.headers().clone(),
-        body: bytes::Bytes::copy_from_slice(body),
+        headers,
+        body,
     };
     let context = request
         .lambda_context_ref()
@@ -50,6 +58,16 @@ pub(super) async fn pass_on(
     let home = app.home_of(&caller, None)?;
     let answer = app.pass_on(&call, &permit, home, context).await?;
     response(answer, &permit, &asked, is_head)
+}
+
+/// The body of a call as it was read and decided on, written anew: what the caller sent could mean something else to a home
+/// that reads it by another charset, or takes another one of two members of the same name.
+fn decided(request: &Request, asked: &RestRequest) -> (HeaderMap, bytes::Bytes) {
+    let mut headers = request.headers().clone();
+    let json = HeaderValue::from_static("application/json");
+    headers.insert(CONTENT_TYPE, json);
+    let body = asked.body().map(ToString::to_string).unwrap_or_default();
+    (headers, body.into())
 }
 
 /// The home's answer, as it is, but for what may not be seen of it.

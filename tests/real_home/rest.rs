@@ -83,6 +83,17 @@ async fn the_rest_api_is_the_homes_own() {
     let (status, _) = ask(&app, "POST", path, &permissions, Some(elsewhere)).await;
     assert_eq!(status, 403);
 
+    // Read by another charset than the decision's, this would name a light that is not allowed.
+    let disguised = r#"{"entity_id":"light.bed_light","z":"+ACI-,+ACI-entity_id+ACI-:+ACI-light.ceiling_lights"}"#;
+    let before = home.state("light.ceiling_lights").await.unwrap();
+    let jwt = token(&["call:light.toggle:light.bed_light"], &json!({}));
+    let mut event = request("POST", "/api/services/light/toggle", Some(&jwt), None);
+    event["headers"]["content-type"] = json!("application/json; charset=utf-7");
+    event["body"] = json!(disguised);
+    let answer = in_process::handle(&app, &event.to_string()).await;
+    assert_ne!(answer["statusCode"], 200, "{answer}");
+    assert_eq!(home.state("light.ceiling_lights").await.unwrap(), before);
+
     let (status, services) = ask(&app, "GET", "/api/services", &permissions, None).await;
     assert_eq!(status, 200);
     assert_eq!(services.as_array().unwrap().len(), 1, "{services}");

@@ -59,7 +59,7 @@ impl Default for Limits {
     /// Short enough to meet every one of them, long enough for a busy machine to finish in.
     fn default() -> Self {
         Self {
-            step: Duration::from_millis(700),
+            step: Duration::from_millis(1_000),
             retry: Retry {
                 base: Duration::from_millis(1),
                 cap: Duration::from_millis(4),
