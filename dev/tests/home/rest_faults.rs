@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::client::{http, log_in, start};
 
 /// Long enough for an answer on loopback. Only faults that never answer run into it.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(4);
 
 #[derive(Debug, PartialEq)]
 enum Answer {
