@@ -55,7 +55,8 @@ pub struct Bridge {
 }
 
 impl Bridge {
-    /// A bridge over a token service and a session, with verdicts shared if there is a place for them. `seed` starts the jitter of its delays.
+    /// A bridge over a token service and a session, with verdicts shared if there is a place for them. `seed` starts the
+    /// jitter of its delays.
     pub fn new(
         tokens: TokenService,
         session: Session,
@@ -82,9 +83,7 @@ impl Bridge {
         commands: &[Command],
         deadline: Deadline,
     ) -> Result<Vec<Outcome>, BridgeError> {
-        let is_probe = lock(&self.breaker).admit(self.clock.now())?;
-        // A probe asks once: while it does, everyone else is turned away.
-        let delays = self.delays().take(if is_probe { 0 } else { usize::MAX });
+        let delays = self.admit()?;
         let outcome = self
             .with_connection(deadline, delays, |checkout| async move {
                 let prover = &self.prover;
@@ -332,6 +331,13 @@ impl Bridge {
             .map_err(|error: BridgeError| (error, false))?;
         let reused = checkout.reused;
         work(checkout).await.map_err(|error| (error, reused))
+    }
+
+    /// Lets a run through, with the delays between its attempts, unless the home is known to be down.
+    fn admit(&self) -> Result<impl Iterator<Item = Duration> + use<>, HomeError> {
+        let is_probe = lock(&self.breaker).admit(self.clock.now())?;
+        // A probe asks once: while it does, everyone else is turned away.
+        Ok(self.delays().take(if is_probe { 0 } else { usize::MAX }))
     }
 
     fn delays(&self) -> impl Iterator<Item = Duration> + use<> {

@@ -10,15 +10,13 @@ use http::{Method, Response, StatusCode};
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, Body, LambdaEvent, Request, RequestExt as _, Service as _, service_fn};
 use serde::Serialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use crate::access::{AccessError, Permit};
 use crate::app::{App, Asked, MAX_REPLY_BYTES};
 use crate::bridge::Status;
 use crate::commands::{CommandsRequest, RequestError};
 use crate::json::{json_bytes, shown};
-use crate::reply::{Failure, HealthReply, Problem, ProblemName};
+use crate::reply::{Failure, HealthReply, HealthSummary, Problem, ProblemName};
 use crate::trigger::Trigger;
 
 /// Reads an HTTP event of a known kind.
@@ -156,9 +154,9 @@ async fn detailed_health(app: &App, request: &Request) -> Result<Response<Body>,
             (Some(tenant), Some(name)) => tenant == name,
             _ => true,
         });
-    let reply = HealthReply::new(app.status(), seen, app.clock.now());
-    let code = status_code(app.status());
-    Ok(json(code, "application/json", &reply))
+    let status = app.status();
+    let reply = HealthReply::new(status, seen, app.clock.now());
+    Ok(json(status_code(status), "application/json", &reply))
 }
 
 fn status_code(status: Status) -> StatusCode {
@@ -168,27 +166,11 @@ fn status_code(status: Status) -> StatusCode {
     }
 }
 
-#[derive(Serialize)]
-struct Health {
-    status: &'static str,
-    service: &'static str,
-    timestamp: String,
-}
-
 /// How latchkey is, from what it knows already: cheap enough for anyone to ask at any rate.
 fn health(app: &App) -> Response<Body> {
     let status = app.status();
-    let code = status_code(status);
-    let now = OffsetDateTime::UNIX_EPOCH + app.clock.now().unix;
-    json(
-        code,
-        "application/json",
-        &Health {
-            status: status.name(),
-            service: "latchkey",
-            timestamp: now.format(&Rfc3339).unwrap_or_default(),
-        },
-    )
+    let summary = HealthSummary::new(status, app.clock.now());
+    json(status_code(status), "application/json", &summary)
 }
 
 fn problem_response(problem: &Problem, request_id: &str) -> Response<Body> {

@@ -139,9 +139,9 @@ impl Idempotency {
         key: &IdempotencyKey,
         commands: &[Command],
     ) -> Result<Admission, StoreError> {
-        let id = hex(&[scope, &key.0]);
+        let id = digest_of(&[scope, &key.0]);
         let record = Record {
-            request: hex(&[&Command::canonical(commands)]),
+            request: digest_of(&[&Command::canonical(commands)]),
             run: format!(
                 "{:032x}",
                 self.random
@@ -202,17 +202,13 @@ impl Idempotency {
 }
 
 /// The SHA-256 of some texts, told apart by their lengths.
-fn hex(texts: &[&str]) -> String {
+fn digest_of(texts: &[&str]) -> String {
     let mut digest = Sha256::new();
     for text in texts {
         digest.update(text.len().to_be_bytes());
         digest.update(text);
     }
-    digest
-        .finalize()
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex::encode(digest.finalize())
 }
 
 #[cfg(test)]

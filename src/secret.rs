@@ -58,8 +58,7 @@ impl Fingerprint {
             mac.update(&text.len().to_be_bytes());
             mac.update(text.as_bytes());
         }
-        let digest = mac.finalize().into_bytes();
-        digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        hex::encode(mac.finalize().into_bytes())
     }
 }
 

@@ -4,6 +4,7 @@
 //! an item means is its user's business: outcomes of idempotency keys, verdicts on tokens, the lease of a rotation.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
@@ -44,6 +45,13 @@ impl From<&str> for Value {
 impl From<String> for Value {
     fn from(text: String) -> Self {
         Self::Text(text)
+    }
+}
+
+impl From<Duration> for Value {
+    /// In whole milliseconds.
+    fn from(duration: Duration) -> Self {
+        Self::Number(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
     }
 }
 
@@ -103,6 +111,18 @@ pub struct Condition<'a> {
     pub names: &'a [&'a str],
     /// The values in it, without the colon.
     pub values: Vec<(&'a str, Value)>,
+}
+
+impl Condition<'_> {
+    /// That the item belongs to this run. The SDK tries again by itself when an answer was lost; by then the item may be
+    /// another run's, and is left alone.
+    pub fn is_of(run: &str) -> Self {
+        Self {
+            expression: "#run = :run",
+            names: &["run"],
+            values: vec![("run", run.into())],
+        }
+    }
 }
 
 /// What became of a conditional write.

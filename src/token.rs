@@ -100,14 +100,10 @@ impl TokenService {
         let Some((stale, is_due)) = stale else {
             return self.fetch().await;
         };
-        if !is_due || self.is_slow(now) {
-            return Ok(self.inner.served_stale(stale, None));
-        }
-        let error = match tokio::time::timeout(WAIT_WITH_A_STALE_ONE, self.fetch()).await {
-            Ok(Ok(token)) => return Ok(token),
-            Ok(Err(error)) => error,
-            // The read goes on, and lands when it does.
-            Err(_) => SourceError::TimedOut.into(),
+        let error = match self.fetch_shortly(is_due, now).await {
+            None => return Ok(self.inner.served_stale(stale, None)),
+            Some(Ok(token)) => return Ok(token),
+            Some(Err(error)) => error,
         };
         // What is still in memory may be used; a rejection or a deletion leaves nothing.
         let kept = lock(&self.inner.state).cache.keeps(stale.fingerprint());
@@ -116,6 +112,21 @@ impl TokenService {
         } else {
             Err(error)
         }
+    }
+
+    /// Reads the token again, for no longer than anybody waits who has a stale one. Nothing if it is not due, or if others
+    /// have waited that long already.
+    async fn fetch_shortly(
+        &self,
+        is_due: bool,
+        now: Timestamp,
+    ) -> Option<Result<Token, TokenError>> {
+        if !is_due || self.is_slow(now) {
+            return None;
+        }
+        let read = tokio::time::timeout(WAIT_WITH_A_STALE_ONE, self.fetch()).await;
+        // The read goes on, and lands when it does.
+        Some(read.unwrap_or_else(|_| Err(SourceError::TimedOut.into())))
     }
 
     /// Whether others have waited for the read under way as long as anybody should.
@@ -157,11 +168,8 @@ impl TokenService {
             lock(&self.inner.state).cache.offer(now),
             Offer::Stale { is_due: true, .. }
         );
-        if !is_due || self.is_slow(now) {
-            return None;
-        }
-        let read = tokio::time::timeout(WAIT_WITH_A_STALE_ONE, self.fetch()).await;
-        read.ok()?.ok().map(|token| token.fingerprint())
+        let read = self.fetch_shortly(is_due, now).await?;
+        read.ok().map(|token| token.fingerprint())
     }
 
     /// Makes the token due: it is known to have changed.

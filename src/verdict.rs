@@ -78,29 +78,6 @@ pub trait VerdictStore: Send + Sync {
     ) -> BoxFuture<'a, Result<(), TableError>>;
 }
 
-impl<T: VerdictStore + ?Sized> VerdictStore for Arc<T> {
-    fn claim<'a>(
-        &'a self,
-        pseudonym: &'a str,
-        run: &'a str,
-        since: Timestamp,
-        now: Timestamp,
-        claimed_for: Duration,
-    ) -> BoxFuture<'a, Result<Turn, TableError>> {
-        (**self).claim(pseudonym, run, since, now, claimed_for)
-    }
-
-    fn settle<'a>(
-        &'a self,
-        pseudonym: &'a str,
-        run: &'a str,
-        verdict: Verdict,
-        now: Timestamp,
-    ) -> BoxFuture<'a, Result<(), TableError>> {
-        (**self).settle(pseudonym, run, verdict, now)
-    }
-}
-
 /// The verdicts on one home's tokens.
 pub struct Verdicts {
     store: Arc<dyn VerdictStore>,

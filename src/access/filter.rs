@@ -55,16 +55,16 @@ impl Permit {
     }
 
     /// What may be seen of the home's answer to a REST request: its body, or nothing if it is not understood.
-    pub fn visible_body(&self, request: &RestRequest, body: &str) -> Option<String> {
+    pub fn visible_body(&self, request: &RestRequest, body: String) -> Option<String> {
         if *self.reads() == Reads::Everything {
-            return Some(body.to_owned());
+            return Some(body);
         }
         let path: Vec<&str> = request.path().collect();
         match (request.method(), path.as_slice()) {
-            ("GET", ["states" | "calendars"]) => self.entities(body),
-            ("POST", ["services", _, _]) => self.changes(body),
-            ("GET", ["services"]) => self.listed_services(body),
-            _ => Some(body.to_owned()),
+            ("GET", ["states" | "calendars"]) => self.entities(&body),
+            ("POST", ["services", _, _]) => self.changes(&body),
+            ("GET", ["services"]) => self.listed_services(&body),
+            _ => Some(body),
         }
     }
 

@@ -42,17 +42,17 @@ impl RestRequest {
             path => path.split('/').map(step).collect(),
         };
         let query = url::form_urlencoded::parse(query.as_bytes()).into_owned();
-        let body = if body.iter().all(u8::is_ascii_whitespace) {
-            None
-        } else {
-            serde_json::from_slice(body).ok()
-        };
-        Ok(Self {
+        let mut request = Self {
             method: if method == "HEAD" { "GET" } else { method }.to_owned(),
             path: steps?,
             query: query.collect(),
-            body,
-        })
+            body: None,
+        };
+        // The body of anything else decides nothing, and may be large.
+        if request.is_call() {
+            request.body = serde_json::from_slice(body).ok();
+        }
+        Ok(request)
     }
 
     /// Checks that the body of a call says what it is about in a way that can be read.
@@ -104,7 +104,7 @@ impl RestRequest {
             .map(|(_, value)| value.clone())
     }
 
-    /// The body, if it is JSON.
+    /// The body of a call, if it is JSON.
     pub fn body(&self) -> Option<&Value> {
         self.body.as_ref()
     }

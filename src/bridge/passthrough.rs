@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Bridge, BridgeError, lock};
+use super::{Bridge, BridgeError};
 use crate::clock::Deadline;
 use crate::home_assistant::{Checkout, HomeError, RestCall, RestOutcome};
 
@@ -19,8 +19,7 @@ impl Bridge {
         call: &RestCall,
         deadline: Deadline,
     ) -> Result<RestOutcome, BridgeError> {
-        let is_probe = lock(&self.breaker).admit(self.clock.now())?;
-        let delays = self.delays().take(if is_probe { 0 } else { usize::MAX });
+        let delays = self.admit()?;
         let outcome = self
             .with_connection(deadline, delays, |checkout| {
                 self.ask(checkout, call, deadline)

@@ -27,7 +27,7 @@ type Presentation = Shared<BoxFuture<'static, Result<(), HomeError>>>;
 pub(super) struct Prover {
     pub(super) tokens: TokenService,
     pub(super) session: Session,
-    verdicts: Option<Verdicts>,
+    verdicts: Option<Arc<Verdicts>>,
     clock: Arc<dyn Clock>,
     pub(super) meter: Meter,
     /// What nobody waits for, but must be done before the sandbox is frozen.
@@ -55,7 +55,7 @@ impl Prover {
         Self {
             tokens,
             session,
-            verdicts,
+            verdicts: verdicts.map(Arc::new),
             clock,
             meter,
             background: TaskTracker::new(),
@@ -68,15 +68,12 @@ impl Prover {
         self: &Arc<Self>,
         deadline: Deadline,
     ) -> Result<Arc<AccessToken>, BridgeError> {
-        let remaining = deadline.remaining(self.clock.now());
-        let token = tokio::time::timeout(remaining, self.tokens.current())
-            .await
-            .map_err(|_| too_late(Stage::Token))?;
+        let token = self.in_time(deadline, self.tokens.current()).await;
         let token = token.inspect_err(|error| {
             // The home has said so before, or the token says so itself.
             if matches!(
                 error,
-                TokenError::Rejected { .. } | TokenError::Expired { .. }
+                BridgeError::Token(TokenError::Rejected { .. } | TokenError::Expired { .. })
             ) {
                 self.meter.record(Metric::TokenValid(false));
             }
@@ -94,6 +91,19 @@ impl Prover {
         Ok(access)
     }
 
+    /// Waits for the token service, but not beyond the deadline.
+    pub(super) async fn in_time<T>(
+        &self,
+        deadline: Deadline,
+        read: impl Future<Output = Result<T, TokenError>>,
+    ) -> Result<T, BridgeError> {
+        let remaining = deadline.remaining(self.clock.now());
+        match tokio::time::timeout(remaining, read).await {
+            Ok(read) => Ok(read?),
+            Err(_) => Err(too_late(Stage::Token)),
+        }
+    }
+
     /// Whether the home accepted this token less than `age` ago.
     pub(super) fn is_proven(&self, fingerprint: Fingerprint, age: Duration) -> bool {
         let now = self.clock.now();
@@ -103,17 +113,13 @@ impl Prover {
     }
 
     /// Notes that the home rejected a token on a WebSocket. Must be called within a tokio runtime.
-    pub(super) fn rejected(self: &Arc<Self>, fingerprint: Fingerprint) {
+    pub(super) fn rejected(&self, fingerprint: Fingerprint) {
         // Before the token is dropped: its version is needed.
         let version = self.tokens.version_of(fingerprint);
         self.note_rejection(fingerprint);
-        if self.verdicts.is_some() {
-            let prover = self.clone();
-            self.background.spawn(async move {
-                if let Some(verdicts) = &prover.verdicts {
-                    verdicts.share_rejection(fingerprint, version).await;
-                }
-            });
+        if let Some(verdicts) = self.verdicts.clone() {
+            self.background
+                .spawn(async move { verdicts.share_rejection(fingerprint, version).await });
         }
     }
 
@@ -201,7 +207,7 @@ impl Prover {
     }
 
     /// Presents a token once it is this sandbox's turn.
-    async fn present_now(self: &Arc<Self>, token: &Token) -> Result<(), HomeError> {
+    async fn present_now(&self, token: &Token) -> Result<(), HomeError> {
         let fingerprint = token.fingerprint();
         // Another presentation may have ended between the cache and here.
         if self.tokens.is_rejected(token) {
@@ -210,7 +216,7 @@ impl Prover {
         let claim = match &self.verdicts {
             None => None,
             Some(verdicts) => match verdicts.await_turn(fingerprint, token.version).await {
-                Standing::Present(claim) => Some(claim),
+                Standing::Present(claim) => Some((verdicts.clone(), claim)),
                 Standing::Rejected => {
                     // Whoever heard it has counted it.
                     tracing::info!(%fingerprint, version = token.version, "rejected before, by another sandbox");
@@ -235,13 +241,8 @@ impl Prover {
             Err(HomeError::Rejected) => Verdict::Rejected,
             Err(_) => Verdict::Unknown,
         };
-        if let Some(claim) = claim {
-            let prover = self.clone();
-            let settled = async move {
-                if let Some(verdicts) = &prover.verdicts {
-                    verdicts.settle(claim, verdict).await;
-                }
-            };
+        if let Some((verdicts, claim)) = claim {
+            let settled = async move { verdicts.settle(claim, verdict).await };
             // Nobody waits for good news to be shared; bad news comes first.
             match verdict {
                 Verdict::Rejected => settled.await,

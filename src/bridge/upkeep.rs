@@ -2,9 +2,7 @@
 
 use super::{Bridge, BridgeError};
 use crate::clock::Deadline;
-use crate::home_assistant::{HomeError, Stage};
 use crate::secret::Fingerprint;
-use crate::token::TokenError;
 
 impl Bridge {
     /// Does what callers were not to wait for: verdicts are shared, a token whose soft TTL has passed is read again, and
@@ -34,33 +32,19 @@ impl Bridge {
 
     /// Reads the token again if it is due.
     pub(super) async fn refresh(&self, deadline: Deadline) -> Result<(), BridgeError> {
-        self.in_time(deadline, self.prover.tokens.refresh()).await
+        let prover = &self.prover;
+        prover.in_time(deadline, prover.tokens.refresh()).await
     }
 
     /// Which token is stored: as last read, if that was not long ago.
     async fn stored(&self, deadline: Deadline) -> Result<Option<Fingerprint>, BridgeError> {
-        let tokens = &self.prover.tokens;
+        let prover = &self.prover;
+        let tokens = &prover.tokens;
         if tokens.keeps_nothing() {
-            let token = self.in_time(deadline, tokens.current()).await?;
+            let token = prover.in_time(deadline, tokens.current()).await?;
             return Ok(Some(token.fingerprint()));
         }
         self.refresh(deadline).await?;
         Ok(tokens.cached())
-    }
-
-    /// Waits for the token service, but not beyond the deadline.
-    async fn in_time<T>(
-        &self,
-        deadline: Deadline,
-        read: impl Future<Output = Result<T, TokenError>>,
-    ) -> Result<T, BridgeError> {
-        let remaining = deadline.remaining(self.clock.now());
-        match tokio::time::timeout(remaining, read).await {
-            Ok(read) => Ok(read?),
-            Err(_) => Err(HomeError::DeadlineExceeded {
-                stage: Stage::Token,
-            }
-            .into()),
-        }
     }
 }

@@ -6,9 +6,9 @@ use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, RANGE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 
 use super::error::{HomeError, Stage};
-use super::rest::{bearer, classify, is_page};
+use super::rest::{bearer, classify, client, is_page};
 use super::target::Target;
-use super::transport::{Resolver, Transport};
+use super::transport::Transport;
 use crate::clock::Limit;
 use crate::secret::AccessToken;
 
@@ -86,24 +86,8 @@ pub(super) struct Passthrough {
 
 impl Passthrough {
     pub(super) fn new(target: &Target, transport: &Transport) -> Result<Self, HomeError> {
-        let client = reqwest::Client::builder()
-            .tls_backend_preconfigured(transport.tls().clone())
-            .default_headers(transport.headers().clone())
-            .dns_resolver(Resolver)
-            .connect_timeout(target.limits.connect_timeout)
-            // As for proofs: a connection that died unnoticed cannot tell "not sent" from "sent".
-            .pool_max_idle_per_host(0)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .http1_only()
-            .tcp_nodelay(true)
-            .user_agent(concat!("latchkey/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| HomeError::Tls {
-                reason: error.to_string(),
-            })?;
         Ok(Self {
-            client,
+            client: client(target, transport, std::convert::identity)?,
             max_bytes: target.limits.max_message_bytes,
         })
     }

@@ -30,26 +30,9 @@ struct HomeFacts {
 impl RestClient {
     pub(super) fn new(target: &Target, transport: &Transport) -> Result<Self, HomeError> {
         let preconnect = preconnect::Trigger::default();
-        let client = reqwest::Client::builder()
-            .connector_layer(Preconnect::new(preconnect.clone()))
-            .tls_backend_preconfigured(transport.tls().clone())
-            .default_headers(transport.headers().clone())
-            .dns_resolver(Resolver)
-            .connect_timeout(target.limits.connect_timeout)
-            // No connection is kept: one that died unnoticed would swallow a token, and the answer with it. A new one costs
-            // no time, since the WebSocket is opened beside it and takes as long.
-            .pool_max_idle_per_host(0)
-            .redirect(reqwest::redirect::Policy::none())
-            .no_proxy()
-            .http1_only()
-            .tcp_nodelay(true)
-            .user_agent(concat!("latchkey/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|error| HomeError::Tls {
-                reason: error.to_string(),
-            })?;
+        let layer = Preconnect::new(preconnect.clone());
         Ok(Self {
-            client,
+            client: client(target, transport, |builder| builder.connector_layer(layer))?,
             config_url: target.address.rest("/api/config"),
             preconnect,
         })
@@ -106,6 +89,31 @@ impl RestClient {
                 seen: "no version in /api/config",
             })
     }
+}
+
+/// An HTTP client for one home, with what `more` adds to it.
+pub(super) fn client(
+    target: &Target,
+    transport: &Transport,
+    more: impl FnOnce(reqwest::ClientBuilder) -> reqwest::ClientBuilder,
+) -> Result<reqwest::Client, HomeError> {
+    let builder = reqwest::Client::builder()
+        .tls_backend_preconfigured(transport.tls().clone())
+        .default_headers(transport.headers().clone())
+        .dns_resolver(Resolver)
+        .connect_timeout(target.limits.connect_timeout)
+        // No connection is kept: one that died unnoticed would swallow a token, and the answer with it, and could not tell
+        // "not sent" from "sent". For a proof a new one costs no time, since the WebSocket is opened beside it and takes as
+        // long.
+        .pool_max_idle_per_host(0)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .http1_only()
+        .tcp_nodelay(true)
+        .user_agent(concat!("latchkey/", env!("CARGO_PKG_VERSION")));
+    more(builder).build().map_err(|error| HomeError::Tls {
+        reason: error.to_string(),
+    })
 }
 
 /// Whether a body is HTML, by its content type.

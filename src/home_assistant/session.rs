@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub use freshness::{FRESH, Freshness, PING_TIMEOUT, STALE, freshness};
+use once_cell::sync::OnceCell;
 pub use report::{SessionReport, SessionState};
 
 use super::connection::{Connection, Outcome, Status};
@@ -50,7 +51,8 @@ pub struct Session {
 struct Link {
     transport: Transport,
     rest: RestClient,
-    passthrough: Passthrough,
+    /// Made when it is first needed: most sandboxes pass no requests on.
+    passthrough: OnceCell<Passthrough>,
     built_at: Timestamp,
 }
 
@@ -102,12 +104,11 @@ impl Session {
             }
             let transport = Transport::load(&self.extras).await?;
             let rest = RestClient::new(&self.target, &transport)?;
-            let passthrough = Passthrough::new(&self.target, &transport)?;
             let built_at = self.clock.now();
             let built = Link {
                 transport,
                 rest,
-                passthrough,
+                passthrough: OnceCell::new(),
                 built_at,
             };
             Ok(link.insert(Arc::new(built)).clone())
@@ -227,9 +228,10 @@ impl Session {
     ) -> Result<RestOutcome, HomeError> {
         let link = self.link(deadline).await?;
         let limit = deadline.limit(self.target.limits.command_timeout, self.clock.now());
-        link.passthrough
-            .send(&self.target, token, call, limit)
-            .await
+        let passthrough = link
+            .passthrough
+            .get_or_try_init(|| Passthrough::new(&self.target, &link.transport))?;
+        passthrough.send(&self.target, token, call, limit).await
     }
 
     /// Proves a token that is not in use yet, over REST and on a WebSocket of its own, which ends with it.

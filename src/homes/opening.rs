@@ -5,7 +5,7 @@ use std::sync::atomic::AtomicBool;
 
 use secrecy::ExposeSecret as _;
 
-use super::{Home, Homes, HomesError, Opening};
+use super::{Home, Homes, HomesError, Opening, Stored};
 use crate::config::HomeAddress;
 use crate::home_assistant::{Extras, Labels};
 use crate::source::{
@@ -34,13 +34,7 @@ impl Homes {
         drop(given_up);
         let mut stored = self.lock();
         // Someone else's by now, if what was read was found to have changed meanwhile.
-        let is_current = stored
-            .opening
-            .get(name)
-            .is_some_and(|current| Arc::ptr_eq(current, &opening));
-        stored
-            .opening
-            .retain(|of, current| of != name || !Arc::ptr_eq(current, &opening));
+        let is_current = stored.forget(name, &opening);
         let home = opened?.clone();
         if is_current {
             // Only now, so that a name that leads nowhere displaces no home.
@@ -89,6 +83,18 @@ impl Homes {
     }
 }
 
+impl Stored {
+    /// Forgets that a home is being opened; false if by now it is another time that it is.
+    fn forget(&mut self, name: &HomeName, opening: &Opening) -> bool {
+        let current = self.opening.get(name);
+        let is_current = current.is_some_and(|current| Arc::ptr_eq(current, opening));
+        if is_current {
+            self.opening.remove(name);
+        }
+        is_current
+    }
+}
+
 /// Forgets a home that is being opened when whoever opens it gives up.
 struct GivenUp<'a> {
     homes: &'a Homes,
@@ -99,8 +105,7 @@ struct GivenUp<'a> {
 impl Drop for GivenUp<'_> {
     fn drop(&mut self) {
         if !self.opening.initialized() {
-            let opening = &mut self.homes.lock().opening;
-            opening.retain(|of, current| of != self.name || !Arc::ptr_eq(current, self.opening));
+            self.homes.lock().forget(self.name, self.opening);
         }
     }
 }

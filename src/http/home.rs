@@ -88,7 +88,7 @@ fn response(
             // What is not understood is not shown.
             Body::Text(
                 permit
-                    .visible_body(asked, &text)
+                    .visible_body(asked, text)
                     .unwrap_or_else(|| "[]".into()),
             )
         }

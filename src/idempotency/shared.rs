@@ -60,7 +60,7 @@ impl OutcomeStore for SharedStore {
         now: Timestamp,
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
-            let is_ours = is_ours(&record.run);
+            let is_ours = Condition::is_of(&record.run);
             // A write that met another run's record had its say already, or comes too late: both are done.
             self.0
                 .put(&key(id), item(record, now), Some(is_ours))
@@ -70,22 +70,13 @@ impl OutcomeStore for SharedStore {
     }
 
     fn forget<'a>(&'a self, id: &'a str, run: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move { Ok(self.0.delete(&key(id), is_ours(run)).await?) })
+        Box::pin(async move { Ok(self.0.delete(&key(id), Condition::is_of(run)).await?) })
     }
 }
 
 impl From<TableError> for StoreError {
     fn from(error: TableError) -> Self {
         Self(error.0)
-    }
-}
-
-/// The SDK tries again by itself when an answer was lost. By then the record may be another run's, and is left alone.
-fn is_ours(run: &str) -> Condition<'static> {
-    Condition {
-        expression: "#run = :run",
-        names: &["run"],
-        values: vec![("run", run.into())],
     }
 }
 

@@ -1,21 +1,38 @@
 //! The detailed health report.
 
 use serde::Serialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
 use super::failure::Failure;
 use super::problem::Problem;
+use super::rfc3339;
 use crate::bridge::{Health, Status};
 use crate::clock::Timestamp;
 use crate::source::HomeName;
 
-/// How everything is.
+/// How everything is, in a word.
 #[derive(Debug, Serialize)]
-pub struct HealthReply {
+pub struct HealthSummary {
     status: &'static str,
     service: &'static str,
     timestamp: String,
+}
+
+impl HealthSummary {
+    /// The word, with its time.
+    pub fn new(status: Status, now: Timestamp) -> Self {
+        Self {
+            status: status.name(),
+            service: "latchkey",
+            timestamp: rfc3339(now.unix),
+        }
+    }
+}
+
+/// How everything is.
+#[derive(Debug, Serialize)]
+pub struct HealthReply {
+    #[serde(flatten)]
+    summary: HealthSummary,
     homes: Vec<HomeHealth>,
 }
 
@@ -61,11 +78,8 @@ impl HealthReply {
         homes: impl Iterator<Item = (Option<HomeName>, Health)>,
         now: Timestamp,
     ) -> Self {
-        let moment = OffsetDateTime::UNIX_EPOCH + now.unix;
         Self {
-            status: status.name(),
-            service: "latchkey",
-            timestamp: moment.format(&Rfc3339).unwrap_or_default(),
+            summary: HealthSummary::new(status, now),
             homes: homes
                 .map(|(name, health)| HomeHealth::new(name.as_ref(), health))
                 .collect(),

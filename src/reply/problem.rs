@@ -370,10 +370,10 @@ impl Problem {
 
     /// The problem as JSON for one request. `with_status_code` adds `statusCode`, which direct callers look at.
     pub fn document<'a>(&'a self, request_id: &'a str, with_status_code: bool) -> Document<'a> {
-        let (name, title, status) = self.name.row();
+        let (_, title, status) = self.name.row();
         Document {
             status_code: with_status_code.then_some(status),
-            r#type: format!("urn:latchkey:problem:{name}"),
+            r#type: self.name.urn(),
             title,
             status,
             detail: &self.detail,

@@ -84,6 +84,11 @@ impl ProblemName {
         self.row().0
     }
 
+    /// The name as a URN, which stands in documents.
+    pub fn urn(self) -> String {
+        format!("urn:latchkey:problem:{}", self.name())
+    }
+
     /// The HTTP status it goes with.
     pub fn status(self) -> u16 {
         self.row().2

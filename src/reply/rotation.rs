@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use serde::Serialize;
-use time::OffsetDateTime;
-use time::format_description::well_known::Rfc3339;
 
+use super::brief::BriefProblem;
 use super::problem::Problem;
+use super::rfc3339;
 use crate::rotation::{Progress, RotationReport};
 use crate::source::HomeName;
 
@@ -35,14 +35,7 @@ struct HomeRotation {
     #[serde(skip_serializing_if = "Option::is_none")]
     rotation: Option<Rotated>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<HomeProblem>,
-}
-
-#[derive(Debug, Serialize)]
-struct HomeProblem {
-    r#type: String,
-    detail: String,
-    action: String,
+    problem: Option<BriefProblem>,
 }
 
 #[derive(Debug, Serialize)]
@@ -82,11 +75,7 @@ impl RotationReply {
             HomeRotation {
                 home: name.map(|name| name.as_str().to_owned()),
                 rotation,
-                problem: problem.map(|problem| HomeProblem {
-                    r#type: format!("urn:latchkey:problem:{}", problem.name.name()),
-                    detail: problem.detail,
-                    action: problem.action.into_owned(),
-                }),
+                problem: problem.map(BriefProblem::from),
             }
         });
         Self {
@@ -121,7 +110,7 @@ impl Rotated {
 
 fn timestamp(unix: Duration) -> String {
     // Whole seconds, and not before the moment itself.
-    let seconds = Duration::from_secs(unix.as_secs() + u64::from(unix.subsec_nanos() > 0));
-    let moment = OffsetDateTime::UNIX_EPOCH + seconds;
-    moment.format(&Rfc3339).unwrap_or_default()
+    rfc3339(Duration::from_secs(
+        unix.as_secs() + u64::from(unix.subsec_nanos() > 0),
+    ))
 }

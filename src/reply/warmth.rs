@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::brief::BriefProblem;
 use super::problem::Problem;
 use crate::bridge::Warmth;
 use crate::source::HomeName;
@@ -35,7 +36,7 @@ struct HomeReply {
     token: TokenReply,
     session: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    problem: Option<KeepWarmProblem>,
+    problem: Option<BriefProblem>,
 }
 
 #[derive(Debug, Default, Serialize)]
@@ -44,13 +45,6 @@ struct TokenReply {
     refreshed: bool,
     fingerprint: Option<String>,
     version: Option<i64>,
-}
-
-#[derive(Debug, Serialize)]
-struct KeepWarmProblem {
-    r#type: String,
-    detail: String,
-    action: String,
 }
 
 /// What was found of one home, and what is not well with it.
@@ -98,11 +92,7 @@ impl HomeReply {
             home: name.map(|name| name.as_str().to_owned()),
             token: token.unwrap_or_default(),
             session: warmth.map_or("disconnected", |warmth| warmth.session.name()),
-            problem: problem.map(|problem| KeepWarmProblem {
-                r#type: format!("urn:latchkey:problem:{}", problem.name.name()),
-                detail: problem.detail,
-                action: problem.action.into_owned(),
-            }),
+            problem: problem.map(BriefProblem::from),
         }
     }
 }

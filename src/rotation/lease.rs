@@ -55,22 +55,10 @@ fn key(scope: &str) -> Key {
 fn item(run: &str, until: Duration) -> Item {
     Item::new([
         ("run", run.into()),
-        ("until", milliseconds(until).into()),
+        ("until", until.into()),
         // Long after it has ended.
         ("expires_at", (until.as_secs() + 24 * 60 * 60).into()),
     ])
-}
-
-fn is_ours(run: &str) -> Condition<'static> {
-    Condition {
-        expression: "#run = :run",
-        names: &["run"],
-        values: vec![("run", run.into())],
-    }
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl LeaseStore for SharedLeases {
@@ -85,7 +73,7 @@ impl LeaseStore for SharedLeases {
             let is_free = Condition {
                 expression: "attribute_not_exists(pk) OR #run = :run OR #until < :now",
                 names: &["run", "until"],
-                values: vec![("run", run.into()), ("now", milliseconds(now.unix).into())],
+                values: vec![("run", run.into()), ("now", now.unix.into())],
             };
             let lease = item(run, until);
             match self.0.put(&key(scope), lease, Some(is_free)).await? {
@@ -106,7 +94,10 @@ impl LeaseStore for SharedLeases {
     ) -> BoxFuture<'a, Result<bool, TableError>> {
         Box::pin(async move {
             let lease = item(run, until);
-            let written = self.0.put(&key(scope), lease, Some(is_ours(run))).await?;
+            let written = self
+                .0
+                .put(&key(scope), lease, Some(Condition::is_of(run)))
+                .await?;
             Ok(written == Write::Done)
         })
     }
@@ -116,7 +107,7 @@ impl LeaseStore for SharedLeases {
         scope: &'a str,
         run: &'a str,
     ) -> BoxFuture<'a, Result<(), TableError>> {
-        Box::pin(async move { self.0.delete(&key(scope), is_ours(run)).await })
+        Box::pin(async move { self.0.delete(&key(scope), Condition::is_of(run)).await })
     }
 }
 

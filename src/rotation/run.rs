@@ -367,8 +367,5 @@ fn marker(place: &str) -> String {
 }
 
 fn digest(text: &str) -> String {
-    Sha256::digest(text)
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    hex::encode(Sha256::digest(text))
 }

@@ -43,9 +43,9 @@ impl SharedVerdicts {
                 ("seconds", now.unix.as_secs().into()),
                 ("unknown", UNKNOWN.into()),
                 ("presenting", PRESENTING.into()),
-                ("now", milliseconds(now.unix).into()),
+                ("now", now.unix.into()),
                 ("accepted", ACCEPTED.into()),
-                ("since", milliseconds(since.unix).into()),
+                ("since", since.unix.into()),
                 ("run", run.into()),
             ],
         };
@@ -109,12 +109,8 @@ fn item(state: &str, run: &str, now: Timestamp, until: Duration, kept: Duration)
     Item::new([
         ("state", state.into()),
         ("run", run.into()),
-        ("at", milliseconds(now.unix).into()),
-        ("until", milliseconds(until).into()),
+        ("at", now.unix.into()),
+        ("until", until.into()),
         ("expires_at", (now.unix + kept).as_secs().into()),
     ])
-}
-
-fn milliseconds(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
