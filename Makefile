@@ -23,6 +23,8 @@ DENY := $(if $(shell command -v cargo-deny),,$(LATCHKEY_TOOLS)/cargo/bin/cargo-d
 AWS := $(LATCHKEY_TOOLS)/aws/.installed
 HOME_ASSISTANT_VENV := $(LATCHKEY_TOOLS)/homeassistant/.installed
 SAM_VENV := $(LATCHKEY_TOOLS)/sam/.installed
+CLIENTS := $(LATCHKEY_TOOLS)/clients/.installed
+SCHEMATHESIS := $(LATCHKEY_TOOLS)/schemathesis/.installed
 
 export SAM_CLI_TELEMETRY := 0
 SAM := $(LATCHKEY_TOOLS)/sam/bin/sam
@@ -102,7 +104,7 @@ deploy: build ## Build, and deploy with AWS SAM, which asks for what it needs.
 	$(SAM) deploy --guided
 
 .PHONY: tools
-tools: $(AWS) $(HOME_ASSISTANT_VENV) $(SAM_VENV) ## Install what running and testing need.
+tools: $(AWS) $(HOME_ASSISTANT_VENV) $(SAM_VENV) $(CLIENTS) $(SCHEMATHESIS) ## Install what running and testing need.
 
 # Each is the closure of what it is named for, so nothing is resolved and nothing newer slips in.
 $(LATCHKEY_TOOLS)/%/.installed: dev/requirements/%.txt dev/python/find_python.sh
@@ -124,7 +126,7 @@ $(LATCHKEY_TOOLS)/cargo/bin/cargo-deny:
 # The requirements' pins, renewed from what is installed now.
 .PHONY: freeze
 freeze: tools
-	@for name in aws homeassistant sam; do \
+	@for name in aws clients homeassistant sam schemathesis; do \
 	    { head -n 1 dev/requirements/$$name.txt; $(LATCHKEY_TOOLS)/$$name/bin/python -m pip freeze | sort -f; } \
 	        >dev/requirements/$$name.new; \
 	    mv dev/requirements/$$name.new dev/requirements/$$name.txt; \

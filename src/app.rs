@@ -1,4 +1,4 @@
-//! The application: payload in, reply out. The only place where triggers meet what serves them.
+//! The application: what is done in homes, whoever asks for it.
 
 mod alexa;
 mod run;
@@ -8,23 +8,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use lambda_http::{Context, LambdaEvent};
-use serde::{Serialize, Serializer};
+use lambda_http::Context;
 
-use crate::access::{Door, Permit};
+use crate::access::{Caller, Door};
 use crate::bridge::{Health, Status};
 use crate::clock::{Clock, Deadline, Timestamp};
-use crate::commands::CommandsRequest;
 use crate::home_assistant::{HomeError, Stage};
 use crate::homes::Homes;
-use crate::http;
 use crate::idempotency::Idempotency;
-use crate::json::json_bytes;
 use crate::metrics::Metrics;
-use crate::reply::{AlexaReply, CommandsReply, Failure, KeepWarmReply, Problem, RotationReply};
-use crate::rotation::{Rotation, RotationRequest};
+use crate::rate_limit::RateLimiter;
+use crate::reply::{Failure, Problem};
+use crate::rotation::Rotation;
 use crate::source::HomeName;
-use crate::trigger::{Trigger, TriggerError, changed_parameter};
 
 pub(crate) use run::Asked;
 
@@ -52,46 +48,9 @@ pub struct App {
     rotation: Rotation,
     idempotency: Idempotency,
     door: Door,
+    rates: RateLimiter,
     pub(crate) clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
-}
-
-/// An answer, ready to be serialised. `H` is the reply to an HTTP event in the form its sender expects.
-#[derive(Debug)]
-pub enum Reply<H> {
-    /// To a keep-warm event.
-    KeepWarm(KeepWarmReply),
-    /// To direct commands.
-    Commands(CommandsReply),
-    /// To a directive of Alexa's.
-    Alexa(AlexaReply),
-    /// To a demand to rotate.
-    Rotation(RotationReply),
-    /// To an HTTP event.
-    Http(H),
-    /// A failure, to whoever is not an HTTP client.
-    Problem {
-        /// What went wrong.
-        problem: Problem,
-        /// In which invocation.
-        request_id: String,
-    },
-}
-
-impl<H: Serialize> Serialize for Reply<H> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::KeepWarm(reply) => reply.serialize(serializer),
-            Self::Commands(reply) => reply.serialize(serializer),
-            Self::Rotation(reply) => reply.serialize(serializer),
-            Self::Alexa(reply) => reply.serialize(serializer),
-            Self::Http(reply) => reply.serialize(serializer),
-            Self::Problem {
-                problem,
-                request_id,
-            } => problem.document(request_id, true).serialize(serializer),
-        }
-    }
 }
 
 impl App {
@@ -101,6 +60,7 @@ impl App {
         rotation: Rotation,
         idempotency: Idempotency,
         door: Door,
+        rates: RateLimiter,
         clock: Arc<dyn Clock>,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -109,6 +69,7 @@ impl App {
             rotation,
             idempotency,
             door,
+            rates,
             clock,
             metrics,
         }
@@ -120,85 +81,6 @@ impl App {
         // Whatever goes wrong here is met again, and reported, by the first invocation.
         for home in self.homes.open_ones() {
             home.bridge.warm_up(deadline).await;
-        }
-    }
-
-    /// Serves one invocation. Every failure becomes an answer.
-    pub async fn handle(
-        self: &Arc<Self>,
-        payload: &str,
-        context: Context,
-    ) -> Reply<impl Serialize + use<>> {
-        let request_id = context.request_id.clone();
-        let reply = match Trigger::of(payload) {
-            Err(error) => Err(error.into()),
-            Ok(trigger) => {
-                tracing::debug!(request_id, trigger = trigger.name(), "invoked");
-                self.dispatch(trigger, payload, context).await
-            }
-        };
-        reply.unwrap_or_else(|failure| Reply::Problem {
-            problem: self.report(&failure, &request_id),
-            request_id,
-        })
-    }
-
-    async fn dispatch(
-        self: &Arc<Self>,
-        trigger: Trigger,
-        payload: &str,
-        context: Context,
-    ) -> Result<Reply<impl Serialize + use<>>, Failure> {
-        let deadline = self.deadline(&context);
-        match trigger {
-            Trigger::KeepWarm => {
-                let tenant = context.tenant_id.as_deref();
-                let reply = self.keep_warm(tenant, deadline, &context.request_id);
-                Ok(Reply::KeepWarm(reply.await?))
-            }
-            Trigger::ParameterChange => {
-                let parameter = changed_parameter(payload)?;
-                let reply = self.parameter_changed(&parameter, deadline, &context.request_id);
-                Ok(Reply::KeepWarm(reply.await?))
-            }
-            Trigger::RotateToken => {
-                let request = RotationRequest::parse(payload)?;
-                let tenant = context.tenant_id.as_deref();
-                let reply = self.rotate(&request, tenant, deadline, &context.request_id);
-                Ok(Reply::Rotation(reply.await?))
-            }
-            Trigger::Direct => {
-                let request = CommandsRequest::parse(payload)?;
-                let tenant = context.tenant_id.as_deref();
-                let asked = Asked {
-                    request: &request,
-                    permit: &Permit::of_invoker(),
-                    home: request.home.as_ref(),
-                    subject: None,
-                };
-                let reply = self
-                    .run(&asked, tenant, deadline, &context.request_id)
-                    .await?
-                    .with_status_code();
-                let bytes = json_bytes(&reply);
-                if bytes > MAX_REPLY_BYTES {
-                    return Err(Failure::ReplyTooLarge { bytes });
-                }
-                Ok(Reply::Commands(reply))
-            }
-            Trigger::HttpV1 | Trigger::HttpV2 | Trigger::FunctionUrl | Trigger::Alb => {
-                let request = http::read(trigger, payload)?;
-                let event = LambdaEvent::new(request, context);
-                Ok(Reply::Http(http::serve(self.clone(), event).await))
-            }
-            Trigger::Alexa => Ok(Reply::Alexa(self.alexa(payload, context).await)),
-            Trigger::WebSocket | Trigger::Doctor => Err(TriggerError::Unsupported {
-                seen: format!(
-                    "a {} event, which this version does not serve",
-                    trigger.name()
-                ),
-            }
-            .into()),
         }
     }
 
@@ -248,14 +130,18 @@ impl App {
             .into_iter()
             .map(|home| async move { home.bridge.after_answer(deadline).await });
         let done = futures_util::stream::iter(done).buffer_unordered(AT_ONCE);
-        done.collect::<Vec<()>>().await;
+        tokio::join!(done.collect::<Vec<()>>(), self.rates.replenish());
         let left = end.saturating_sub(self.clock.now().unix);
         self.metrics.flush(left.min(FLUSH_LIMIT)).await;
     }
 
-    /// How latchkey is as a whole, in a word: one home of several that is not well is no reason to give up on the others.
+    /// How latchkey is as a whole, in a word.
     pub fn status(&self) -> Status {
-        let mut statuses = self.health().map(|(_, health)| health.status);
+        Self::status_of(self.health().map(|(_, health)| health.status))
+    }
+
+    /// How homes are in a word: one of several that is not well is no reason to give up on the others.
+    pub(crate) fn status_of(mut statuses: impl Iterator<Item = Status>) -> Status {
         let Some(first) = statuses.next() else {
             return Status::Degraded;
         };
@@ -263,6 +149,16 @@ impl App {
             first,
             |all, one| if all == one { all } else { Status::Degraded },
         )
+    }
+
+    /// How each home is that is open here and is this caller's business: of several a tenant's is their own.
+    pub(crate) fn health_for(
+        &self,
+        caller: &Caller,
+    ) -> impl Iterator<Item = (Option<HomeName>, Health)> {
+        let tenant = caller.tenant.clone().filter(|_| self.homes.are_several());
+        self.health()
+            .filter(move |(name, _)| tenant.is_none() || *name == tenant)
     }
 
     /// How each home is that is open here.

@@ -34,6 +34,12 @@ pub enum RequestError {
     /// JSON, but not the request's shape.
     #[error("{0}")]
     Shape(String),
+    /// More than Home Assistant takes.
+    #[error("the request has {bytes} bytes, and Home Assistant takes at most {MAX_REQUEST_BYTES}")]
+    TooLarge {
+        /// How many it has.
+        bytes: usize,
+    },
     /// A command among them is not one.
     #[error("command {index}: {error}")]
     Command {
@@ -57,10 +63,7 @@ impl CommandsRequest {
             )));
         }
         if text.len() > MAX_REQUEST_BYTES {
-            return Err(shape(format!(
-                "the request has {} bytes, and Home Assistant takes at most {MAX_REQUEST_BYTES}",
-                text.len()
-            )));
+            return Err(RequestError::TooLarge { bytes: text.len() });
         }
         let members = Members::parse(text)?;
         if let Some(name) = members.names().find(|name| !MEMBERS.contains(name)) {

@@ -1,4 +1,4 @@
-//! Puts the application together: which adapter stands for which role. Whoever runs it, Lambda, the command line or a test,
+//! Puts the function together: which adapter stands for which role. Whoever runs it, Lambda, the command line or a test,
 //! gets it from here.
 
 use std::sync::{Arc, Mutex};
@@ -16,10 +16,12 @@ use crate::clock::Clock;
 use crate::config::{
     Callers, Config, HomeConfig, HomeLimits, KeysConfig, MetricsConfig, MetricsSink, TokenOrigin,
 };
+use crate::function::Function;
 use crate::home_assistant::{Extras, Labels};
 use crate::homes::{DefaultHome, HomeBuilder, Homes, KEPT_HOMES};
 use crate::idempotency::{Idempotency, MemoryStore, OutcomeStore, SharedStore};
 use crate::metrics::{CloudWatchSink, EmfSink, MetricSink, Metrics};
+use crate::rate_limit::RateLimiter;
 use crate::rotation::{LeaseStore, MemoryLeases, Rotation, SharedLeases};
 use crate::source::{
     Encryption, FileSource, HomeStore, SecretSource, SsmHomes, SsmSource, SsmVersions,
@@ -45,8 +47,14 @@ impl From<SdkConfig> for Aws {
     }
 }
 
-/// An application as `config` says it. `seed` is where all its randomness comes from.
-pub async fn app(config: Config, aws: &Aws, clock: Arc<dyn Clock>, retry: Retry, seed: u64) -> App {
+/// A function as `config` says it. `seed` is where all its randomness comes from.
+pub async fn function(
+    config: Config,
+    aws: &Aws,
+    clock: Arc<dyn Clock>,
+    retry: Retry,
+    seed: u64,
+) -> Function {
     let mut seeds = fastrand::Rng::with_seed(seed);
     let sink = metric_sink(&config.metrics, aws).await;
     let metrics = Arc::new(Metrics::new(sink, clock.clone()));
@@ -80,6 +88,7 @@ pub async fn app(config: Config, aws: &Aws, clock: Arc<dyn Clock>, retry: Retry,
         None => None,
     };
     let homes = Homes::new(builder, default, stored, KEPT_HOMES);
+    let rates = RateLimiter::new(config.rate_limits, table.clone(), clock.clone());
     let (outcomes, leases): (Box<dyn OutcomeStore>, Box<dyn LeaseStore>) = match table {
         Some(table) => (
             Box::new(SharedStore::new(table.clone())),
@@ -101,7 +110,8 @@ pub async fn app(config: Config, aws: &Aws, clock: Arc<dyn Clock>, retry: Retry,
         seeds.u64(..),
     );
     let door = door(config.callers, aws, &clock).await;
-    App::new(homes, rotation, idempotency, door, clock, metrics)
+    let app = App::new(homes, rotation, idempotency, door, rates, clock, metrics);
+    Function::new(Arc::new(app), config.http)
 }
 
 async fn door(callers: Callers, aws: &Aws, clock: &Arc<dyn Clock>) -> Door {

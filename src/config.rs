@@ -5,7 +5,9 @@
 
 mod address;
 mod callers;
+mod http;
 mod lookup;
+mod rates;
 mod reader;
 
 use std::fmt;
@@ -13,7 +15,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 pub use address::{AddressError, HomeAddress};
+pub use http::{HttpConfig, Origins};
 pub use lookup::{Environment, Lookup};
+pub use rates::{Rate, RateLimits};
 use reader::Reader;
 use secrecy::SecretString;
 
@@ -34,6 +38,10 @@ pub struct Config {
     pub is_concurrent: bool,
     /// How callers of the HTTP door prove themselves.
     pub callers: Callers,
+    /// How much callers may ask.
+    pub rate_limits: RateLimits,
+    /// How the HTTP door is set up beside that.
+    pub http: HttpConfig,
     /// Where metrics go.
     pub metrics: MetricsConfig,
     /// How logs are written.
@@ -229,6 +237,8 @@ impl Config {
         let table = reader.table();
         let is_concurrent = reader.is_concurrent();
         let callers = reader.callers(local);
+        let rate_limits = reader.rate_limits();
+        let http = reader.http();
         let metrics = reader.metrics();
         let log = reader.log();
         if !reader.faults.is_empty() {
@@ -242,6 +252,8 @@ impl Config {
             table,
             is_concurrent,
             callers,
+            rate_limits,
+            http,
             metrics,
             log,
         })

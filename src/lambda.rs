@@ -17,32 +17,35 @@ use serde_json::value::RawValue;
 use tokio::sync::Semaphore;
 
 use crate::app::App;
+use crate::function::Function;
 
 /// The name the extension registers under.
 const EXTENSION: &str = "latchkey-metrics";
 
 /// Serves invocations until the sandbox ends.
-pub async fn run(app: Arc<App>, warm_up_limit: Duration, is_concurrent: bool) -> Result<(), Error> {
+pub async fn run(
+    function: Arc<Function>,
+    warm_up_limit: Duration,
+    is_concurrent: bool,
+) -> Result<(), Error> {
+    let app = function.app.clone();
     let delivery = if is_concurrent {
         Delivery::Spawned
     } else {
         start_extension(app.clone()).await
     };
     flush_at_shutdown(app.clone())?;
-    let handler = {
-        let app = app.clone();
-        service_fn(move |event: LambdaEvent<Box<RawValue>>| {
-            let app = app.clone();
-            async move {
-                let (payload, context) = event.into_parts();
-                let payload = match payload.get() {
-                    NOT_JSON => "not JSON",
-                    payload => payload,
-                };
-                Ok::<_, Error>(app.handle(payload, context).await)
-            }
-        })
-    };
+    let handler = service_fn(move |event: LambdaEvent<Box<RawValue>>| {
+        let function = function.clone();
+        async move {
+            let (payload, context) = event.into_parts();
+            let payload = match payload.get() {
+                NOT_JSON => "not JSON",
+                payload => payload,
+            };
+            Ok::<_, Error>(function.handle(payload, context).await)
+        }
+    });
     let answered = Answered {
         app: app.clone(),
         delivery,

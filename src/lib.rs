@@ -2,17 +2,19 @@
 //!
 //! # The way of the data
 //!
-//! payload → [`trigger`] → [`app`] → (HTTP door | keep-warm | direct | [`rotation`]) → [`homes`] → [`bridge`] → [`token`],
+//! payload → [`trigger`] → [`function`] → (HTTP door → [`app`] | [`app`] | [`rotation`]) → [`homes`] → [`bridge`] → [`token`],
 //! [`verdict`], [`home_assistant`] → [`reply`]. It walks one way: a module knows those to its right and never those to its left.
 //!
 //! | module | what it is |
 //! |---|---|
 //! | [`trigger`] | who invoked the function, told by the payload's members |
 //! | [`commands`] | the request to run commands, checked |
-//! | [`app`] | payload in, reply out |
+//! | [`function`] | payload in, reply out; the HTTP door is behind it |
+//! | [`app`] | what is done in homes, whoever asks for it |
 //! | [`composition`] | which adapter stands for which role |
 //! | [`alexa`] | directives of Alexa, as far as latchkey reads them |
 //! | [`access`] | callers: who they are, what they may do |
+//! | [`rate_limit`] | how much callers may ask |
 //! | [`idempotency`] | the same request twice is run once |
 //! | [`rotation`] | another token is minted, proven and stored, and the old one revoked |
 //! | [`homes`] | the homes served, each with a bridge of its own |
@@ -38,6 +40,7 @@ pub mod clock;
 pub mod commands;
 pub mod composition;
 pub mod config;
+pub mod function;
 pub mod home_assistant;
 pub mod homes;
 mod http;
@@ -46,6 +49,7 @@ mod json;
 pub mod lambda;
 pub mod logging;
 pub mod metrics;
+pub mod rate_limit;
 pub mod reply;
 pub mod rotation;
 pub mod secret;

@@ -11,8 +11,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-/// What each module of the crate may know of the others. Data walks one way, with one exception: `app` calls the HTTP door,
-/// which calls back for what all doors share.
+/// What each module of the crate may know of the others. Data walks one way.
 const MAY_KNOW: &[(&str, &[&str])] = &[
     ("alexa", &[]),
     ("clock", &[]),
@@ -34,6 +33,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
         "access",
         &["clock", "home_assistant", "json", "metrics", "source"],
     ),
+    ("rate_limit", &["clock", "config", "table"]),
     ("idempotency", &["clock", "home_assistant", "table"]),
     (
         "commands",
@@ -105,6 +105,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "app",
             "bridge",
             "commands",
+            "config",
             "home_assistant",
             "json",
             "reply",
@@ -119,17 +120,20 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "bridge",
             "clock",
             "commands",
-            "config",
             "home_assistant",
             "homes",
-            "http",
             "idempotency",
-            "json",
             "metrics",
+            "rate_limit",
             "reply",
             "rotation",
             "source",
-            "trigger",
+        ],
+    ),
+    (
+        "function",
+        &[
+            "access", "app", "commands", "config", "http", "json", "reply", "rotation", "trigger",
         ],
     ),
     (
@@ -140,10 +144,12 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "bridge",
             "clock",
             "config",
+            "function",
             "home_assistant",
             "homes",
             "idempotency",
             "metrics",
+            "rate_limit",
             "rotation",
             "source",
             "table",
@@ -151,7 +157,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "verdict",
         ],
     ),
-    ("lambda", &["app"]),
+    ("lambda", &["app", "function"]),
 ];
 
 /// What only these files, or those below a path with a slash at its end, may name. Names that only begin so are meant too.
@@ -174,6 +180,7 @@ const ONLY_IN: &[(&str, &[&str])] = &[
             "src/app.rs",
             "src/app/",
             "src/bin/",
+            "src/function.rs",
             "src/http.rs",
             "src/http/",
         ],

@@ -38,6 +38,9 @@ auth:
 websocket_api:
 onboarding:
 system_log:
+recorder:
+history:
+logbook:
 demo:
 alexa:
   smart_home:

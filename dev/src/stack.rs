@@ -8,6 +8,7 @@ mod aws;
 mod control;
 mod error;
 mod function;
+mod local_port;
 mod process;
 mod real_home;
 pub mod run;
@@ -16,7 +17,9 @@ mod tools;
 pub use aws::{AwsEmulator, Fault, Metric, Point, StoredVersion};
 pub use error::{Error, Result};
 pub use function::{Function, FunctionOptions, Invocation};
+pub use local_port::LocalPort;
 pub use real_home::{RealHome, RealHomeOptions, TokenEntry};
+pub use tools::{script, tool};
 
 /// The region that everything in the stack is in.
 pub const REGION: &str = "eu-central-1";

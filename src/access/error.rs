@@ -9,6 +9,9 @@ pub enum AccessError {
     /// Two tokens that are not the same.
     #[error("the request holds two different tokens")]
     TwoTokens,
+    /// The token is in a cookie, and a page asks that was not named to latchkey.
+    #[error("the token is in a cookie, and no page whose origin is allowed has sent it")]
+    Origin,
     /// Not a JWT.
     #[error("the token is no JSON Web Token ({0})")]
     Malformed(&'static str),

@@ -54,18 +54,24 @@ impl Permit {
         serde_json::to_string(&visible).ok()
     }
 
-    /// What may be seen of the home's answer to a REST request: its body, or nothing if it is not understood.
-    pub fn visible_body(&self, request: &RestRequest, body: String) -> Option<String> {
+    /// What may be seen of the body of the home's answer to a REST request, if that is not all of it.
+    pub fn cut(&self, request: &RestRequest, body: &[u8]) -> Option<String> {
         if *self.reads() == Reads::Everything {
-            return Some(body);
+            return None;
         }
         let path: Vec<&str> = request.path().collect();
-        match (request.method(), path.as_slice()) {
-            ("GET", ["states" | "calendars"]) => self.entities(&body),
-            ("POST", ["services", _, _]) => self.changes(&body),
-            ("GET", ["services"]) => self.listed_services(&body),
-            _ => Some(body),
-        }
+        let cut: fn(&Self, &str) -> Option<String> = match (request.method(), path.as_slice()) {
+            ("GET", ["states" | "calendars"]) => Self::entities,
+            ("POST", ["services", _, _]) => Self::changes,
+            ("GET", ["services"]) => Self::listed_services,
+            _ => return None,
+        };
+        let seen = std::str::from_utf8(body).ok();
+        // What is not understood is not shown.
+        Some(
+            seen.and_then(|body| cut(self, body))
+                .unwrap_or_else(|| "[]".into()),
+        )
     }
 
     /// Of what a call changed, what may be read; with it the service's own response, if it was asked for.

@@ -18,7 +18,7 @@ const PATH: &str = "/alexa/smart_home";
 
 impl App {
     /// Hands a directive to the home of the user who spoke, and its answer back.
-    pub(super) async fn alexa(&self, payload: &str, mut context: Context) -> AlexaReply {
+    pub(crate) async fn alexa(&self, payload: &str, mut context: Context) -> AlexaReply {
         let end = self
             .clock
             .now()

@@ -14,6 +14,7 @@ use crate::home_assistant::{Command, Outcome, RestAnswer, RestCall, RestOutcome}
 use crate::homes::{Home, HomesError};
 use crate::idempotency::Admission;
 use crate::metrics::{Meter, Metric};
+use crate::rate_limit::{BucketId, Exhausted};
 use crate::reply::{CommandsReply, Failure, ProblemName};
 use crate::source::HomeName;
 
@@ -36,7 +37,23 @@ impl App {
     /// Lets a caller in.
     pub(crate) async fn admit(&self, token: Option<&str>) -> Result<Caller, Failure> {
         let meter = Meter::new(self.metrics.clone(), None);
-        Ok(self.door.admit(token, &meter).await?)
+        let caller = self.door.admit(token, &meter).await?;
+        self.spend(&caller, 1).await?;
+        Ok(caller)
+    }
+
+    /// Counts requests, or commands in one, towards what the caller's plan allows.
+    pub(crate) async fn spend(&self, caller: &Caller, count: usize) -> Result<(), Failure> {
+        // Where nobody proves who they are there is nobody to count for.
+        let Some(subject) = self.subject_of(caller) else {
+            return Ok(());
+        };
+        let tenant = caller.tenant.as_ref().map(HomeName::as_str);
+        let bucket = BucketId::new(tenant, subject);
+        let count = u32::try_from(count).unwrap_or(u32::MAX);
+        let taken = self.rates.take(&bucket, caller.plan.as_deref(), count);
+        let taken = taken.await;
+        taken.map_err(|Exhausted { wait }| Failure::RateLimited { wait })
     }
 
     /// The home that a caller's request is for: their tenant's, whatever the request says.

@@ -12,7 +12,7 @@ use crate::source::HomeName;
 
 impl App {
     /// Makes all homes ready, a few at a time, and says how they are.
-    pub(super) async fn keep_warm(
+    pub(crate) async fn keep_warm(
         &self,
         tenant: Option<&str>,
         deadline: Deadline,
@@ -60,7 +60,7 @@ impl App {
     }
 
     /// Brings up to date what a changed parameter was about.
-    pub(super) async fn parameter_changed(
+    pub(crate) async fn parameter_changed(
         &self,
         parameter: &str,
         deadline: Deadline,
@@ -91,7 +91,7 @@ impl App {
     }
 
     /// Rotates the token of one home, or of every one, a few at a time.
-    pub(super) async fn rotate(
+    pub(crate) async fn rotate(
         &self,
         request: &RotationRequest,
         tenant: Option<&str>,

@@ -10,7 +10,7 @@ use clap::{Parser, Subcommand};
 use lambda_http::Context;
 use latchkey::bridge::Retry;
 use latchkey::clock::{Clock, SystemClock};
-use latchkey::composition::{Aws, app};
+use latchkey::composition::{Aws, function};
 use latchkey::config::{Config, Environment};
 use latchkey::logging;
 use serde_json::{Map, Value, json};
@@ -66,7 +66,7 @@ async fn run(command: Command) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let clock = Arc::new(SystemClock::new());
     let (payload, limit) = payload(command);
     let end = clock.now().after(limit);
-    let app = app(
+    let function = function(
         config,
         &Aws::default(),
         clock,
@@ -74,14 +74,13 @@ async fn run(command: Command) -> Result<ExitCode, Box<dyn std::error::Error>> {
         getrandom::u64()?,
     )
     .await;
-    let app = Arc::new(app);
     let mut context = Context::default();
     context.request_id = format!("{:016x}", getrandom::u64()?);
     context.deadline = u64::try_from(end.unix.as_millis())?;
     let deadline_ms = context.deadline;
-    let reply = serde_json::to_value(app.handle(&payload, context).await)?;
-    app.after_answer(deadline_ms).await;
-    app.flush_at_shutdown().await;
+    let reply = serde_json::to_value(function.handle(&payload, context).await)?;
+    function.app.after_answer(deadline_ms).await;
+    function.app.flush_at_shutdown().await;
     writeln!(
         std::io::stdout(),
         "{}",

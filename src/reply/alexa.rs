@@ -99,6 +99,7 @@ fn kind(name: ProblemName) -> &'static str {
         | ProblemName::HomeProxyNotTrusted
         | ProblemName::NotHomeAssistant
         | ProblemName::DeadlineExceeded => "BRIDGE_UNREACHABLE",
+        ProblemName::RateLimited => "RATE_LIMIT_EXCEEDED",
         ProblemName::TokenMissing
         | ProblemName::TokenMalformed
         | ProblemName::TokenExpired

@@ -1,5 +1,7 @@
 //! Everything that can end an invocation.
 
+use std::time::Duration;
+
 use crate::access::{AccessError, Denied, RestError};
 use crate::bridge::BridgeError;
 use crate::commands::RequestError;
@@ -41,13 +43,25 @@ pub enum Failure {
         "the commands of this `idempotency_key` were run before, and their results were too large to keep"
     )]
     ResultsNotKept,
-    /// The commands were run, and their answer is larger than Lambda can carry.
+    /// What was asked for was done, and the answer is larger than Lambda can carry.
     #[error(
-        "the commands were executed, but their answer has {bytes} bytes, more than the 6 MB that Lambda carries"
+        "the request was carried out, but its answer has {bytes} bytes, more than the 6 MB that Lambda carries"
     )]
     ReplyTooLarge {
         /// Its size.
         bytes: usize,
+    },
+    /// The request is larger than Lambda can carry, so it is not looked at.
+    #[error("the request's body has more than {limit_bytes} bytes")]
+    RequestTooLarge {
+        /// What it may have.
+        limit_bytes: usize,
+    },
+    /// The caller has asked for more than their plan allows for now.
+    #[error("the caller's plan allows no more requests for the next {} ms", wait.as_millis())]
+    RateLimited {
+        /// When there is room again.
+        wait: Duration,
     },
     /// The record of an idempotency key could not be made, so nothing was run.
     #[error(transparent)]
@@ -75,7 +89,15 @@ pub enum Failure {
     /// The caller's token names no tenant, and so no home.
     #[error("several homes are served here, and the caller's token names no tenant")]
     NoTenant,
-    /// No such route, or no such method on it.
+    /// A route, but not with this method.
+    #[error("{path} does not take {method}")]
+    OtherMethod {
+        /// The method.
+        method: String,
+        /// The path.
+        path: String,
+    },
+    /// No such route.
     #[error("no route for {method} {path}")]
     NotFound {
         /// The method.
@@ -90,13 +112,18 @@ impl Failure {
     pub(crate) fn stage(&self) -> String {
         match self {
             Self::Trigger(_) | Self::Event { .. } => "trigger".into(),
-            Self::Request(_) | Self::Rest(_) | Self::NotFound { .. } => "request".into(),
+            Self::Request(_)
+            | Self::RequestTooLarge { .. }
+            | Self::Rest(_)
+            | Self::OtherMethod { .. }
+            | Self::NotFound { .. } => "request".into(),
             Self::OutcomeUnknown(_) => "command".into(),
             Self::NoAlexa { .. } => "home".into(),
             Self::ReplyTooLarge { .. } => "reply".into(),
             Self::KeyMismatch | Self::ResultsNotKept | Self::Idempotency(_) => "idempotency".into(),
             Self::Access(_)
             | Self::Denied(_)
+            | Self::RateLimited { .. }
             | Self::NoTenant
             | Self::Homes(HomesError::OtherTenant) => "access".into(),
             Self::Homes(_) => "homes".into(),

@@ -3,7 +3,10 @@
 //! Every failure there is stands here, matched without a catch-all arm, so a new one does not compile until somebody has
 //! decided what the caller is told.
 
+mod rotation;
+
 use std::borrow::Cow;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -14,7 +17,6 @@ use crate::bridge::BridgeError;
 use crate::commands::RequestError;
 use crate::home_assistant::HomeError;
 use crate::homes::HomesError;
-use crate::rotation::RotationError;
 use crate::source::SourceError;
 use crate::token::TokenError;
 use crate::trigger::TriggerError;
@@ -24,10 +26,14 @@ use crate::trigger::TriggerError;
 pub struct Problem {
     /// Which problem.
     pub name: ProblemName,
+    /// Its HTTP status, which is mostly the one that goes with the name.
+    pub status: u16,
     /// What happened, for people.
     pub detail: String,
     /// What to do about it.
     pub action: Cow<'static, str>,
+    /// How long to wait before trying again, where that is known.
+    pub retry_after: Option<Duration>,
 }
 
 impl Problem {
@@ -71,6 +77,24 @@ impl Problem {
                 failure,
                 "ask for less in one request",
             ),
+            Failure::Request(RequestError::TooLarge { .. }) | Failure::RequestTooLarge { .. } => {
+                Self {
+                    status: 413,
+                    ..Self::new(
+                        ProblemName::MessageTooLarge,
+                        failure,
+                        "send less in one request; nothing was done",
+                    )
+                }
+            }
+            Failure::RateLimited { wait } => Self {
+                retry_after: Some(*wait),
+                ..Self::new(
+                    ProblemName::RateLimited,
+                    failure,
+                    "wait as long as the header Retry-After says, and send less often",
+                )
+            },
             Failure::Idempotency(_) => Self::new(
                 ProblemName::Internal,
                 failure,
@@ -102,10 +126,18 @@ impl Problem {
                 failure,
                 "ask whoever issues the tokens for one that names the tenant",
             ),
+            Failure::OtherMethod { .. } => Self {
+                status: 405,
+                ..Self::new(
+                    ProblemName::NotFound,
+                    failure,
+                    "use one of the methods that the header Allow names",
+                )
+            },
             Failure::NotFound { .. } => Self::new(
                 ProblemName::NotFound,
                 failure,
-                "use POST /commands, GET /health or GET /health/detailed",
+                "use one of the routes that GET /openapi.json describes",
             ),
         }
     }
@@ -140,6 +172,10 @@ impl Problem {
                 "try again; if it stays, see that CALLER_JWT_JWKS_URL or CALLER_JWT_SECRET_PARAMETER can be read and holds keys",
             ),
             AccessError::TwoTokens => (ProblemName::Unauthenticated, "send one token"),
+            AccessError::Origin => (
+                ProblemName::Unauthenticated,
+                "send the token in the header Authorization, or name the page's origin in CORS_ORIGINS",
+            ),
             AccessError::Malformed(_)
             | AccessError::Algorithm
             | AccessError::UnknownKey
@@ -178,62 +214,6 @@ impl Problem {
                 ProblemName::Internal,
                 "store the home's address again, like http://homeassistant.local:8123",
             ),
-        };
-        Self::new(name, error, action)
-    }
-
-    fn of_rotation(error: &RotationError) -> Self {
-        const LATER: &str = "nothing is lost: run it again, and it goes on from what it finds";
-        let (name, action) = match error {
-            RotationError::NoParameter => (
-                ProblemName::BadRequest,
-                "store the token in a parameter and name it in HA_TOKEN_PARAMETER",
-            ),
-            RotationError::NotIdentified => (
-                ProblemName::TokenMalformed,
-                "store a long-lived access token that Home Assistant has made",
-            ),
-            RotationError::NotOwner { .. } => (
-                ProblemName::Forbidden,
-                "make a long-lived access token as the owner of the home and store that, or rotate by hand",
-            ),
-            RotationError::Bridge(BridgeError::Token(error)) => return Self::of_token(error),
-            RotationError::Bridge(BridgeError::Home(error)) => return Self::of_home(error),
-            RotationError::Source(error) => return Self::of_source(error),
-            RotationError::Refused { .. } => (
-                ProblemName::NotHomeAssistant,
-                "look the code up in Home Assistant's log; the token that is stored stays in use",
-            ),
-            // What stood in the way decides what to do, but it was the new token's proof that it stood in the way of.
-            RotationError::Unproven(BridgeError::Home(home)) if *home != HomeError::Rejected => {
-                let of_home = Self::of_home(home);
-                let detail = Self::new(of_home.name, error, "").detail;
-                return Self { detail, ..of_home };
-            }
-            RotationError::Unproven(_) => (
-                ProblemName::TokenRejected,
-                "the token that is stored stays in use; run it again",
-            ),
-            RotationError::NotStored(
-                error @ (SourceError::Throttled
-                | SourceError::TimedOut
-                | SourceError::Unreachable { .. }
-                | SourceError::Failed { .. }),
-            ) => return Self::of_source(error),
-            RotationError::NotStored(_) => (
-                ProblemName::TokenSourceUnavailable,
-                "let the role that rotates call ssm:PutParameter on the parameter and kms:Encrypt on its key",
-            ),
-            RotationError::StoredOrNot(_) => (ProblemName::TokenSourceUnavailable, LATER),
-            RotationError::Table(_) => (
-                ProblemName::Internal,
-                "see that TABLE_NAME names a table that the function's role may use, and run it again",
-            ),
-            RotationError::Unknown { .. } => (ProblemName::CommandOutcomeUnknown, LATER),
-            RotationError::Overtaken | RotationError::LeaseLost | RotationError::Behind => {
-                (ProblemName::Internal, LATER)
-            }
-            RotationError::OutOfTime => (ProblemName::DeadlineExceeded, LATER),
         };
         Self::new(name, error, action)
     }
@@ -363,14 +343,17 @@ impl Problem {
         }
         Self {
             name,
+            status: name.status(),
             detail,
             action: Cow::Borrowed(action),
+            retry_after: None,
         }
     }
 
     /// The problem as JSON for one request. `with_status_code` adds `statusCode`, which direct callers look at.
     pub fn document<'a>(&'a self, request_id: &'a str, with_status_code: bool) -> Document<'a> {
-        let (_, title, status) = self.name.row();
+        let (_, title, _) = self.name.row();
+        let status = self.status;
         Document {
             status_code: with_status_code.then_some(status),
             r#type: self.name.urn(),

@@ -22,6 +22,7 @@ pub enum ProblemName {
     MessageTooLarge,
     Unauthenticated,
     Forbidden,
+    RateLimited,
     BadRequest,
     NotFound,
     UnsupportedEvent,
@@ -30,6 +31,34 @@ pub enum ProblemName {
 }
 
 impl ProblemName {
+    /// All of them.
+    pub const ALL: [Self; 24] = [
+        Self::TokenMissing,
+        Self::TokenMalformed,
+        Self::TokenExpired,
+        Self::TokenRejected,
+        Self::TokenSourceUnavailable,
+        Self::HomeBanned,
+        Self::HomeUnreachable,
+        Self::HomeStarting,
+        Self::HomeTimeout,
+        Self::HomeTls,
+        Self::HomeEdgeBlocked,
+        Self::HomeProxyNotTrusted,
+        Self::NotHomeAssistant,
+        Self::CommandInvalid,
+        Self::CommandOutcomeUnknown,
+        Self::MessageTooLarge,
+        Self::Unauthenticated,
+        Self::Forbidden,
+        Self::RateLimited,
+        Self::BadRequest,
+        Self::NotFound,
+        Self::UnsupportedEvent,
+        Self::DeadlineExceeded,
+        Self::Internal,
+    ];
+
     /// Name, title and HTTP status.
     pub(super) fn row(self) -> (&'static str, &'static str, u16) {
         match self {
@@ -68,9 +97,10 @@ impl ProblemName {
                 "The command may or may not have been executed",
                 504,
             ),
-            Self::MessageTooLarge => ("message-too-large", "The answer is too large", 502),
+            Self::MessageTooLarge => ("message-too-large", "The message is too large", 502),
             Self::Unauthenticated => ("unauthenticated", "Who is calling is not known", 401),
             Self::Forbidden => ("forbidden", "This is not allowed", 403),
+            Self::RateLimited => ("rate-limited", "Too many requests", 429),
             Self::BadRequest => ("bad-request", "The request is not usable", 400),
             Self::NotFound => ("not-found", "There is nothing here", 404),
             Self::UnsupportedEvent => ("unsupported-event", "No event latchkey serves", 400),

@@ -74,7 +74,7 @@ async fn meet(aws: &AwsEmulator, fault: Option<Fault>) -> (Canary, Vec<Value>) {
     ] {
         answers.push(in_process::handle(&app, &event.to_string()).await);
     }
-    app.flush_at_shutdown().await;
+    app.app.flush_at_shutdown().await;
     (Canary::new(&token), answers)
 }
 

@@ -323,7 +323,7 @@ async fn health_does_not_show_the_token() {
         }
         let answer = in_process::handle(&app, &event).await;
         assert_eq!(answer["homes"][0]["token"]["valid"], !revoked, "{answer}");
-        for (_, health) in app.health() {
+        for (_, health) in app.app.health() {
             shown.with_fingerprint("Health", &health);
             shown.with_fingerprint("TokenHealth", &health.token);
             shown.debug("SessionHealth", &health.session);

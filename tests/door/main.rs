@@ -17,12 +17,14 @@ mod lambda;
 mod callers;
 mod homes;
 mod identities;
+mod rates;
 mod rest;
+mod router;
 
 use std::sync::Arc;
 
 use callers::{SECRET, SECRET_PARAMETER, variables};
-use latchkey::app::App;
+use latchkey::function::Function;
 use latchkey_dev::home::{HomeOptions, SimulatedHome};
 use latchkey_dev::stack::AwsEmulator;
 use serde_json::Value;
@@ -31,7 +33,7 @@ use serde_json::Value;
 struct Stage {
     home: SimulatedHome,
     aws: AwsEmulator,
-    app: Arc<App>,
+    app: Arc<Function>,
 }
 
 impl Stage {

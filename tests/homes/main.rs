@@ -25,8 +25,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lambda_http::Context;
-use latchkey::app::App;
 use latchkey::clock::{Clock as _, ManualClock, SystemClock};
+use latchkey::function::Function;
 use latchkey_dev::home::{HomeOptions, SimulatedHome};
 use latchkey_dev::stack::AwsEmulator;
 use serde_json::{Value, json};
@@ -109,12 +109,12 @@ fn parameter(home: &str, leaf: &str) -> String {
 }
 
 /// An application that serves the stored homes, and nobody who names none.
-async fn app(aws: &AwsEmulator) -> Arc<App> {
+async fn app(aws: &AwsEmulator) -> Arc<Function> {
     in_process::app(aws, &[("HOMES_PARAMETER_PREFIX", PREFIX)]).await
 }
 
 /// As [`app`], with a clock that stands still until it is told to move.
-async fn app_out_of_time(aws: &AwsEmulator) -> (Arc<App>, Arc<ManualClock>) {
+async fn app_out_of_time(aws: &AwsEmulator) -> (Arc<Function>, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::at(SystemClock::new().now().unix));
     let variables = [("HOMES_PARAMETER_PREFIX", PREFIX)];
     let app = in_process::app_with_clock(aws, &variables, clock.clone(), 1).await;
@@ -122,7 +122,7 @@ async fn app_out_of_time(aws: &AwsEmulator) -> (Arc<App>, Arc<ManualClock>) {
 }
 
 /// Hands an event to the application as Lambda does for a tenant.
-async fn handle_for(app: &Arc<App>, tenant: &str, event: &Value) -> Value {
+async fn handle_for(app: &Arc<Function>, tenant: &str, event: &Value) -> Value {
     let mut context = Context::default();
     context.request_id = "8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned();
     context.tenant_id = Some(tenant.to_owned());
@@ -132,7 +132,7 @@ async fn handle_for(app: &Arc<App>, tenant: &str, event: &Value) -> Value {
 }
 
 /// Hands an event to the application.
-async fn handle(app: &Arc<App>, event: &Value) -> Value {
+async fn handle(app: &Arc<Function>, event: &Value) -> Value {
     in_process::handle(app, &event.to_string()).await
 }
 

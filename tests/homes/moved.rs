@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use latchkey::app::App;
 use latchkey::clock::{Clock as _, ManualClock};
+use latchkey::function::Function;
 use latchkey_dev::stack::AwsEmulator;
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ struct Removal {
     aws: AwsEmulator,
     old: House,
     new: House,
-    app: Arc<App>,
+    app: Arc<Function>,
     clock: Arc<ManualClock>,
 }
 
@@ -48,7 +48,7 @@ impl Removal {
     async fn after_answer(&self) {
         let end = self.clock.now().after(Duration::from_secs(20));
         let end = u64::try_from(end.unix.as_millis()).unwrap();
-        self.app.after_answer(end).await;
+        self.app.app.after_answer(end).await;
     }
 
     /// From now on commands reach the new address, and no token was ever shown at the other.

@@ -31,7 +31,7 @@ async fn a_tenant_is_served_its_own_home_and_no_other() {
     }
     assert_eq!(beach.home.counters().tcp_connections, 0);
     assert_eq!(aws.calls_of(GET_PARAMETERS).await.unwrap(), 1);
-    app.flush_at_shutdown().await;
+    app.app.flush_at_shutdown().await;
     let metrics = aws.metrics(NAMESPACE).await.unwrap();
     assert_eq!(violations(&metrics), 3.0, "{metrics:?}");
 }
@@ -61,7 +61,7 @@ async fn a_sandbox_serves_one_tenant_for_good() {
     assert_done(&handle(&app, &toggle()).await);
     assert_eq!(cabin.toggles(), 2);
     assert_eq!(beach.home.counters().tcp_connections, 0);
-    app.flush_at_shutdown().await;
+    app.app.flush_at_shutdown().await;
     let metrics = aws.metrics(NAMESPACE).await.unwrap();
     assert_eq!(violations(&metrics), 5.0, "{metrics:?}");
 }

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use latchkey::app::App;
 use latchkey::clock::{Clock as _, ManualClock, SystemClock};
+use latchkey::function::Function;
 use latchkey::idempotency::REMEMBERED;
 use latchkey_dev::home::{Break, SocketFault, SocketStage};
 use serde_json::{Value, json};
@@ -188,7 +188,7 @@ async fn of_many_at_once_one_is_run() {
     let payload = request("k", &[toggle()]);
     let mut requests = JoinSet::new();
     for number in 0..20 {
-        let sandbox: Arc<App> = sandboxes[number % 2].clone();
+        let sandbox: Arc<Function> = sandboxes[number % 2].clone();
         let payload = payload.clone();
         requests.spawn(async move { handle(&sandbox, &payload).await });
     }

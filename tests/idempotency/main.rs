@@ -21,8 +21,8 @@ mod table;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
-use latchkey::app::App;
 use latchkey::clock::{Clock, SystemClock};
+use latchkey::function::Function;
 use latchkey::idempotency::{OutcomeStore, SharedStore};
 use latchkey::table::Table;
 use latchkey_dev::home::{HomeOptions, SimulatedHome};
@@ -65,12 +65,12 @@ impl Stage {
     }
 
     /// What one more sandbox is, sharing the table with all others.
-    async fn sandbox(&self) -> Arc<App> {
+    async fn sandbox(&self) -> Arc<Function> {
         self.sandbox_with(TABLE, Arc::new(SystemClock::new())).await
     }
 
     /// A sandbox that keeps its records in the table called `name`, by a clock of its own.
-    async fn sandbox_with(&self, name: &str, clock: Arc<dyn Clock>) -> Arc<App> {
+    async fn sandbox_with(&self, name: &str, clock: Arc<dyn Clock>) -> Arc<Function> {
         let url = self.home.url();
         let variables = [
             ("HA_URL", url.as_str()),

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use latchkey::app::App;
 use latchkey::clock::{Clock as _, SystemClock};
+use latchkey::function::Function;
 use latchkey_dev::home::{Break, SocketFault, SocketStage};
 use latchkey_dev::stack::Fault;
 use serde_json::{Value, json};
@@ -18,7 +18,7 @@ async fn without_the_table_nothing_is_run() {
     let stage = Stage::set().await;
     let sandbox = stage.sandbox().await;
     let payload = request("k", &[toggle()]);
-    let refused = async |sandbox: &Arc<App>, code: &str| {
+    let refused = async |sandbox: &Arc<Function>, code: &str| {
         let answer = handle(sandbox, &payload).await;
         assert_eq!(problem(&answer), "internal", "{code}: {answer}");
         assert_eq!(answer["statusCode"], 500);
@@ -129,7 +129,7 @@ async fn an_outcome_that_cannot_be_recorded_is_told_and_counts_as_unknown() {
 }
 
 /// Hands over one event with 5 s to go. An answer is due by then; that it comes at all is waited for far longer.
-async fn handle_within_5_s(app: &Arc<App>, payload: &str) -> Value {
+async fn handle_within_5_s(app: &Arc<Function>, payload: &str) -> Value {
     let mut context = lambda_http::Context::default();
     context.request_id = "8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned();
     let end = SystemClock::new().now().after(Duration::from_secs(5));

@@ -4,16 +4,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lambda_http::Context;
-use latchkey::app::App;
 use latchkey::bridge::Retry;
 use latchkey::clock::{Clock, SystemClock};
 use latchkey::composition;
 use latchkey::config::{Config, Lookup};
+use latchkey::function::Function;
 use latchkey_dev::stack::AwsEmulator;
 use serde_json::Value;
 
 /// An application with its token in `aws`, configured by `lookup`.
-pub(crate) async fn app(aws: &AwsEmulator, lookup: &dyn Lookup) -> Arc<App> {
+pub(crate) async fn app(aws: &AwsEmulator, lookup: &dyn Lookup) -> Arc<Function> {
     app_with_clock(aws, lookup, Arc::new(SystemClock::new()), 1).await
 }
 
@@ -23,23 +23,23 @@ pub(crate) async fn app_with_clock(
     lookup: &dyn Lookup,
     clock: Arc<dyn Clock>,
     seed: u64,
-) -> Arc<App> {
+) -> Arc<Function> {
     let config = Config::read(lookup).unwrap();
     let retry = Retry {
         base: Duration::from_millis(1),
         ..Retry::default()
     };
     let aws = aws.sdk_config().clone().into();
-    Arc::new(composition::app(config, &aws, clock, retry, seed).await)
+    Arc::new(composition::function(config, &aws, clock, retry, seed).await)
 }
 
 /// Hands the application one event; it has 20 s.
-pub(crate) async fn handle(app: &Arc<App>, payload: &str) -> Value {
+pub(crate) async fn handle(app: &Arc<Function>, payload: &str) -> Value {
     handle_at(app, payload, &SystemClock::new()).await
 }
 
 /// Hands the application one event, by a clock of the test's own; it has 20 s.
-pub(crate) async fn handle_at(app: &Arc<App>, payload: &str, clock: &dyn Clock) -> Value {
+pub(crate) async fn handle_at(app: &Arc<Function>, payload: &str, clock: &dyn Clock) -> Value {
     let mut context = Context::default();
     context.request_id = "8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned();
     let end = clock.now().after(Duration::from_secs(20));

@@ -16,8 +16,10 @@ mod alexa;
 #[allow(dead_code, reason = "each test binary uses a part of this")]
 #[path = "../lambda/callers.rs"]
 mod callers;
+mod clients;
 mod commands;
 mod metrics;
+mod openapi;
 mod rejection;
 mod rest;
 mod rotation;

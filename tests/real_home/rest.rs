@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use latchkey::app::App;
+use latchkey::function::Function;
 use latchkey_dev::stack::{AwsEmulator, RealHome};
 use serde_json::{Value, json};
 
@@ -12,7 +12,7 @@ use crate::{in_process, lambda, watched};
 const LIGHT: &str = "light.bed_light";
 
 async fn ask(
-    app: &Arc<App>,
+    app: &Arc<Function>,
     method: &str,
     path: &str,
     permissions: &[&str],

@@ -163,7 +163,7 @@ impl Cell {
     pub(crate) async fn measured(&self, world: &World) -> String {
         // What could not be delivered after the answer.
         self.clock.advance(Duration::from_secs(60));
-        self.sandbox.app.flush_at_shutdown().await;
+        self.sandbox.app.app.flush_at_shutdown().await;
         let metrics = world
             .aws
             .metrics_until(&self.namespace, WITHIN, |metrics| !metrics.is_empty())

@@ -25,8 +25,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use latchkey::app::App;
 use latchkey::clock::{Clock as _, ManualClock, SystemClock};
+use latchkey::function::Function;
 use latchkey_dev::home::{HomeOptions, HomeToken, SimulatedHome};
 use latchkey_dev::stack::{AwsEmulator, Fault, StoredVersion};
 use serde_json::Value;
@@ -82,22 +82,22 @@ impl Stage {
     }
 
     /// One more sandbox.
-    async fn sandbox(&self) -> Arc<App> {
+    async fn sandbox(&self) -> Arc<Function> {
         self.sandbox_with(&self.variables()).await
     }
 
-    async fn sandbox_with(&self, variables: &BTreeMap<String, String>) -> Arc<App> {
+    async fn sandbox_with(&self, variables: &BTreeMap<String, String>) -> Arc<Function> {
         let clock = self.clock.clone();
         in_process::app_with_clock(&self.aws, variables, clock, fastrand::u64(..)).await
     }
 
     /// Hands an event to a sandbox.
-    async fn handle(&self, sandbox: &Arc<App>, payload: &str) -> Value {
+    async fn handle(&self, sandbox: &Arc<Function>, payload: &str) -> Value {
         in_process::handle_at(sandbox, payload, &*self.clock).await
     }
 
     /// Rotates as far as it goes at once.
-    async fn rotate(&self, sandbox: &Arc<App>) -> Value {
+    async fn rotate(&self, sandbox: &Arc<Function>) -> Value {
         self.handle(sandbox, ROTATE).await
     }
 

@@ -4,15 +4,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use latchkey::app::App;
 use latchkey::clock::Clock as _;
+use latchkey::function::Function;
 use latchkey_dev::stack::RealHome;
 use serde_json::Value;
 
 use crate::{Stage, state};
 
 /// With which token a sandbox's connection was opened.
-async fn in_use(stage: &Stage, sandbox: &Arc<App>) -> String {
+async fn in_use(stage: &Stage, sandbox: &Arc<Function>) -> String {
     let payload = r#"{"command":{"type":"auth/refresh_tokens"}}"#;
     let answer = stage.handle(sandbox, payload).await;
     let tokens = answer["results"][0]["result"].as_array();
@@ -22,7 +22,7 @@ async fn in_use(stage: &Stage, sandbox: &Arc<App>) -> String {
 }
 
 /// A sandbox with a connection of the old token's, and a rotation by another one that has stored the new token.
-async fn draining(ttl: &str) -> (Stage, Arc<App>) {
+async fn draining(ttl: &str) -> (Stage, Arc<Function>) {
     let stage = Stage::set().await;
     let mut variables = stage.variables();
     variables.insert("TOKEN_TTL_SECONDS".into(), ttl.into());
@@ -35,7 +35,7 @@ async fn draining(ttl: &str) -> (Stage, Arc<App>) {
     (stage, sandbox)
 }
 
-async fn assert_changed_over(stage: &Stage, sandbox: &Arc<App>) {
+async fn assert_changed_over(stage: &Stage, sandbox: &Arc<Function>) {
     let new = RealHome::issuer_of(&stage.stored().await).unwrap();
     assert_eq!(in_use(stage, sandbox).await, new);
     let counters = stage.home.counters();
@@ -50,7 +50,7 @@ async fn busy(ttl: &str, passed: Duration) {
     in_use(&stage, &sandbox).await;
     let end = stage.clock.now().unix + Duration::from_secs(5);
     let end = u64::try_from(end.as_millis()).unwrap();
-    sandbox.after_answer(end).await;
+    sandbox.app.after_answer(end).await;
     assert_changed_over(&stage, &sandbox).await;
 }
 

@@ -5,17 +5,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
-use latchkey::app::App;
 use latchkey::bridge::Retry;
 use latchkey::composition;
 use latchkey::config::Config;
+use latchkey::function::Function;
 use latchkey_dev::stack::Fault;
 
 use crate::lambda::{PARAMETER, problem};
 use crate::{PUT_PARAMETER, ROTATE, Stage, state, steps};
 
 /// A sandbox that gives a call up which is not answered, as one in Lambda does.
-async fn impatient(stage: &Stage) -> Arc<App> {
+async fn impatient(stage: &Stage) -> Arc<Function> {
     let timeouts = TimeoutConfig::builder()
         .operation_attempt_timeout(Duration::from_millis(800))
         .operation_timeout(Duration::from_millis(2_000))
@@ -24,7 +24,7 @@ async fn impatient(stage: &Stage) -> Arc<App> {
     let aws = aws.into_builder().timeout_config(timeouts).build().into();
     let config = Config::read(&stage.variables()).unwrap();
     let clock = stage.clock.clone();
-    Arc::new(composition::app(config, &aws, clock, Retry::default(), fastrand::u64(..)).await)
+    Arc::new(composition::function(config, &aws, clock, Retry::default(), fastrand::u64(..)).await)
 }
 
 #[tokio::test]

@@ -131,7 +131,7 @@ async fn health_follows_the_token() {
     let stage = Stage::set().await;
     let sandbox = stage.sandbox(&[]).await;
     let assert_is = |status: Status, sandbox: &crate::sandbox::Sandbox| {
-        assert_eq!(sandbox.app.status(), status);
+        assert_eq!(sandbox.app.app.status(), status);
         let health = sandbox.health();
         assert_eq!(health.status, status);
         health

@@ -8,11 +8,11 @@ use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use lambda_http::Context;
-use latchkey::app::App;
 use latchkey::bridge::{Health, Retry};
 use latchkey::clock::{Clock, ManualClock, SystemClock};
 use latchkey::composition;
 use latchkey::config::Config;
+use latchkey::function::Function;
 use latchkey::home_assistant::SessionState;
 use latchkey_dev::stack::AwsEmulator;
 use serde_json::{Value, json};
@@ -29,7 +29,7 @@ pub(crate) const COMMAND: &str = r#"{"command":{"type":"ping"}}"#;
 /// An application and its clock.
 #[derive(Clone)]
 pub(crate) struct Sandbox {
-    pub(crate) app: Arc<App>,
+    pub(crate) app: Arc<Function>,
     clock: Arc<dyn Clock>,
 }
 
@@ -82,7 +82,7 @@ impl Sandbox {
             base: Duration::from_millis(1),
             ..Retry::default()
         };
-        let app = composition::app(config, &aws.into(), clock.clone(), retry, seed).await;
+        let app = composition::function(config, &aws.into(), clock.clone(), retry, seed).await;
         Self {
             app: Arc::new(app),
             clock,
@@ -105,12 +105,12 @@ impl Sandbox {
 
     /// Does what follows an answer.
     pub(crate) async fn after_answer(&self) {
-        self.app.after_answer(self.end()).await;
+        self.app.app.after_answer(self.end()).await;
     }
 
     /// How its only home is.
     pub(crate) fn health(&self) -> Health {
-        let (_, health) = self.app.health().next().unwrap();
+        let (_, health) = self.app.app.health().next().unwrap();
         health
     }
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use lambda_runtime::Context;
-use latchkey::app::App;
 use latchkey::bridge::Retry;
 use latchkey::clock::{Clock as _, ManualClock};
 use latchkey::composition;
 use latchkey::config::Config;
+use latchkey::function::Function;
 use serde_json::{Value, json};
 
 use super::figures::Figure;
@@ -85,7 +85,7 @@ async fn day(surroundings: &Surroundings) -> Result<Figure, Error> {
     ])
     .map_err(|error| Error::Wrong(error.to_string()))?;
     let aws = surroundings.aws().sdk_config().clone().into();
-    let app = composition::app(config, &aws, clock.clone(), Retry::default(), 1).await;
+    let app = composition::function(config, &aws, clock.clone(), Retry::default(), 1).await;
     let app = Arc::new(app);
     for event in 0..EVENTS_A_DAY {
         let is_good = event < EVENTS_A_DAY / 2;
@@ -110,13 +110,13 @@ async fn day(surroundings: &Surroundings) -> Result<Figure, Error> {
         .bound("1 failed login", failed == 1))
 }
 
-async fn keep_warm(app: &Arc<App>, clock: &ManualClock) -> Result<Value, Error> {
+async fn keep_warm(app: &Arc<Function>, clock: &ManualClock) -> Result<Value, Error> {
     let mut context = Context::default();
     let end = clock.now().after(Duration::from_secs(20));
     context.deadline = u64::try_from(end.unix.as_millis()).unwrap_or(u64::MAX);
     let deadline = context.deadline;
     let payload = json!({ "source": "keep-warm" }).to_string();
     let answer = serde_json::to_value(app.handle(&payload, context).await);
-    app.after_answer(deadline).await;
+    app.app.after_answer(deadline).await;
     answer.map_err(|error| Error::Wrong(error.to_string()))
 }

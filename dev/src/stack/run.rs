@@ -5,14 +5,20 @@ mod home;
 mod report;
 mod steps;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Instant;
 
 use home::Home;
+use latchkey::bridge::Retry;
+use latchkey::clock::SystemClock;
+use latchkey::composition;
+use latchkey::config::Config;
 use report::say;
 use steps::Steps;
 
-use super::{AwsEmulator, Function, FunctionOptions};
+use super::{AwsEmulator, Function, FunctionOptions, LocalPort};
 
 const TOKEN_PARAMETER: &str = "/homeautomation/tokens/home-assistant";
 /// Passed on to the function as they are, when set.
@@ -130,7 +136,8 @@ pub async fn run(options: RunOptions) -> Result<(), String> {
         Err(_) => say(&format!("\nThe function's log:\n{}", function.logs())),
     }
     if options.keep {
-        keep(&home, &aws, &function).await?;
+        let port = local_port(&options, &home, &aws).await?;
+        keep(&home, &aws, &function, &port).await?;
     }
     function.stop().await;
     aws.stop().await;
@@ -153,13 +160,38 @@ fn function_options(options: &RunOptions, home: &Home, aws: &AwsEmulator) -> Fun
     function
 }
 
-async fn keep(home: &Home, aws: &AwsEmulator, function: &Function) -> Result<(), String> {
+/// The HTTP door, without Lambda, as the function is set up.
+async fn local_port(
+    options: &RunOptions,
+    home: &Home,
+    aws: &AwsEmulator,
+) -> Result<LocalPort, String> {
+    let variables: BTreeMap<String, String> = function_options(options, home, aws)
+        .env
+        .into_iter()
+        .collect();
+    let config = Config::read(&variables).map_err(|error| error.to_string())?;
+    let aws = aws.sdk_config().clone().into();
+    let clock = Arc::new(SystemClock::new());
+    let seed = fastrand::u64(..);
+    let function = composition::function(config, &aws, clock, Retry::default(), seed).await;
+    let port = LocalPort::open(Arc::new(function)).await;
+    port.map_err(|error| error.to_string())
+}
+
+async fn keep(
+    home: &Home,
+    aws: &AwsEmulator,
+    function: &Function,
+    port: &LocalPort,
+) -> Result<(), String> {
     say(&format!(
-        "\nStill up:\n  home      {}\n  AWS       {}\n  function  {url}\nFor example:\n  \
-         curl -d '{{\"source\":\"keep-warm\"}}' {url}\nCtrl-C ends it.",
+        "\nStill up:\n  home      {}\n  AWS       {}\n  function  {url}\n  HTTP      {port}\nFor example:\n  \
+         curl -d '{{\"source\":\"keep-warm\"}}' {url}\n  curl {port}/api/states\nCtrl-C ends it.",
         home.url(),
         aws.endpoint(),
         url = function.url(),
+        port = port.url(),
     ));
     home.until_told_to_end().await
 }

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use tokio::process::Command;
+
 use super::{Error, Result};
 
 /// The tools directory: `LATCHKEY_TOOLS`, else the workspace's own.
@@ -25,8 +27,25 @@ pub(super) fn python(environment: &str) -> Result<PathBuf> {
     existing(directory().join(environment).join("bin/python"))
 }
 
+/// A program of one of the virtual environments, without anything of the surroundings; it ends with whoever runs it.
+///
+/// # Errors
+/// When it is not installed.
+pub fn tool(environment: &str, program: &str) -> Result<Command> {
+    let path = directory().join(environment).join("bin").join(program);
+    let mut command = Command::new(existing(path)?);
+    command
+        .env_clear()
+        .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+        .kill_on_drop(true);
+    Ok(command)
+}
+
 /// A script of `dev/python`.
-pub(super) fn script(name: &str) -> Result<PathBuf> {
+///
+/// # Errors
+/// When it is not there.
+pub fn script(name: &str) -> Result<PathBuf> {
     existing(
         Path::new(env!("CARGO_MANIFEST_DIR"))
             .join("python")

@@ -1,0 +1,99 @@
+//! The function's HTTP door on a port of this machine, without Lambda in between.
+
+use std::convert::Infallible;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use hyper::body::{Body, Bytes, Incoming};
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::TokioIo;
+use lambda_http::{Context, RequestExt as _, Service as _};
+use latchkey::function::Function;
+use tokio::net::TcpListener;
+use tokio::task::{JoinHandle, JoinSet};
+
+use super::{Error, Result};
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// How long each request may take, as if it were an invocation.
+const TIMEOUT: Duration = Duration::from_secs(30);
+
+/// A port that serves until it is dropped.
+#[derive(Debug)]
+pub struct LocalPort {
+    address: SocketAddr,
+    server: JoinHandle<()>,
+}
+
+impl LocalPort {
+    /// Serves on a port of loopback that the system chooses.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn open(function: Arc<Function>) -> Result<Self> {
+        let failed = |source| Error::Process {
+            name: "the local port",
+            source,
+        };
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
+            .await
+            .map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        let server = tokio::spawn(serve(listener, function));
+        Ok(Self { address, server })
+    }
+
+    /// Where it is.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+impl Drop for LocalPort {
+    fn drop(&mut self) {
+        self.server.abort();
+    }
+}
+
+async fn serve(listener: TcpListener, function: Arc<Function>) {
+    // All of them end with this task.
+    let mut connections = JoinSet::new();
+    loop {
+        tokio::select! {
+            accepted = listener.accept() => {
+                let Ok((tcp, _)) = accepted else { continue };
+                // Small answers must not wait for the peer's acknowledgement.
+                let _ = tcp.set_nodelay(true);
+                let function = function.clone();
+                let service = service_fn(move |request| answer(function.clone(), request));
+                let connection = http1::Builder::new().serve_connection(TokioIo::new(tcp), service);
+                connections.spawn(connection);
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+}
+
+async fn answer(
+    function: Arc<Function>,
+    request: http::Request<Incoming>,
+) -> std::result::Result<http::Response<impl Body<Data = Bytes, Error: Into<BoxError>>>, Infallible>
+{
+    let now = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    let mut context = Context::default();
+    context.request_id = format!("{:016x}", fastrand::u64(..));
+    context.deadline = u64::try_from((now + TIMEOUT).as_millis()).unwrap_or(u64::MAX);
+    let deadline = context.deadline;
+    let response = function
+        .router()
+        .call(request.with_lambda_context(context))
+        .await;
+    // What Lambda would let the extension do.
+    tokio::spawn(async move { function.app.after_answer(deadline).await });
+    response
+}

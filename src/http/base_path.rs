@@ -1,0 +1,143 @@
+//! What stands before the path outside: a stage, the base path of a custom domain, or what `HTTP_BASE_PATH` says.
+
+use std::collections::HashMap;
+
+use lambda_http::request::LambdaRequest;
+
+/// What is known of it beforehand.
+pub(crate) struct BasePath(Option<String>);
+
+impl BasePath {
+    /// As the configuration says; a path without a slash at its end.
+    pub(crate) fn configured(path: Option<String>) -> Self {
+        Self(path)
+    }
+
+    /// What stands before the path of this request.
+    pub(super) fn of(&self, request: &LambdaRequest) -> String {
+        let (path, from_event) = match request {
+            LambdaRequest::ApiGatewayV1(request) => {
+                let path = request.path.as_deref().unwrap_or_default();
+                let template = request.resource.as_deref();
+                (path, before(path, template, &request.path_parameters))
+            }
+            LambdaRequest::ApiGatewayV2(request) => {
+                let path = request.raw_path.as_deref().unwrap_or_default();
+                let key = request.route_key.as_deref();
+                let template = key
+                    .and_then(|key| key.split_once(' '))
+                    .map(|(_, path)| path);
+                let prefix = before(path, template, &request.path_parameters);
+                let stage = request.request_context.stage.as_deref();
+                (path, prefix.or_else(|| stage_in(path, stage)))
+            }
+            LambdaRequest::Alb(request) => (request.path.as_deref().unwrap_or_default(), None),
+            _ => ("", None),
+        };
+        let from_event = from_event.unwrap_or_default();
+        let rest = &path[from_event.len()..];
+        match &self.0 {
+            Some(configured) if is_before(rest, configured) => format!("{from_event}{configured}"),
+            _ => from_event,
+        }
+    }
+}
+
+/// HTTP APIs put the name of a stage other than the default one before the path.
+fn stage_in(path: &str, stage: Option<&str>) -> Option<String> {
+    let prefix = format!("/{}", stage.filter(|stage| *stage != "$default")?);
+    is_before(path, &prefix).then_some(prefix)
+}
+
+fn is_before(path: &str, prefix: &str) -> bool {
+    path.strip_prefix(prefix)
+        .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// What stands before the part of `path` that the template of its route, like `/api/{proxy+}`, is about: API Gateway tells
+/// the base path of a custom domain in no other way.
+fn before(
+    path: &str,
+    template: Option<&str>,
+    parameters: &HashMap<String, String>,
+) -> Option<String> {
+    let template: Vec<&str> = steps(template.filter(|template| template.starts_with('/'))?);
+    let path_steps = steps(path);
+    let mut length = 0;
+    for step in &template {
+        length += match step
+            .strip_prefix('{')
+            .and_then(|name| name.strip_suffix("+}"))
+        {
+            Some(name) => steps(parameters.get(name)?).len(),
+            None => 1,
+        };
+    }
+    let outside = path_steps.len().checked_sub(length)?;
+    let inside = &path_steps[outside..];
+    let mut fixed = template.iter().zip(inside);
+    let fits = fixed.all(|(step, seen)| step.starts_with('{') || step == seen);
+    let prefix: String = path_steps[..outside]
+        .iter()
+        .flat_map(|step| ["/", step])
+        .collect();
+    // Only what stands so in the path can be taken off it.
+    (fits && is_before(path, &prefix)).then_some(prefix)
+}
+
+fn steps(path: &str) -> Vec<&str> {
+    path.split('/').filter(|step| !step.is_empty()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(path: &str, template: Option<&str>, proxy: &str) -> Option<String> {
+        let parameters = HashMap::from([("proxy".to_owned(), proxy.to_owned())]);
+        before(path, template, &parameters)
+    }
+
+    #[test]
+    fn a_template_tells_what_is_outside() {
+        for (path, template, proxy, prefix) in [
+            ("/health", "/health", "", Some("")),
+            ("/house/health", "/health", "", Some("/house")),
+            ("/house/health/", "/health", "", Some("/house")),
+            ("/v1/house/health", "/{proxy+}", "health", Some("/v1/house")),
+            ("/api/states", "/api/{proxy+}", "states", Some("")),
+            ("/api/api/states", "/api/{proxy+}", "states", Some("/api")),
+            (
+                "/house/api/states/light.a",
+                "/api/{proxy+}",
+                "states/light.a",
+                Some("/house"),
+            ),
+            ("/house/api", "/api/{proxy+}", "states", None),
+            ("/house/api/states", "/other/{proxy+}", "states", None),
+            ("//health", "/{proxy+}", "health", Some("")),
+            ("/a//b/health", "/health", "", None),
+            ("/health", "/{other+}", "health", None),
+            ("/house/states/light.a", "/states/{id}", "", Some("/house")),
+        ] {
+            let expected = prefix.map(str::to_owned);
+            assert_eq!(
+                found(path, Some(template), proxy),
+                expected,
+                "{path} {template}"
+            );
+        }
+        assert_eq!(found("/house/health", None, ""), None);
+        assert_eq!(found("/house/health", Some("$default"), ""), None);
+    }
+
+    #[test]
+    fn a_stage_counts_only_where_it_stands() {
+        assert_eq!(stage_in("/dev/health", Some("dev")), Some("/dev".into()));
+        assert_eq!(stage_in("/dev", Some("dev")), Some("/dev".into()));
+        assert_eq!(stage_in("/device", Some("dev")), None);
+        assert_eq!(stage_in("/health", Some("dev")), None);
+        assert_eq!(stage_in("/$default/health", Some("$default")), None);
+        assert_eq!(stage_in("/health", None), None);
+    }
+}

@@ -1,0 +1,40 @@
+//! Commands of Home Assistant's WebSocket API, one or a batch in a request.
+
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::StatusCode;
+
+use super::answer::{Refused, json};
+use super::callers_token::token;
+use super::router::Shared;
+use super::{body_of, context_of};
+use crate::access::Permit;
+use crate::app::Asked;
+use crate::commands::{CommandsRequest, RequestError};
+
+pub(super) async fn run(
+    State(Shared { app, origins }): State<Shared>,
+    request: Request,
+) -> Result<Response, Refused> {
+    let caller = app.admit(token(request.headers(), &origins)?).await?;
+    let context = context_of(&request)?;
+    let body = body_of(request).await?;
+    let body = std::str::from_utf8(&body)
+        .map_err(|_| RequestError::Shape("the request is not UTF-8 text".into()))?;
+    let parsed = CommandsRequest::parse(body)?;
+    // The request itself is counted already.
+    app.spend(&caller, parsed.commands.len() - 1).await?;
+    let permit = Permit::of_commands(&caller, &parsed.commands)?;
+    let asked = Asked {
+        request: &parsed,
+        permit: &permit,
+        home: app.home_of(&caller, parsed.home.as_ref())?,
+        subject: app.subject_of(&caller),
+    };
+    let deadline = app.deadline(&context);
+    let tenant = context.tenant_id.as_deref();
+    let reply = app
+        .run(&asked, tenant, deadline, &context.request_id)
+        .await?;
+    Ok(json(StatusCode::OK, "application/json", &reply))
+}

@@ -1,0 +1,218 @@
+//! How much callers may ask: a token bucket for each, which all sandboxes share where there is a table.
+//!
+//! A bucket is one point in time: when it will be full again. Taking moves that on; what would move it further ahead than the
+//! whole bucket takes to fill has to wait (the generic cell rate algorithm).
+//!
+//! With a table nobody waits for it but a caller who is new to a sandbox: a sandbox draws a tenth of a bucket at a time, gives out
+//! of that, and draws again after an answer. What was drawn is paid for, so all sandboxes together give out no more than the
+//! bucket has. If the table cannot be used, each sandbox keeps buckets of its own.
+
+mod shared;
+
+use std::num::NonZeroUsize;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use lru::LruCache;
+use sha2::{Digest as _, Sha256};
+use shared::SharedBuckets;
+
+use crate::clock::Clock;
+use crate::config::{Rate, RateLimits};
+use crate::table::Table;
+
+/// How many callers a sandbox remembers; the bucket of one that was forgotten is full.
+const REMEMBERED: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
+
+/// There is no room; there will be after this long.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exhausted {
+    /// How long it takes until as much can be taken.
+    pub wait: Duration,
+}
+
+/// Whose bucket it is.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct BucketId(String);
+
+impl BucketId {
+    /// The bucket of a caller of a tenant.
+    pub fn new(tenant: Option<&str>, subject: &str) -> Self {
+        let mut hash = Sha256::new();
+        // No name of a home holds this character.
+        hash.update(tenant.unwrap_or_default());
+        hash.update([0]);
+        hash.update(subject);
+        Self(hex::encode(hash.finalize()))
+    }
+}
+
+/// Tells who may go on.
+pub struct RateLimiter {
+    limits: RateLimits,
+    clock: Arc<dyn Clock>,
+    shared: Option<SharedBuckets>,
+    own: Mutex<LruCache<BucketId, Duration>>,
+}
+
+impl RateLimiter {
+    /// A limiter whose buckets lie in `table`, if there is one.
+    pub fn new(limits: RateLimits, table: Option<Table>, clock: Arc<dyn Clock>) -> Self {
+        Self {
+            limits,
+            shared: table.map(|table| SharedBuckets::new(table, clock.clone())),
+            clock,
+            own: Mutex::new(LruCache::new(REMEMBERED)),
+        }
+    }
+
+    /// Takes from a bucket, as large and as quick as the plan says. More than a bucket holds counts as all of it.
+    pub async fn take(
+        &self,
+        bucket: &BucketId,
+        plan: Option<&str>,
+        count: u32,
+    ) -> Result<(), Exhausted> {
+        let Some(rate) = self.limits.of(plan) else {
+            return Ok(());
+        };
+        let count = count.min(rate.burst);
+        if let Some(shared) = &self.shared
+            && let Some(taken) = shared.take(bucket, rate, count).await
+        {
+            return taken;
+        }
+        let mut own = lock(&self.own);
+        let full_at = own.get(bucket).copied().unwrap_or_default();
+        let full_at = after_taking(full_at, self.clock.now().unix, rate, count)?;
+        own.put(bucket.clone(), full_at);
+        Ok(())
+    }
+
+    /// Draws for those who are about to run out of what this sandbox has for them. To be called while nobody waits.
+    pub async fn replenish(&self) {
+        if let Some(shared) = &self.shared {
+            shared.replenish().await;
+        }
+    }
+}
+
+/// When a bucket will be full again once `count` was taken from one that is full at `full_at`.
+fn after_taking(
+    full_at: Duration,
+    now: Duration,
+    rate: Rate,
+    count: u32,
+) -> Result<Duration, Exhausted> {
+    let then = full_at.max(now) + rate.interval * count;
+    let wait = then.saturating_sub(now + rate.interval * rate.burst);
+    if wait.is_zero() {
+        Ok(then)
+    } else {
+        Err(Exhausted { wait })
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    // Nothing is left half done in there.
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+
+    const RATE: Rate = Rate {
+        interval: Duration::from_millis(500),
+        burst: 4,
+    };
+
+    fn limiter(clock: &Arc<ManualClock>) -> RateLimiter {
+        let limits = RateLimits {
+            plans: [("guest".to_owned(), Some(RATE)), ("staff".to_owned(), None)].into(),
+            others: Some(Rate { burst: 8, ..RATE }),
+        };
+        RateLimiter::new(limits, None, clock.clone())
+    }
+
+    async fn taken(limiter: &RateLimiter, who: &BucketId, plan: Option<&str>, tries: u32) -> u32 {
+        let mut taken = 0;
+        for _ in 0..tries {
+            taken += u32::from(limiter.take(who, plan, 1).await.is_ok());
+        }
+        taken
+    }
+
+    #[tokio::test]
+    async fn a_plan_says_how_much() {
+        let clock = Arc::new(ManualClock::at(Duration::from_secs(1_000)));
+        let limiter = limiter(&clock);
+        let (a, b) = (BucketId::new(None, "a"), BucketId::new(None, "b"));
+        assert_eq!(taken(&limiter, &a, Some("guest"), 10).await, 4);
+        assert_eq!(taken(&limiter, &b, Some("guest"), 10).await, 4);
+        assert_eq!(
+            limiter.take(&a, Some("guest"), 1).await,
+            Err(Exhausted {
+                wait: Duration::from_millis(500)
+            })
+        );
+        clock.advance(Duration::from_millis(499));
+        assert_eq!(taken(&limiter, &a, Some("guest"), 1).await, 0);
+        clock.advance(Duration::from_millis(1_001));
+        assert_eq!(taken(&limiter, &a, Some("guest"), 10).await, 3);
+        clock.advance(Duration::from_secs(3_600));
+        assert_eq!(taken(&limiter, &a, Some("guest"), 10).await, 4);
+        let c = BucketId::new(Some("a"), "");
+        assert_eq!(taken(&limiter, &c, None, 10).await, 8);
+        assert_eq!(taken(&limiter, &c, Some("other"), 1).await, 0);
+        assert_eq!(taken(&limiter, &c, Some("staff"), 1_000).await, 1_000);
+    }
+
+    #[tokio::test]
+    async fn a_batch_counts_for_all_in_it() {
+        let clock = Arc::new(ManualClock::at(Duration::from_secs(1_000)));
+        let limiter = limiter(&clock);
+        let a = BucketId::new(None, "a");
+        assert_eq!(limiter.take(&a, Some("guest"), 3).await, Ok(()));
+        assert!(limiter.take(&a, Some("guest"), 2).await.is_err());
+        assert_eq!(limiter.take(&a, Some("guest"), 1).await, Ok(()));
+        clock.advance(Duration::from_secs(2));
+        assert_eq!(limiter.take(&a, Some("guest"), 100).await, Ok(()));
+        assert!(limiter.take(&a, Some("guest"), 1).await.is_err());
+    }
+
+    #[test]
+    fn callers_are_told_apart() {
+        let id = BucketId::new;
+        assert_eq!(id(None, "a"), id(None, "a"));
+        assert_ne!(id(None, "a"), id(Some("a"), ""));
+        assert_ne!(id(Some("a"), "bc"), id(Some("ab"), "c"));
+        assert!(!id(None, "subject").0.contains("subject"));
+    }
+
+    proptest::proptest! {
+        /// In no stretch of time is more taken than a bucket and what flows into it meanwhile.
+        #[test]
+        fn no_more_than_the_rate(steps in proptest::collection::vec((0_u64..3_000, 1_u32..5), 1..60)) {
+            let mut full_at = Duration::ZERO;
+            let mut now = Duration::from_secs(1_000);
+            let mut taken: Vec<(Duration, u32)> = Vec::new();
+            for (pause, count) in steps {
+                now += Duration::from_millis(pause);
+                if let Ok(then) = after_taking(full_at, now, RATE, count) {
+                    full_at = then;
+                    taken.push((now, count));
+                }
+            }
+            for from in 0..taken.len() {
+                let mut sum = 0;
+                for (at, count) in &taken[from..] {
+                    sum += count;
+                    let flowed = (*at - taken[from].0).as_secs_f64() / RATE.interval.as_secs_f64();
+                    proptest::prop_assert!(f64::from(sum) <= f64::from(RATE.burst) + flowed + 1e-9);
+                }
+            }
+        }
+    }
+}

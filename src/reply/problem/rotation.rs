@@ -1,0 +1,66 @@
+//! The rows of the table for rotations.
+
+use super::Problem;
+use crate::bridge::BridgeError;
+use crate::home_assistant::HomeError;
+use crate::reply::ProblemName;
+use crate::rotation::RotationError;
+use crate::source::SourceError;
+
+impl Problem {
+    pub(super) fn of_rotation(error: &RotationError) -> Self {
+        const LATER: &str = "nothing is lost: run it again, and it goes on from what it finds";
+        let (name, action) = match error {
+            RotationError::NoParameter => (
+                ProblemName::BadRequest,
+                "store the token in a parameter and name it in HA_TOKEN_PARAMETER",
+            ),
+            RotationError::NotIdentified => (
+                ProblemName::TokenMalformed,
+                "store a long-lived access token that Home Assistant has made",
+            ),
+            RotationError::NotOwner { .. } => (
+                ProblemName::Forbidden,
+                "make a long-lived access token as the owner of the home and store that, or rotate by hand",
+            ),
+            RotationError::Bridge(BridgeError::Token(error)) => return Self::of_token(error),
+            RotationError::Bridge(BridgeError::Home(error)) => return Self::of_home(error),
+            RotationError::Source(error) => return Self::of_source(error),
+            RotationError::Refused { .. } => (
+                ProblemName::NotHomeAssistant,
+                "look the code up in Home Assistant's log; the token that is stored stays in use",
+            ),
+            // What stood in the way decides what to do, but it was the new token's proof that it stood in the way of.
+            RotationError::Unproven(BridgeError::Home(home)) if *home != HomeError::Rejected => {
+                let of_home = Self::of_home(home);
+                let detail = Self::new(of_home.name, error, "").detail;
+                return Self { detail, ..of_home };
+            }
+            RotationError::Unproven(_) => (
+                ProblemName::TokenRejected,
+                "the token that is stored stays in use; run it again",
+            ),
+            RotationError::NotStored(
+                error @ (SourceError::Throttled
+                | SourceError::TimedOut
+                | SourceError::Unreachable { .. }
+                | SourceError::Failed { .. }),
+            ) => return Self::of_source(error),
+            RotationError::NotStored(_) => (
+                ProblemName::TokenSourceUnavailable,
+                "let the role that rotates call ssm:PutParameter on the parameter and kms:Encrypt on its key",
+            ),
+            RotationError::StoredOrNot(_) => (ProblemName::TokenSourceUnavailable, LATER),
+            RotationError::Table(_) => (
+                ProblemName::Internal,
+                "see that TABLE_NAME names a table that the function's role may use, and run it again",
+            ),
+            RotationError::Unknown { .. } => (ProblemName::CommandOutcomeUnknown, LATER),
+            RotationError::Overtaken | RotationError::LeaseLost | RotationError::Behind => {
+                (ProblemName::Internal, LATER)
+            }
+            RotationError::OutOfTime => (ProblemName::DeadlineExceeded, LATER),
+        };
+        Self::new(name, error, action)
+    }
+}

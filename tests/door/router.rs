@@ -1,0 +1,398 @@
+//! One router behind every kind of sender, and what it does for all routes alike.
+
+use std::io::Read as _;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use flate2::read::GzDecoder;
+use latchkey_dev::home::{HomeOptions, SimulatedHome};
+use latchkey_dev::stack::AwsEmulator;
+use serde_json::{Value, json};
+
+use crate::callers::{SECRET, SECRET_PARAMETER, request, token, variables};
+use crate::lambda::{self, problem};
+use crate::{Stage, in_process};
+
+const PAGE: &str = "https://console.example";
+
+/// A stage with more variables than usual.
+pub(crate) async fn stage_with(more: &[(&str, &str)]) -> Stage {
+    let home = SimulatedHome::start(HomeOptions::default()).await.unwrap();
+    let aws = AwsEmulator::start().await.unwrap();
+    aws.put_token(lambda::PARAMETER, &home.mint_token("latchkey"))
+        .await
+        .unwrap();
+    aws.put_token(SECRET_PARAMETER, SECRET).await.unwrap();
+    let url = home.url();
+    let all = variables(&url).into_iter().chain(more.iter().copied());
+    let lookup: std::collections::BTreeMap<String, String> = all
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect();
+    let app = in_process::app(&aws, &lookup).await;
+    Stage { home, aws, app }
+}
+
+pub(crate) async fn raw(stage: &Stage, event: &Value) -> Value {
+    in_process::handle(&stage.app, &event.to_string()).await
+}
+
+/// The answer's header, wherever this kind of answer has it.
+pub(crate) fn header<'a>(answer: &'a Value, name: &str) -> Option<&'a str> {
+    let single = answer["headers"][name].as_str();
+    single.or_else(|| answer["multiValueHeaders"][name][0].as_str())
+}
+
+fn rest_api(path: &str, resource: &str, parameters: &Value) -> Value {
+    let mut event = lambda::sample("events/rest-api-command.json");
+    event["httpMethod"] = json!("GET");
+    event["path"] = json!(path);
+    event["resource"] = json!(resource);
+    event["pathParameters"] = parameters.clone();
+    event["body"] = Value::Null;
+    event
+}
+
+fn load_balancer(path: &str) -> Value {
+    let mut event = lambda::sample("events/alb-health.json");
+    event["path"] = json!(path);
+    event
+}
+
+fn http_api(path: &str, route: &str, stage: &str, proxy: Option<&str>) -> Value {
+    let mut event = request("GET", path, None, None);
+    event["routeKey"] = json!(route);
+    event["requestContext"]["stage"] = json!(stage);
+    event["pathParameters"] = json!(proxy.map(|proxy| json!({ "proxy": proxy })));
+    event
+}
+
+#[tokio::test]
+async fn every_sender_finds_the_route() {
+    let stage = stage_with(&[("HTTP_BASE_PATH", "/latchkey")]).await;
+    let proxy = |value: &str| json!({ "proxy": value });
+    for (event, status) in [
+        (rest_api("/health", "/health", &Value::Null), 200),
+        (rest_api("/house/health", "/health", &Value::Null), 200),
+        (
+            rest_api("/house/health", "/{proxy+}", &proxy("health")),
+            200,
+        ),
+        (rest_api("/health/", "/{proxy+}", &proxy("health/")), 200),
+        (rest_api("/nowhere", "/{proxy+}", &proxy("nowhere")), 404),
+        (http_api("/health", "$default", "$default", None), 200),
+        (
+            http_api("/latchkey/health", "$default", "$default", None),
+            200,
+        ),
+        (http_api("/dev/health", "$default", "dev", None), 200),
+        (
+            http_api("/dev/latchkey/health", "$default", "dev", None),
+            200,
+        ),
+        (
+            http_api("/house/health", "GET /health", "$default", None),
+            200,
+        ),
+        (
+            http_api("/dev/health", "ANY /{proxy+}", "dev", Some("health")),
+            200,
+        ),
+        (http_api("/device/health", "$default", "dev", None), 404),
+        (http_api("/house/health", "$default", "$default", None), 404),
+        (load_balancer("/health"), 200),
+        (load_balancer("/latchkey/health"), 200),
+        (load_balancer("/latchkeys/health"), 404),
+        (load_balancer("/"), 404),
+        (load_balancer(""), 404),
+        // Not what any of them sends, but no reason to fall over.
+        (load_balancer(":99999"), 404),
+        (load_balancer("/a b\"<>\\^`{|}#?\u{7f}\u{e4}"), 404),
+        (http_api("/%zz", "$default", "$default", None), 404),
+    ] {
+        let answer = raw(&stage, &event).await;
+        assert_eq!(answer["statusCode"], status, "{event}: {answer}");
+        assert!(header(&answer, "x-request-id").is_some(), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn hosts_and_queries_that_no_url_can_hold_do_no_harm() {
+    let stage = Stage::set().await;
+    let mut event = request("GET", "/health", None, None);
+    event["headers"]["host"] = json!("a b:99999");
+    event["headers"]["x-forwarded-proto"] = json!("://");
+    event["requestContext"]["domainName"] = json!("a b");
+    event["rawQueryString"] = json!("a=\u{e4} {}\"<>&b");
+    assert_eq!(raw(&stage, &event).await["statusCode"], 200);
+    let mut event = load_balancer("/health");
+    event["headers"]["host"] = json!("[::");
+    assert_eq!(raw(&stage, &event).await["statusCode"], 200);
+}
+
+/// With multi-value headers a load balancer sends all values of a header, and takes answers with all of them.
+#[tokio::test]
+async fn a_load_balancers_values_are_all_seen() {
+    let stage = Stage::set().await;
+    let jwt = |subject: &str| format!("Bearer {}", token(&["admin"], &json!({ "sub": subject })));
+    let ask = |values: Vec<String>| {
+        let mut event = load_balancer("/api/");
+        event["headers"] = Value::Null;
+        event["multiValueHeaders"] = json!({ "authorization": values });
+        event["multiValueQueryStringParameters"] = json!({});
+        event
+    };
+    let answer = raw(&stage, &ask(vec![jwt("a")])).await;
+    assert_eq!(answer["statusCode"], 200, "{answer}");
+    assert!(answer["multiValueHeaders"]["x-request-id"].is_array());
+    let answer = raw(&stage, &ask(vec![jwt("a"), jwt("b")])).await;
+    assert_eq!(answer["statusCode"], 401, "{answer}");
+    // A REST API repeats the last value as the only one.
+    let mut event = rest_api("/api/", "/api/{proxy+}", &json!({ "proxy": "" }));
+    event["headers"] = json!({ "Authorization": jwt("b") });
+    event["multiValueHeaders"] = json!({ "Authorization": [jwt("a"), jwt("b")] });
+    let answer = raw(&stage, &event).await;
+    assert_eq!(answer["statusCode"], 401, "{answer}");
+}
+
+#[tokio::test]
+async fn other_methods_are_told_which_there_are() {
+    let stage = Stage::set().await;
+    for (method, path, status, allow) in [
+        ("GET", "/commands", 405, "POST"),
+        ("DELETE", "/commands", 405, "POST"),
+        ("POST", "/health", 405, "GET,HEAD"),
+        ("OPTIONS", "/health", 204, "GET,HEAD"),
+        ("OPTIONS", "/commands", 204, "POST"),
+        (
+            "OPTIONS",
+            "/api/states",
+            204,
+            "GET,HEAD,POST,PUT,PATCH,DELETE",
+        ),
+        (
+            "TRACE",
+            "/api/states",
+            405,
+            "GET,HEAD,POST,PUT,PATCH,DELETE",
+        ),
+    ] {
+        let answer = raw(&stage, &request(method, path, None, None)).await;
+        assert_eq!(answer["statusCode"], status, "{method} {path}: {answer}");
+        assert_eq!(header(&answer, "allow"), Some(allow), "{method} {path}");
+        if status == 405 {
+            let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+            assert_eq!(
+                (problem(&body), &body["status"]),
+                ("not-found", &json!(405))
+            );
+        }
+    }
+    assert_eq!(stage.home.counters().tcp_connections, 0);
+}
+
+#[tokio::test]
+async fn head_is_get_without_a_body() {
+    let stage = Stage::set().await;
+    let jwt = token(&["read"], &json!({}));
+    for (path, jwt, status) in [
+        ("/health", None, 200),
+        ("/api/states", Some(&jwt), 200),
+        ("/api/states", None, 401),
+        ("/nowhere", None, 404),
+    ] {
+        let asked = request("HEAD", path, jwt.map(String::as_str), None);
+        let answer = raw(&stage, &asked).await;
+        assert_eq!(answer["statusCode"], status, "{path}: {answer}");
+        let body = answer["body"].as_str().unwrap_or_default();
+        assert!(body.is_empty(), "{path}: {answer}");
+        assert!(
+            header(&answer, "content-type").is_some(),
+            "{path}: {answer}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn large_answers_are_compressed_for_who_takes_that() {
+    let stage = Stage::set().await;
+    let jwt = token(&["read"], &json!({}));
+    let ask = async |path: &str, encoding: &str| {
+        let mut event = request("GET", path, Some(&jwt), None);
+        event["headers"]["accept-encoding"] = json!(encoding);
+        raw(&stage, &event).await
+    };
+    let plain = ask("/api/states", "identity").await;
+    assert_eq!(plain["isBase64Encoded"], false);
+    let packed = ask("/api/states", "br, gzip;q=0.5").await;
+    assert_eq!(header(&packed, "content-encoding"), Some("gzip"));
+    assert_eq!(packed["isBase64Encoded"], true);
+    let bytes = STANDARD.decode(packed["body"].as_str().unwrap()).unwrap();
+    let mut text = String::new();
+    GzDecoder::new(bytes.as_slice())
+        .read_to_string(&mut text)
+        .unwrap();
+    let states = |text: &str| -> Value { serde_json::from_str(text).unwrap() };
+    assert_eq!(states(&text), states(plain["body"].as_str().unwrap()));
+    let small = ask("/health", "gzip").await;
+    assert_eq!(header(&small, "content-encoding"), None);
+}
+
+#[tokio::test]
+async fn a_body_may_come_as_base64() {
+    let stage = Stage::set().await;
+    let jwt = token(&["call:light.*"], &json!({}));
+    let call = json!({ "entity_id": "light.kitchen" });
+    let mut event = request("POST", "/api/services/light/turn_on", Some(&jwt), None);
+    event["body"] = json!(STANDARD.encode(call.to_string()));
+    event["isBase64Encoded"] = json!(true);
+    let answer = raw(&stage, &event).await;
+    assert_eq!(answer["statusCode"], 200, "{answer}");
+    assert_eq!(stage.home.counters().service_calls.len(), 1);
+}
+
+#[tokio::test]
+async fn a_request_that_is_too_large_is_not_looked_at() {
+    let stage = Stage::set().await;
+    let jwt = token(&["admin"], &json!({}));
+    for (path, bytes) in [
+        ("/commands", (4 << 20) + 1),
+        ("/api/template", (6 << 20) + 1),
+    ] {
+        let mut event = request("POST", path, Some(&jwt), None);
+        event["body"] = json!(format!("{{{}", " ".repeat(bytes)));
+        let (status, body) = stage.ask(&event).await;
+        assert_eq!(
+            (status, problem(&body)),
+            (413, "message-too-large"),
+            "{path}"
+        );
+    }
+    assert_eq!(stage.home.counters().tcp_connections, 0);
+}
+
+#[tokio::test]
+async fn pages_of_allowed_origins_may_ask() {
+    let allowed = stage_with(&[("CORS_ORIGINS", PAGE)]).await;
+    let any = stage_with(&[("CORS_ORIGINS", "*")]).await;
+    let closed = Stage::set().await;
+    let preflight = |origin: &str| {
+        let mut event = request("OPTIONS", "/commands", None, None);
+        event["headers"] = json!({
+            "origin": origin,
+            "access-control-request-method": "POST",
+            "access-control-request-headers": "authorization,content-type",
+        });
+        event
+    };
+    let get = |origin: &str| {
+        let mut event = request("GET", "/api/states", None, None);
+        event["headers"]["origin"] = json!(origin);
+        event
+    };
+    const ORIGIN: &str = "access-control-allow-origin";
+    const CREDENTIALS: &str = "access-control-allow-credentials";
+    for (stage, origin, seen, credentials) in [
+        (&allowed, PAGE, Some(PAGE), Some("true")),
+        (&allowed, "https://evil.example", None, Some("true")),
+        (&any, "https://evil.example", Some("*"), None),
+        (&closed, PAGE, None, None),
+    ] {
+        let answer = raw(stage, &preflight(origin)).await;
+        assert!(answer["statusCode"].as_u64().unwrap() < 300, "{answer}");
+        assert_eq!(header(&answer, ORIGIN), seen, "{answer}");
+        assert_eq!(header(&answer, CREDENTIALS), credentials, "{answer}");
+        if seen.is_some() {
+            let methods = header(&answer, "access-control-allow-methods").unwrap();
+            assert!(methods.contains("POST"), "{answer}");
+            let headers = header(&answer, "access-control-allow-headers").unwrap();
+            assert!(headers.contains("authorization"), "{answer}");
+        }
+        // Failures too are for the page to read.
+        let answer = raw(stage, &get(origin)).await;
+        assert_eq!(answer["statusCode"], 401);
+        assert_eq!(header(&answer, ORIGIN), seen, "{answer}");
+    }
+    assert_eq!(allowed.home.counters().tcp_connections, 0);
+}
+
+/// Browsers send cookies along whoever asks, so they count only for pages that are known.
+#[tokio::test]
+async fn a_cookie_is_a_token_for_pages_that_are_known() {
+    let stage = stage_with(&[("CORS_ORIGINS", PAGE)]).await;
+    let jwt = token(&["read"], &json!({}));
+    let other = token(&["read"], &json!({ "sub": "other" }));
+    let ask = async |headers: Value, cookies: Value| {
+        let mut event = request("GET", "/api/states", None, None);
+        event["headers"] = headers;
+        event["cookies"] = cookies;
+        raw(&stage, &event).await["statusCode"].as_u64().unwrap()
+    };
+    let cookie = json!(["a=b", format!("latchkey_token={jwt}")]);
+    for (headers, status) in [
+        (json!({ "origin": PAGE }), 200),
+        (json!({ "sec-fetch-site": "same-origin" }), 200),
+        (json!({ "origin": "https://evil.example" }), 401),
+        (json!({ "sec-fetch-site": "cross-site" }), 401),
+        (json!({}), 401),
+        (json!({ "authorization": format!("Bearer {jwt}") }), 200),
+        (
+            json!({ "origin": PAGE, "authorization": format!("Bearer {other}") }),
+            401,
+        ),
+    ] {
+        assert_eq!(
+            ask(headers.clone(), cookie.clone()).await,
+            status,
+            "{headers}"
+        );
+    }
+}
+
+/// The description names each route there is and none besides, and each problem.
+#[tokio::test]
+async fn the_description_is_of_these_routes() {
+    let stage = Stage::set().await;
+    let (status, document) = stage
+        .ask(&request("GET", "/openapi.json", None, None))
+        .await;
+    assert_eq!((status, &document["openapi"]), (200, &json!("3.1.0")));
+    let jwt = token(&[], &json!({}));
+    let mut routes = 0;
+    for (path, methods) in document["paths"].as_object().unwrap() {
+        let names = ["get", "post", "put", "patch", "delete"];
+        for (method, operation) in methods.as_object().unwrap() {
+            if !names.contains(&method.as_str()) {
+                continue;
+            }
+            routes += 1;
+            let path = path.replace(['{', '}'], "");
+            let is_open = operation["security"] == json!([]);
+            let (anonymous, _) = stage
+                .ask(&request(&method.to_uppercase(), &path, None, None))
+                .await;
+            assert_eq!(anonymous == 401, !is_open, "{method} {path}: {anonymous}");
+            // Whoever may do nothing is told so, or that the request is not usable.
+            let (permitted, _) = stage
+                .ask(&request(&method.to_uppercase(), &path, Some(&jwt), None))
+                .await;
+            let expected: &[u64] = match path.as_str() {
+                "/api/" => &[200],
+                _ if is_open => &[200, 503],
+                _ => &[400, 403],
+            };
+            assert!(
+                expected.contains(&permitted),
+                "{method} {path}: {permitted}"
+            );
+        }
+    }
+    assert!(routes > 20, "{routes}");
+    let described = document["components"]["schemas"]["Problem"]["properties"]["type"]["enum"]
+        .as_array()
+        .unwrap();
+    let mut described: Vec<&str> = described.iter().filter_map(Value::as_str).collect();
+    described.sort_unstable();
+    let mut urns = latchkey::reply::ProblemName::ALL.map(|name| name.urn());
+    urns.sort_unstable();
+    assert_eq!(described, urns);
+}
