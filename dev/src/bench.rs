@@ -1,7 +1,7 @@
 //! `make bench`: latchkey's release build next to what it cannot be faster than, all measured in one run.
 //!
 //! ```text
-//! warm, cold, freeze, concurrent, memory, artifact, cache_hit, upkeep    one part each
+//! warm, cold, freeze, concurrent, memory, artifact, cache_hit, door, upkeep    one part each
 //!   sandbox        the function's process, under
 //!     runtime_api    Lambda's side of it
 //!   surroundings   homes and AWS at a distance
@@ -13,6 +13,7 @@ mod artifact;
 mod cache_hit;
 mod cold;
 mod concurrent;
+mod door;
 mod figures;
 mod freeze;
 mod memory;
@@ -113,12 +114,14 @@ pub enum Part {
     Artifact,
     /// A token from the cache.
     CacheHit,
+    /// Commands over HTTP.
+    Door,
     /// Calls beside the commands.
     Upkeep,
 }
 
 impl Part {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 9] = [
         Self::WarmCommand,
         Self::ColdFirstCommand,
         Self::AfterFreezeCommand,
@@ -126,6 +129,7 @@ impl Part {
         Self::Memory,
         Self::Artifact,
         Self::CacheHit,
+        Self::Door,
         Self::Upkeep,
     ];
 
@@ -139,6 +143,7 @@ impl Part {
             Self::Memory => "memory",
             Self::Artifact => "artifact",
             Self::CacheHit => "cache_hit",
+            Self::Door => "door",
             Self::Upkeep => "upkeep",
         }
     }
@@ -257,6 +262,7 @@ async fn measure(
         Part::Memory => (memory::WHAT, memory::measure(surroundings).await?),
         Part::Artifact => (artifact::WHAT, artifact::measure(surroundings).await?),
         Part::CacheHit => (cache_hit::WHAT, cache_hit::measure(surroundings).await?),
+        Part::Door => (door::WHAT, door::measure(surroundings).await?),
         Part::Upkeep => (upkeep::WHAT, upkeep::measure(surroundings).await?),
     };
     let seconds = began.elapsed().as_secs_f64();

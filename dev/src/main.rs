@@ -17,7 +17,7 @@ run: runs the function once on the local stack and checks all that it does. The 
 
 bench: measures the function next to a bare runtime and a raw WebSocket, and writes the figures to the report:
   ONLY=NAME,NAME                  some parts only: warm_command, cold_first_command, after_freeze_command,
-                                  concurrent_64, memory, artifact, cache_hit
+                                  concurrent_64, memory, artifact, cache_hit, door, upkeep
   BENCH_COMMANDS=N                commands of the 64 callers (100000)
   BENCH_FREEZE_SECONDS=N          freeze for so long, before a home with Home Assistant's own heartbeat";
 

@@ -18,6 +18,20 @@ struct Entity<'a> {
     entity_id: Cow<'a, str>,
 }
 
+/// What everybody who may read anything is shown of the home's configuration.
+const SHOWN_OF_CONFIG: [&str; 10] = [
+    "components",
+    "currency",
+    "language",
+    "location_name",
+    "recovery_mode",
+    "safe_mode",
+    "state",
+    "time_zone",
+    "unit_system",
+    "version",
+];
+
 /// Services by domain, as the WebSocket has them.
 type Services<'a> = BTreeMap<Cow<'a, str>, BTreeMap<Cow<'a, str>, &'a RawValue>>;
 
@@ -32,6 +46,7 @@ impl Permit {
                 let seen = match command.kind() {
                     "get_states" => self.entities(result.get()),
                     "get_services" => self.services(result.get()),
+                    "get_config" => self.config(result.get()),
                     _ => return Outcome::Answered(Answer::Success(Some(result))),
                 };
                 // What is not understood is not shown.
@@ -64,6 +79,7 @@ impl Permit {
             ("GET", ["states" | "calendars"]) => Self::entities,
             ("POST", ["services", _, _]) => Self::changes,
             ("GET", ["services"]) => Self::listed_services,
+            ("GET", ["config"]) => Self::config,
             _ => return None,
         };
         let seen = std::str::from_utf8(body).ok();
@@ -72,6 +88,14 @@ impl Permit {
             seen.and_then(|body| cut(self, body))
                 .unwrap_or_else(|| "[]".into()),
         )
+    }
+
+    /// Of what the home says of itself, what clients need: not where it is, nor what is around it.
+    #[expect(clippy::unused_self, reason = "like all that cuts")]
+    fn config(&self, json: &str) -> Option<String> {
+        let mut all: BTreeMap<Cow<'_, str>, &RawValue> = serde_json::from_str(json).ok()?;
+        all.retain(|name, _| SHOWN_OF_CONFIG.contains(&&**name));
+        serde_json::to_string(&all).ok()
     }
 
     /// Of what a call changed, what may be read; with it the service's own response, if it was asked for.
@@ -171,6 +195,29 @@ mod tests {
             json!([{"entity_id": "light.a", "state": "on"}])
         );
         assert_eq!(seen(&["call:light.*"], "get_states", &states), json!([]));
+    }
+
+    #[test]
+    fn where_a_home_is_is_for_those_who_may_read_all_of_it() {
+        let config = json!({
+            "version": "2026.1", "state": "RUNNING", "components": ["light"],
+            "latitude": 52.1, "longitude": 4.3, "elevation": 3, "radius": 100, "country": "NL",
+            "internal_url": "http://10.0.0.2:8123", "external_url": null, "config_dir": "/config",
+            "allowlist_external_dirs": [], "something_new": 1,
+        });
+        let cut = json!({"version": "2026.1", "state": "RUNNING", "components": ["light"]});
+        assert_eq!(seen(&["read"], "get_config", &config), config);
+        assert_eq!(seen(&["read:light.*"], "get_config", &config), cut);
+        let asked = RestRequest::new("GET", "/config", "", b"").unwrap();
+        let body = config.to_string();
+        assert_eq!(permit(&["read"]).cut(&asked, body.as_bytes()), None);
+        let seen = permit(&["read:light.*"])
+            .cut(&asked, body.as_bytes())
+            .unwrap();
+        assert_eq!(
+            serde_json::from_str::<serde_json::Value>(&seen).unwrap(),
+            cut
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 //! | permission | allows |
 //! |---|---|
 //! | `read` | to read every entity, and what the home says of itself |
-//! | `read:<entities>` | to read these entities |
+//! | `read:<entities>` | to read these entities, and what clients need of what the home says of itself |
 //! | `call:<services>` | to call these services, on anything |
 //! | `call:<services>:<entities>` | to call these services on these entities |
 //! | `health:read` | the detailed health report |

@@ -1,5 +1,7 @@
 //! Home Assistant's own REST API, asked with the token in the caller's stead.
 
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
 use http::header::{ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
 use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, RANGE, WWW_AUTHENTICATE};
@@ -33,6 +35,13 @@ const OF_THE_CONNECTION: [&str; 8] = [
     "transfer-encoding",
     "upgrade",
 ];
+
+/// For how long a connection that nobody uses is kept. Home Assistant keeps it longer, and beside it is a session that was
+/// heard within that time or has just answered a ping.
+const KEPT_FOR: Duration = Duration::from_secs(15);
+
+/// How many of them are kept.
+const KEPT: usize = 8;
 
 /// A request to the home's REST API.
 #[derive(Clone, Debug)]
@@ -80,14 +89,22 @@ impl RestAnswer {
 
 /// Passes requests on to one home.
 pub(super) struct Passthrough {
-    client: reqwest::Client,
+    /// For what only reads: its connections are kept.
+    kept: reqwest::Client,
+    /// For all else, on a connection of its own: one that was kept and died cannot tell "not sent" from "sent".
+    fresh: reqwest::Client,
     max_bytes: usize,
 }
 
 impl Passthrough {
     pub(super) fn new(target: &Target, transport: &Transport) -> Result<Self, HomeError> {
         Ok(Self {
-            client: client(target, transport, std::convert::identity)?,
+            kept: client(target, transport, |builder| {
+                builder
+                    .pool_max_idle_per_host(KEPT)
+                    .pool_idle_timeout(KEPT_FOR)
+            })?,
+            fresh: client(target, transport, std::convert::identity)?,
             max_bytes: target.limits.max_message_bytes,
         })
     }
@@ -109,12 +126,24 @@ impl Passthrough {
             }
         }
         headers.insert(AUTHORIZATION, bearer(token)?);
-        let request = self
-            .client
-            .request(call.method.clone(), url)
-            .headers(headers)
-            .body(call.body.clone());
-        let asked = self.ask(request);
+        let request = |client: &reqwest::Client| {
+            client
+                .request(call.method.clone(), url.clone())
+                .headers(headers.clone())
+                .body(call.body.clone())
+        };
+        let asked = async {
+            if !call.method.is_safe() {
+                return self.ask(request(&self.fresh)).await;
+            }
+            match self.ask(request(&self.kept)).await {
+                // The home may have hung up just then. What only reads may be asked for twice.
+                Err((HomeError::Closed | HomeError::Unreachable { .. }, true)) => {
+                    self.ask(request(&self.fresh)).await
+                }
+                outcome => outcome,
+            }
+        };
         match tokio::time::timeout(limit.duration, asked).await {
             Ok(Ok(answer)) => Ok(RestOutcome::Answered(answer)),
             Ok(Err((error, was_sent))) => settle(error, was_sent, &call.method),

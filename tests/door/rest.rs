@@ -55,3 +55,49 @@ async fn what_may_have_been_carried_out_is_not_sent_again() {
     assert_eq!(problem(&body), "command-outcome-unknown");
     assert_eq!(requests(), before + 1);
 }
+
+/// What only reads goes over a connection that is kept; what does something goes over its own, since a dead connection cannot
+/// tell whether it was done.
+#[tokio::test]
+async fn only_reads_share_a_connection() {
+    let stage = Stage::set().await;
+    let jwt = token(&["admin"], &json!({}));
+    let ping = crate::callers::run(Some(&jwt), &json!({"type": "ping"}));
+    assert_eq!(stage.ask(&ping).await.0, 200);
+    let call = json!({ "entity_id": "light.kitchen" });
+    for (method, path, body, opened) in [
+        ("GET", "/api/states", None, 1),
+        ("GET", "/api/states/light.kitchen", None, 0),
+        ("HEAD", "/api/config", None, 0),
+        ("POST", "/api/services/light/toggle", Some(&call), 1),
+        ("POST", "/api/services/light/toggle", Some(&call), 1),
+        ("GET", "/api/services", None, 0),
+    ] {
+        let before = stage.home.counters().tcp_connections;
+        let (status, body) = stage.ask(&request(method, path, Some(&jwt), body)).await;
+        assert_eq!(status, 200, "{method} {path}: {body}");
+        let seen = stage.home.counters().tcp_connections - before;
+        assert_eq!(seen, opened, "{method} {path}");
+    }
+}
+
+/// A home that hangs up instead of answering is asked once more for what only reads, and for nothing else.
+#[tokio::test]
+async fn what_only_reads_may_be_asked_for_twice() {
+    let stage = Stage::set().await;
+    let jwt = token(&["admin"], &json!({}));
+    let ping = crate::callers::run(Some(&jwt), &json!({"type": "ping"}));
+    assert_eq!(stage.ask(&ping).await.0, 200);
+    stage.home.set_fault(RestFault::Close);
+    let call = json!({ "entity_id": "light.kitchen" });
+    for (method, path, body, status, times) in [
+        ("GET", "/api/config", None, 503, 2),
+        ("POST", "/api/services/light/toggle", Some(&call), 504, 1),
+    ] {
+        let requests = || -> u64 { stage.home.counters().http_requests.values().sum() };
+        let before = requests();
+        let (seen, answer) = stage.ask(&request(method, path, Some(&jwt), body)).await;
+        assert_eq!(seen, status, "{method}: {answer}");
+        assert_eq!(requests() - before, times, "{method}");
+    }
+}

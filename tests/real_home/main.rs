@@ -23,6 +23,7 @@ mod openapi;
 mod rejection;
 mod rest;
 mod rotation;
+mod routes;
 
 use latchkey_dev::relay::Relay;
 use latchkey_dev::stack::{RealHome, RealHomeOptions};

@@ -1,0 +1,205 @@
+//! Each route as each kind of caller: nobody, one whose token has ended, one of another tenant, one who may not, one who may.
+
+use latchkey_dev::stack::{AwsEmulator, RealHome};
+use serde_json::{Value, json};
+
+use crate::callers::{AUDIENCE, ISSUER, SECRET, SECRET_PARAMETER, request, token};
+use crate::{in_process, watched};
+
+const PREFIX: &str = "/homes";
+const TENANT: &str = "cabin";
+
+/// A route, and what a caller needs for it.
+struct Route {
+    method: &'static str,
+    path: &'static str,
+    body: Option<Value>,
+    /// Everything but this is not enough, where there is such a thing.
+    permission: &'static str,
+    /// Almost enough.
+    not_enough: &'static [&'static str],
+}
+
+fn routes() -> Vec<Route> {
+    let read = |path, permission| Route {
+        method: "GET",
+        path,
+        body: None,
+        permission,
+        not_enough: &["call:*", "read:lock.*", "health:read"],
+    };
+    let read_all = |path| Route {
+        not_enough: &["call:*", "read:light.*", "health:read"],
+        ..read(path, "read")
+    };
+    let admin = |method, path, body| Route {
+        method,
+        path,
+        body,
+        permission: "admin",
+        not_enough: &["call:*", "read", "health:read"],
+    };
+    let light = json!({ "entity_id": "light.bed_light" });
+    let call = json!({
+        "type": "call_service", "domain": "light", "service": "turn_on", "service_data": light,
+    });
+    let discovery = json!({ "directive": {
+        "header": {
+            "namespace": "Alexa.Discovery", "name": "Discover", "payloadVersion": "3", "messageId": "1",
+        },
+        "payload": { "scope": { "type": "BearerToken", "token": "x" } },
+    } });
+    vec![
+        Route {
+            not_enough: &["call:*", "read"],
+            ..read("/health/detailed", "health:read")
+        },
+        Route {
+            method: "POST",
+            path: "/commands",
+            body: Some(json!({ "command": call })),
+            permission: "call:light.turn_on:light.bed_light",
+            not_enough: &[
+                "read",
+                "call:light.turn_off",
+                "call:light.*:light.ceiling_lights",
+            ],
+        },
+        Route {
+            method: "POST",
+            path: "/api/services/light/turn_on",
+            body: Some(light),
+            permission: "call:light.turn_on:light.bed_light",
+            not_enough: &[
+                "read",
+                "call:light.turn_off",
+                "call:light.*:light.ceiling_lights",
+            ],
+        },
+        Route {
+            method: "POST",
+            path: "/api/alexa/smart_home",
+            body: Some(discovery),
+            permission: "call:alexa.smart_home",
+            not_enough: &["read", "call:light.*", "health:read"],
+        },
+        Route {
+            not_enough: &["call:*", "health:read"],
+            ..read("/api/states", "read:light.*")
+        },
+        read("/api/states/light.bed_light", "read:light.*"),
+        read(
+            "/api/history/period?filter_entity_id=light.bed_light",
+            "read:light.*",
+        ),
+        read(
+            "/api/history/period/2026-01-01T00:00:00%2B00:00?filter_entity_id=light.bed_light",
+            "read:light.*",
+        ),
+        read("/api/logbook?entity=light.bed_light", "read:light.*"),
+        read(
+            "/api/logbook/2026-01-01T00:00:00%2B00:00?entity=light.bed_light",
+            "read:light.*",
+        ),
+        read("/api/camera_proxy/camera.demo_camera", "read:camera.*"),
+        read(
+            "/api/calendars/calendar.calendar_1?start=2026-01-01T00:00:00Z&end=2026-01-02T00:00:00Z",
+            "read:calendar.*",
+        ),
+        Route {
+            not_enough: &["call:*", "health:read"],
+            ..read("/api/calendars", "read:calendar.*")
+        },
+        Route {
+            not_enough: &["call:*", "health:read"],
+            ..read("/api/config", "read:light.*")
+        },
+        read_all("/api/events"),
+        read_all("/api/history/period?filter_entity_id=light.bed_light,lock.front_door"),
+        Route {
+            not_enough: &["health:read"],
+            ..read("/api/services", "read")
+        },
+        admin(
+            "POST",
+            "/api/states/sensor.made_up",
+            Some(json!({ "state": "1" })),
+        ),
+        admin("DELETE", "/api/states/sensor.made_up", None),
+        admin("POST", "/api/events/made_up", Some(json!({}))),
+        admin("POST", "/api/template", Some(json!({ "template": "1" }))),
+        admin("GET", "/api/error_log", None),
+        admin("GET", "/api/components", None),
+        admin("POST", "/api/config/core/check_config", None),
+        admin(
+            "POST",
+            "/api/services/homeassistant/check_config",
+            Some(json!({})),
+        ),
+    ]
+}
+
+#[tokio::test]
+async fn each_route_is_for_those_who_may() {
+    let home = RealHome::start(watched()).await.unwrap();
+    let aws = AwsEmulator::start().await.unwrap();
+    aws.put_token(SECRET_PARAMETER, SECRET).await.unwrap();
+    aws.put_parameter(&format!("{PREFIX}/{TENANT}/url"), home.url())
+        .await
+        .unwrap();
+    aws.put_token(&format!("{PREFIX}/{TENANT}/token"), home.token())
+        .await
+        .unwrap();
+    let variables = [
+        ("HOMES_PARAMETER_PREFIX", PREFIX),
+        ("CALLER_JWT_ISSUER", ISSUER),
+        ("CALLER_JWT_AUDIENCE", AUDIENCE),
+        ("CALLER_JWT_SECRET_PARAMETER", SECRET_PARAMETER),
+        ("CALLER_RATE_LIMITS", "*=unlimited"),
+        ("METRICS", "off"),
+    ];
+    let app = in_process::app(&aws, &variables).await;
+    let status = async |route: &Route, jwt: Option<&str>| {
+        let (path, query) = route.path.split_once('?').unwrap_or((route.path, ""));
+        let mut event = request(route.method, path, jwt, route.body.as_ref());
+        event["rawQueryString"] = json!(query);
+        let answer = in_process::handle(&app, &event.to_string()).await;
+        (answer["statusCode"].as_u64().unwrap(), answer)
+    };
+    let own = |permissions: &[&str]| token(permissions, &json!({ "tenant": TENANT }));
+    let expired = token(
+        &["admin"],
+        &json!({ "tenant": TENANT, "exp": 1_700_000_000 }),
+    );
+    let others = token(&["admin"], &json!({ "tenant": "villa" }));
+    for route in routes() {
+        let what = format!("{} {}", route.method, route.path);
+        for nobody in [None, Some(expired.as_str())] {
+            let (seen, answer) = status(&route, nobody).await;
+            assert_eq!(seen, 401, "{what}: {answer}");
+        }
+        for permission in route.not_enough {
+            let (seen, answer) = status(&route, Some(&own(&[*permission]))).await;
+            assert_eq!(seen, 403, "{what} with {permission}: {answer}");
+        }
+        let (seen, answer) = status(&route, Some(&own(&[]))).await;
+        assert_eq!(seen, 403, "{what}: {answer}");
+        let (seen, answer) = status(&route, Some(&others)).await;
+        if route.path == "/health/detailed" {
+            // No home of theirs is open here, and no other is shown.
+            let report: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+            assert_eq!((seen, &report["homes"]), (200, &json!([])), "{answer}");
+        } else {
+            assert_eq!(seen, 404, "{what} as another tenant: {answer}");
+        }
+        let (seen, answer) = status(&route, Some(&own(&[route.permission]))).await;
+        assert!(
+            (200..300).contains(&seen),
+            "{what} with {}: {answer}",
+            route.permission
+        );
+    }
+    assert_eq!(home.failed_logins().await.unwrap(), 0);
+    aws.stop().await;
+    home.stop().await;
+}
