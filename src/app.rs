@@ -130,7 +130,8 @@ impl App {
             .into_iter()
             .map(|home| async move { home.bridge.after_answer(deadline).await });
         let done = futures_util::stream::iter(done).buffer_unordered(AT_ONCE);
-        tokio::join!(done.collect::<Vec<()>>(), self.rates.replenish());
+        let rates = self.rates.replenish(left.min(REFRESH_LIMIT));
+        tokio::join!(done.collect::<Vec<()>>(), rates);
         let left = end.saturating_sub(self.clock.now().unix);
         self.metrics.flush(left.min(FLUSH_LIMIT)).await;
     }
@@ -151,14 +152,16 @@ impl App {
         )
     }
 
-    /// How each home is that is open here and is this caller's business: of several a tenant's is their own.
+    /// How each home is that is open here and is this caller's business: of several their own, or all for who may do
+    /// everything and belongs to no tenant.
     pub(crate) fn health_for(
         &self,
         caller: &Caller,
     ) -> impl Iterator<Item = (Option<HomeName>, Health)> {
-        let tenant = caller.tenant.clone().filter(|_| self.homes.are_several());
+        let tenant = caller.tenant.clone();
+        let all = !self.homes.are_several() || (tenant.is_none() && caller.is_admin());
         self.health()
-            .filter(move |(name, _)| tenant.is_none() || *name == tenant)
+            .filter(move |(name, _)| all || *name == tenant)
     }
 
     /// How each home is that is open here.

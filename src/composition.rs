@@ -31,6 +31,9 @@ use crate::table::Table;
 use crate::token::Ttl;
 use crate::verdict::{SharedVerdicts, VerdictStore};
 
+/// How long a caller waits for the table that says how much they may ask; it is not worth more.
+const RATES_PATIENCE: Duration = Duration::from_secs(1);
+
 /// The AWS settings and clients, made when something first needs AWS.
 #[derive(Debug, Default)]
 pub struct Aws {
@@ -88,7 +91,12 @@ pub async fn function(
         None => None,
     };
     let homes = Homes::new(builder, default, stored, KEPT_HOMES);
-    let rates = RateLimiter::new(config.rate_limits, table.clone(), clock.clone());
+    let rates = RateLimiter::new(
+        config.rate_limits,
+        table.clone(),
+        RATES_PATIENCE,
+        clock.clone(),
+    );
     let (outcomes, leases): (Box<dyn OutcomeStore>, Box<dyn LeaseStore>) = match table {
         Some(table) => (
             Box::new(SharedStore::new(table.clone())),

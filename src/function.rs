@@ -138,16 +138,16 @@ impl Function {
                     .with_status_code();
                 let bytes = json_bytes(&reply);
                 if bytes > MAX_REPLY_BYTES {
-                    return Err(Failure::ReplyTooLarge { bytes });
+                    let limit_bytes = MAX_REPLY_BYTES;
+                    return Err(Failure::ReplyTooLarge { bytes, limit_bytes });
                 }
                 Ok(Reply::Commands(reply))
             }
             Trigger::HttpV1 | Trigger::HttpV2 | Trigger::FunctionUrl | Trigger::Alb => {
-                let request = http::read(trigger, payload)?;
-                let event = LambdaEvent::new(request, context);
-                Ok(Reply::Http(
-                    http::serve(self.router(), &self.base_path, event).await,
-                ))
+                let event = LambdaEvent::new(payload, context);
+                let router = self.router();
+                let answer = http::serve(&self.app, router, &self.base_path, trigger, event);
+                Ok(Reply::Http(answer.await))
             }
             Trigger::Alexa => Ok(Reply::Alexa(self.app.alexa(payload, context).await)),
             Trigger::WebSocket | Trigger::Doctor => Err(TriggerError::Unsupported {

@@ -16,7 +16,7 @@ use lambda_http::{Context, RequestExt as _};
 use crate::reply::Failure;
 
 pub(crate) use base_path::BasePath;
-pub(crate) use event::{read, serve};
+pub(crate) use event::serve;
 pub(crate) use router::router;
 
 /// The largest request body that is read; Lambda takes no larger request.

@@ -4,8 +4,9 @@
 //! whole bucket takes to fill has to wait (the generic cell rate algorithm).
 //!
 //! With a table nobody waits for it but a caller who is new to a sandbox: a sandbox draws a tenth of a bucket at a time, gives out
-//! of that, and draws again after an answer. What was drawn is paid for, so all sandboxes together give out no more than the
-//! bucket has. If the table cannot be used, each sandbox keeps buckets of its own.
+//! of that, and draws again after an answer. What is drawn is paid for and does not spoil, so after a pause each sandbox may have up
+//! to a tenth of a bucket beside the one they share. While the table cannot be used, each sandbox has buckets of its own, a tenth
+//! as large.
 
 mod shared;
 
@@ -56,11 +57,16 @@ pub struct RateLimiter {
 }
 
 impl RateLimiter {
-    /// A limiter whose buckets lie in `table`, if there is one.
-    pub fn new(limits: RateLimits, table: Option<Table>, clock: Arc<dyn Clock>) -> Self {
+    /// A limiter whose buckets lie in `table`, if there is one. Callers wait for it for no longer than `patience`.
+    pub fn new(
+        limits: RateLimits,
+        table: Option<Table>,
+        patience: Duration,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
         Self {
             limits,
-            shared: table.map(|table| SharedBuckets::new(table, clock.clone())),
+            shared: table.map(|table| SharedBuckets::new(table, patience, clock.clone())),
             clock,
             own: Mutex::new(LruCache::new(REMEMBERED)),
         }
@@ -76,12 +82,17 @@ impl RateLimiter {
         let Some(rate) = self.limits.of(plan) else {
             return Ok(());
         };
-        let count = count.min(rate.burst);
-        if let Some(shared) = &self.shared
-            && let Some(taken) = shared.take(bucket, rate, count).await
-        {
-            return taken;
-        }
+        let (rate, count) = match &self.shared {
+            None => (rate, count.min(rate.burst)),
+            Some(shared) => {
+                let all_of_it = count.min(rate.burst);
+                if let Some(taken) = shared.take(bucket, rate, all_of_it).await {
+                    return taken;
+                }
+                let burst = portion(rate);
+                (Rate { burst, ..rate }, count.min(burst))
+            }
+        };
         let mut own = lock(&self.own);
         let full_at = own.get(bucket).copied().unwrap_or_default();
         let full_at = after_taking(full_at, self.clock.now().unix, rate, count)?;
@@ -89,10 +100,12 @@ impl RateLimiter {
         Ok(())
     }
 
-    /// Draws for those who are about to run out of what this sandbox has for them. To be called while nobody waits.
-    pub async fn replenish(&self) {
+    /// Draws for those who have asked since the last time and are about to run out of what this sandbox has for them. To be
+    /// called while nobody waits.
+    pub async fn replenish(&self, limit: Duration) {
         if let Some(shared) = &self.shared {
-            shared.replenish().await;
+            // What was not drawn is drawn when it is asked for.
+            let _ = tokio::time::timeout(limit, shared.replenish()).await;
         }
     }
 }
@@ -104,13 +117,20 @@ fn after_taking(
     rate: Rate,
     count: u32,
 ) -> Result<Duration, Exhausted> {
-    let then = full_at.max(now) + rate.interval * count;
-    let wait = then.saturating_sub(now + rate.interval * rate.burst);
+    let empty = now + rate.interval * rate.burst;
+    // No emptier than empty: it was another plan's, or the clock went back.
+    let then = full_at.clamp(now, empty) + rate.interval * count;
+    let wait = then.saturating_sub(empty);
     if wait.is_zero() {
         Ok(then)
     } else {
         Err(Exhausted { wait })
     }
+}
+
+/// How much of a bucket a sandbox draws at a time.
+fn portion(rate: Rate) -> u32 {
+    (rate.burst / 10).max(1)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -133,7 +153,7 @@ mod tests {
             plans: [("guest".to_owned(), Some(RATE)), ("staff".to_owned(), None)].into(),
             others: Some(Rate { burst: 8, ..RATE }),
         };
-        RateLimiter::new(limits, None, clock.clone())
+        RateLimiter::new(limits, None, Duration::ZERO, clock.clone())
     }
 
     async fn taken(limiter: &RateLimiter, who: &BucketId, plan: Option<&str>, tries: u32) -> u32 {
@@ -167,6 +187,27 @@ mod tests {
         assert_eq!(taken(&limiter, &c, None, 10).await, 8);
         assert_eq!(taken(&limiter, &c, Some("other"), 1).await, 0);
         assert_eq!(taken(&limiter, &c, Some("staff"), 1_000).await, 1_000);
+    }
+
+    /// What was taken on one plan keeps nobody waiting on a quicker one for longer than that one's bucket takes.
+    #[tokio::test]
+    async fn another_plan_goes_by_its_own_time() {
+        let clock = Arc::new(ManualClock::at(Duration::from_secs(1_000)));
+        let limits = RateLimits {
+            plans: [].into(),
+            others: Some(RATE),
+        };
+        let slow = Rate {
+            interval: Duration::from_secs(1_000),
+            burst: 100_000,
+        };
+        let mut limiter = RateLimiter::new(limits, None, Duration::ZERO, clock.clone());
+        let a = BucketId::new(None, "a");
+        limiter.limits.others = Some(slow);
+        assert_eq!(limiter.take(&a, None, 100_000).await, Ok(()));
+        limiter.limits.others = Some(RATE);
+        let wait = Duration::from_millis(500);
+        assert_eq!(limiter.take(&a, None, 1).await, Err(Exhausted { wait }));
     }
 
     #[tokio::test]

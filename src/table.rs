@@ -1,7 +1,8 @@
 //! The DynamoDB table that all sandboxes share: single items, written under conditions.
 //!
 //! The table has a string partition key `pk`, a string sort key `sk`, and `expires_at` (seconds) as its time to live. What
-//! an item means is its user's business: outcomes of idempotency keys, verdicts on tokens, the lease of a rotation.
+//! an item means is its user's business: outcomes of idempotency keys, callers' rates, verdicts on tokens, the lease of a
+//! rotation.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::{ProvideErrorMetadata, SdkError};
 use aws_sdk_dynamodb::operation::put_item::PutItemError;
+use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 
 /// Why the table could not be used.
@@ -179,6 +181,41 @@ impl Table {
             Ok(_) => Ok(Write::Done),
             Err(SdkError::ServiceError(error)) => match error.into_err() {
                 PutItemError::ConditionalCheckFailedException(refused) => {
+                    Ok(Write::Refused(item_of(refused.item.unwrap_or_default())))
+                }
+                other => Err(failed(other.code())),
+            },
+            Err(error) => Err(failed(error.code())),
+        }
+    }
+
+    /// Changes an item, or makes one, as `change` (an update expression) says, if the condition holds of the one that is there.
+    /// The values in both are the condition's.
+    pub async fn update(
+        &self,
+        key: &Key,
+        change: &'static str,
+        condition: Condition<'_>,
+    ) -> Result<Write, TableError> {
+        let mut request = self
+            .client
+            .update_item()
+            .table_name(&self.name)
+            .key("pk", AttributeValue::S(key.pk.clone()))
+            .key("sk", AttributeValue::S(key.sk.to_owned()))
+            .update_expression(change)
+            .condition_expression(condition.expression)
+            .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
+        for name in condition.names {
+            request = request.expression_attribute_names(format!("#{name}"), *name);
+        }
+        for (name, value) in condition.values {
+            request = request.expression_attribute_values(format!(":{name}"), attribute(value));
+        }
+        match request.send().await {
+            Ok(_) => Ok(Write::Done),
+            Err(SdkError::ServiceError(error)) => match error.into_err() {
+                UpdateItemError::ConditionalCheckFailedException(refused) => {
                     Ok(Write::Refused(item_of(refused.item.unwrap_or_default())))
                 }
                 other => Err(failed(other.code())),

@@ -166,6 +166,8 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         "aws_",
         &[
             "src/composition.rs",
+            // A type of Lambda's events.
+            "src/http/event.rs",
             "src/metrics/cloudwatch.rs",
             "src/source/ssm.rs",
             "src/source/ssm/",

@@ -32,7 +32,8 @@ impl Caller {
         }
     }
 
-    pub(super) fn is_admin(&self) -> bool {
+    /// Whether they may do everything.
+    pub fn is_admin(&self) -> bool {
         self.permissions.contains(&Permission::Admin)
     }
 

@@ -61,7 +61,7 @@ impl App {
             headers,
             body: bytes::Bytes::copy_from_slice(payload.as_bytes()),
         };
-        let home = self.home_of(&caller, None)?;
+        let home = self.home_of(&caller, None, context.tenant_id.as_deref())?;
         let answer = self.pass_on(&call, &permit, home, context).await?;
         let text = String::from_utf8(answer.body.into()).ok();
         let json = text.and_then(|text| RawValue::from_string(text).ok());

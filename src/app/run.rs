@@ -34,12 +34,17 @@ pub(crate) struct Asked<'a> {
 }
 
 impl App {
-    /// Lets a caller in.
+    /// Lets a caller in who asks for one thing.
     pub(crate) async fn admit(&self, token: Option<&str>) -> Result<Caller, Failure> {
-        let meter = Meter::new(self.metrics.clone(), None);
-        let caller = self.door.admit(token, &meter).await?;
+        let caller = self.identify(token).await?;
         self.spend(&caller, 1).await?;
         Ok(caller)
+    }
+
+    /// Who has this token. What they ask has yet to be [counted](Self::spend).
+    pub(crate) async fn identify(&self, token: Option<&str>) -> Result<Caller, Failure> {
+        let meter = Meter::new(self.metrics.clone(), None);
+        Ok(self.door.admit(token, &meter).await?)
     }
 
     /// Counts requests, or commands in one, towards what the caller's plan allows.
@@ -56,11 +61,13 @@ impl App {
         taken.map_err(|Exhausted { wait }| Failure::RateLimited { wait })
     }
 
-    /// The home that a caller's request is for: their tenant's, whatever the request says.
+    /// The home that a caller's request is for: their tenant's, whatever the request says. `bound` is the tenant that Lambda
+    /// has bound this sandbox to, if it has.
     pub(crate) fn home_of<'a>(
         &self,
         caller: &'a Caller,
         wanted: Option<&'a HomeName>,
+        bound: Option<&str>,
     ) -> Result<Option<&'a HomeName>, Failure> {
         match (&caller.tenant, wanted) {
             // One home is everybody's; several are told apart by the tenant alone.
@@ -72,8 +79,9 @@ impl App {
             }
             (Some(tenant), _) => Ok(Some(tenant)),
             (None, _) if matches!(self.door, Door::Open) => Ok(wanted),
-            (None, None) => Ok(None),
-            (None, Some(_)) => Err(Failure::NoTenant),
+            (None, None) if bound.is_none() => Ok(None),
+            // Else whoever invokes the function for a tenant would decide whose home it is.
+            (None, _) => Err(Failure::NoTenant),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use http::header::{ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE};
+use http::header::{ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE};
 use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, RANGE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 
@@ -22,18 +22,6 @@ const PASSED_ON: [HeaderName; 6] = [
     IF_MODIFIED_SINCE,
     IF_NONE_MATCH,
     RANGE,
-];
-
-/// The headers of an answer that belong to the connection it came on.
-const OF_THE_CONNECTION: [&str; 8] = [
-    "connection",
-    "keep-alive",
-    "proxy-authenticate",
-    "proxy-connection",
-    "te",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
 ];
 
 /// For how long a connection that nobody uses is kept. Home Assistant keeps it longer, and beside it is a session that was
@@ -63,7 +51,7 @@ pub struct RestCall {
 pub struct RestAnswer {
     /// Its status.
     pub status: StatusCode,
-    /// Its headers, without those of the connection.
+    /// Its headers, all of them: which are the caller's business is not decided here.
     pub headers: HeaderMap,
     /// Its body.
     pub body: Bytes,
@@ -161,11 +149,7 @@ impl Passthrough {
             (classify(&error), was_sent)
         })?;
         let status = response.status();
-        let mut headers = std::mem::take(response.headers_mut());
-        for name in OF_THE_CONNECTION {
-            headers.remove(name);
-        }
-        headers.remove(CONTENT_LENGTH);
+        let headers = std::mem::take(response.headers_mut());
         let mut body = BytesMut::new();
         while let Some(chunk) = response
             .chunk()

@@ -20,6 +20,10 @@ use crate::reply::{Failure, Problem, ProblemName};
 /// The header with the request's id: the one in problems and logs.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// How much of an answer whoever asked can take, if that is less than Lambda can.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ReplyLimit(pub(super) usize);
+
 /// A failure on its way to where it is explained.
 #[derive(Clone, Debug)]
 pub(super) struct Refused(Failure);
@@ -44,10 +48,12 @@ pub(super) async fn finish(State(app): State<Arc<App>>, request: Request, next: 
         .lambda_context_ref()
         .map_or_else(String::new, |context| context.request_id.clone());
     let is_head = request.method() == Method::HEAD;
+    let limit = request.extensions().get::<ReplyLimit>().copied();
+    let ReplyLimit(limit_bytes) = limit.unwrap_or(ReplyLimit(MAX_REPLY_BYTES));
     let mut response = next.run(request).await;
     response = match response.extensions_mut().remove::<Refused>() {
         Some(Refused(failure)) => explained(&app, &failure, response.headers(), &request_id),
-        None => match measured(response).await {
+        None => match measured(response, limit_bytes).await {
             Ok(response) => response,
             Err(failure) => explained(&app, &failure, &HeaderMap::new(), &request_id),
         },
@@ -91,7 +97,7 @@ fn problem_response(problem: &Problem, request_id: &str) -> Response {
 }
 
 /// The response, if what it comes to when it travels is not too much.
-async fn measured(response: Response) -> Result<Response, Failure> {
+async fn measured(response: Response, limit_bytes: usize) -> Result<Response, Failure> {
     let (parts, body) = response.into_parts();
     let bytes = body::to_bytes(body, usize::MAX)
         .await
@@ -101,8 +107,17 @@ async fn measured(response: Response) -> Result<Response, Failure> {
         Some(text) => json_bytes(&text),
         None => bytes.len().div_ceil(3) * 4,
     };
-    if length > MAX_REPLY_BYTES {
-        return Err(Failure::ReplyTooLarge { bytes: length });
+    let headers = parts.headers.iter();
+    let headers: usize = headers
+        .map(|(name, value)| name.as_str().len() + value.len())
+        .sum();
+    // A load balancer gets them twice.
+    let bytes_in_all = length + 2 * headers;
+    if bytes_in_all > limit_bytes {
+        return Err(Failure::ReplyTooLarge {
+            bytes: bytes_in_all,
+            limit_bytes,
+        });
     }
     Ok(Response::from_parts(parts, Body::from(bytes)))
 }

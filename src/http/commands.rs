@@ -16,25 +16,30 @@ pub(super) async fn run(
     State(Shared { app, origins }): State<Shared>,
     request: Request,
 ) -> Result<Response, Refused> {
-    let caller = app.admit(token(request.headers(), &origins)?).await?;
+    let caller = app.identify(token(request.headers(), &origins)?).await?;
     let context = context_of(&request)?;
-    let body = body_of(request).await?;
-    let body = std::str::from_utf8(&body)
-        .map_err(|_| RequestError::Shape("the request is not UTF-8 text".into()))?;
-    let parsed = CommandsRequest::parse(body)?;
-    // The request itself is counted already.
-    app.spend(&caller, parsed.commands.len() - 1).await?;
+    let body = body_of(request).await;
+    let parsed = body.and_then(|body| Ok(parse(&body)?));
+    let count = parsed.as_ref().map_or(1, |parsed| parsed.commands.len());
+    app.spend(&caller, count).await?;
+    let parsed = parsed?;
     let permit = Permit::of_commands(&caller, &parsed.commands)?;
+    let tenant = context.tenant_id.as_deref();
     let asked = Asked {
         request: &parsed,
         permit: &permit,
-        home: app.home_of(&caller, parsed.home.as_ref())?,
+        home: app.home_of(&caller, parsed.home.as_ref(), tenant)?,
         subject: app.subject_of(&caller),
     };
     let deadline = app.deadline(&context);
-    let tenant = context.tenant_id.as_deref();
     let reply = app
         .run(&asked, tenant, deadline, &context.request_id)
         .await?;
     Ok(json(StatusCode::OK, "application/json", &reply))
+}
+
+fn parse(body: &[u8]) -> Result<CommandsRequest, RequestError> {
+    let text = std::str::from_utf8(body)
+        .map_err(|_| RequestError::Shape("the request is not UTF-8 text".into()))?;
+    CommandsRequest::parse(text)
 }

@@ -1,18 +1,23 @@
 //! Events of API Gateway, function URLs and load balancers become requests, and answers become theirs.
 
+use std::collections::HashMap;
 use std::convert::Infallible;
 
 use axum::Router;
 use axum::body::{self, Body};
-use http::header::{CONTENT_LENGTH, HOST};
-use http::{HeaderMap, Response, Uri};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, HeaderName, SET_COOKIE};
+use http::{HeaderMap, HeaderValue, Response, Uri};
+use lambda_http::aws_lambda_events::query_map::QueryMap;
 use lambda_http::request::LambdaRequest;
 use lambda_http::{Adapter, LambdaEvent, Request, RequestExt as _, Service as _, service_fn};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 
-use super::answer::text;
+use super::answer::{ReplyLimit, text};
 use super::base_path::BasePath;
+use crate::app::App;
 use crate::reply::Failure;
 use crate::trigger::Trigger;
 
@@ -33,45 +38,88 @@ const QUERY: &AsciiSet = &CONTROLS
 /// What cannot stand in a path as it is.
 const PATH: &AsciiSet = &QUERY.add(b'?');
 
+/// What a load balancer takes for an answer, less what goes around its body.
+const LOAD_BALANCER_BYTES: usize = (1 << 20) - 4_096;
+
+/// Longer ones no sender takes; and no URL can hold 64 KB.
+const MAX_TARGET_BYTES: usize = 32 << 10;
+
 /// Reads an HTTP event of a known kind.
-pub(crate) fn read(trigger: Trigger, payload: &str) -> Result<LambdaRequest, Failure> {
+fn read(trigger: Trigger, payload: &str) -> Result<LambdaRequest, Failure> {
     let request = match trigger {
         Trigger::HttpV1 => serde_json::from_str(payload).map(LambdaRequest::ApiGatewayV1),
         Trigger::Alb => serde_json::from_str(payload).map(LambdaRequest::Alb),
         _ => serde_json::from_str(payload).map(LambdaRequest::ApiGatewayV2),
     };
-    let request = request.map_err(|_| Failure::Event {
+    let request = request.ok().and_then(tidied);
+    request.ok_or(Failure::Event {
         kind: trigger.name(),
-    });
-    request.map(tidied)
+    })
 }
 
-/// The event without what its conversion into a request would stumble over or lose.
+/// The event without what its conversion into a request would stumble over or lose; nothing if it cannot be converted.
 ///
-/// The conversion makes a URL of host and path and panics when it cannot; nobody here asks for the host. And it prefers a
-/// header's last value to all of them.
-fn tidied(mut request: LambdaRequest) -> LambdaRequest {
-    match &mut request {
+/// The conversion makes a URL of host and path and panics when it cannot; nobody here asks for the host. It panics over bodies
+/// that are no base64 and over lists of no values, too. And it prefers a header's last value to all of them.
+fn tidied(mut request: LambdaRequest) -> Option<LambdaRequest> {
+    let (body, is_base64, target_bytes) = match &mut request {
         LambdaRequest::ApiGatewayV1(request) => {
             request.path = request.path.as_deref().map(path);
             request.request_context.domain_name = None;
             one_of(&mut request.headers, &mut request.multi_value_headers);
+            // Such an API takes base64 for text, unless it was told of binary media types.
+            request.headers.remove(ACCEPT_ENCODING);
+            request.multi_value_headers.remove(ACCEPT_ENCODING);
+            let query = [
+                &mut request.query_string_parameters,
+                &mut request.multi_value_query_string_parameters,
+            ]
+            .map(length_with_values);
+            let target_bytes = request.path.as_deref().map_or(0, str::len) + query[0].max(query[1]);
+            (&request.body, request.is_base64_encoded, target_bytes)
         }
         LambdaRequest::ApiGatewayV2(request) => {
             request.raw_path = request.raw_path.as_deref().map(path);
             let query = request.raw_query_string.as_deref();
-            request.raw_query_string =
-                query.map(|query| utf8_percent_encode(query, QUERY).to_string());
+            let query = query.map(|query| utf8_percent_encode(query, QUERY).to_string());
+            request.raw_query_string = query;
             request.request_context.domain_name = None;
             request.headers.remove(HOST);
+            let lengths = [&request.raw_path, &request.raw_query_string];
+            let target_bytes = lengths.map(|text| text.as_deref().map_or(0, str::len));
+            (
+                &request.body,
+                request.is_base64_encoded,
+                target_bytes.iter().sum(),
+            )
         }
         LambdaRequest::Alb(request) => {
             request.path = request.path.as_deref().map(path);
             one_of(&mut request.headers, &mut request.multi_value_headers);
+            let query = [
+                &mut request.query_string_parameters,
+                &mut request.multi_value_query_string_parameters,
+            ]
+            .map(length_with_values);
+            let target_bytes = request.path.as_deref().map_or(0, str::len) + query[0].max(query[1]);
+            (&request.body, request.is_base64_encoded, target_bytes)
         }
-        _ => {}
+        _ => return None,
+    };
+    let body = body.as_deref().unwrap_or_default();
+    let is_body = !is_base64 || STANDARD.decode(body).is_ok();
+    (is_body && target_bytes <= MAX_TARGET_BYTES).then_some(request)
+}
+
+/// Leaves out parameters that have no value, and tells how long the rest is.
+fn length_with_values(parameters: &mut QueryMap) -> usize {
+    let lists = serde_json::to_value(&*parameters).unwrap_or_default();
+    let lists: HashMap<String, Vec<String>> = serde_json::from_value(lists).unwrap_or_default();
+    if lists.values().any(Vec::is_empty) {
+        let full = lists.into_iter().filter(|(_, values)| !values.is_empty());
+        *parameters = QueryMap::from(full.collect::<HashMap<_, _>>());
     }
-    request
+    parameters.to_query_string().len()
 }
 
 /// A path that begins with a slash, and has nothing in it that a path cannot have: some senders decode it.
@@ -88,23 +136,68 @@ fn one_of(headers: &mut HeaderMap, multi_value_headers: &mut HeaderMap) {
     multi_value_headers.remove(HOST);
 }
 
+/// An answer in the form that the sender of the event expects.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Answer<A> {
+    Served(A),
+    Refused(Refusal),
+}
+
+/// The answer to an event that could not be read, in a form that all senders take.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Refusal {
+    status_code: u16,
+    headers: HashMap<&'static str, &'static str>,
+    multi_value_headers: HashMap<&'static str, [&'static str; 1]>,
+    body: String,
+    is_base64_encoded: bool,
+}
+
 /// Serves a request and answers in the form that its sender expects.
 pub(crate) async fn serve(
+    app: &App,
     router: Router,
     base_path: &BasePath,
-    event: LambdaEvent<LambdaRequest>,
+    trigger: Trigger,
+    event: LambdaEvent<&str>,
 ) -> impl Serialize + use<> {
-    let prefix = base_path.of(&event.payload);
+    let LambdaEvent { payload, context } = event;
+    let request = match read(trigger, payload) {
+        Ok(request) => request,
+        Err(failure) => return Answer::Refused(refusal(app, &failure, &context.request_id)),
+    };
+    let prefix = base_path.of(&request);
+    let is_load_balancer = matches!(request, LambdaRequest::Alb(_));
     let mut adapter = Adapter::from(service_fn(move |request: Request| {
         let mut router = router.clone();
-        let request = at_home(request, &prefix);
+        let mut request = at_home(request, &prefix);
+        if is_load_balancer {
+            let limit = ReplyLimit(LOAD_BALANCER_BYTES);
+            request.extensions_mut().insert(limit);
+        }
         async move {
             let Ok(response) = router.call(request).await;
             Ok::<_, Infallible>(carried(response).await)
         }
     }));
-    let Ok(answer) = adapter.call(event).await;
-    answer
+    let Ok(answer) = adapter.call(LambdaEvent::new(request, context)).await;
+    Answer::Served(answer)
+}
+
+fn refusal(app: &App, failure: &Failure, request_id: &str) -> Refusal {
+    const TYPE: (&str, &str) = ("content-type", "application/problem+json");
+    let problem = app.report(failure, request_id);
+    let document = problem.document(request_id, false);
+    Refusal {
+        status_code: problem.status,
+        headers: [TYPE].into(),
+        multi_value_headers: [(TYPE.0, [TYPE.1])].into(),
+        // A document has no maps with keys other than strings, the one thing JSON cannot hold.
+        body: serde_json::to_string(&document).unwrap_or_default(),
+        is_base64_encoded: false,
+    }
 }
 
 /// The request with the path that it has here, without what stands before that outside.
@@ -127,10 +220,55 @@ async fn carried(response: Response<Body>) -> Response<lambda_http::Body> {
     // It is in memory already, and its length that of another form.
     let bytes = body::to_bytes(body, usize::MAX).await.unwrap_or_default();
     parts.headers.remove(CONTENT_LENGTH);
+    join_repeated(&mut parts.headers);
     let body = match text(&parts.headers, &bytes) {
         _ if bytes.is_empty() => lambda_http::Body::Empty,
         Some(text) => lambda_http::Body::Text(text.to_owned()),
         None => lambda_http::Body::Binary(bytes.into()),
     };
     Response::from_parts(parts, body)
+}
+
+/// HTTP APIs and function URLs take one value a header: several are one list. (Cookies have a place of their own.)
+fn join_repeated(headers: &mut HeaderMap) {
+    let names: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| *name != SET_COOKIE)
+        .cloned()
+        .collect();
+    for name in names {
+        let values: Vec<&[u8]> = headers
+            .get_all(&name)
+            .iter()
+            .map(HeaderValue::as_bytes)
+            .collect();
+        if values.len() > 1
+            && let Ok(joined) = HeaderValue::from_bytes(&values.join(&b", "[..]))
+        {
+            headers.insert(name, joined);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn several_values_become_a_list_but_for_cookies() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("vary", "origin"),
+            ("vary", "accept-encoding"),
+            ("set-cookie", "a=1"),
+            ("set-cookie", "b=2"),
+            ("etag", "x"),
+        ] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        join_repeated(&mut headers);
+        assert_eq!(headers["vary"], "origin, accept-encoding");
+        assert_eq!(headers.get_all("set-cookie").iter().count(), 2);
+        assert_eq!(headers["etag"], "x");
+    }
 }

@@ -3,7 +3,11 @@
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
-use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
+use http::header::{
+    ACCEPT_RANGES, AGE, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING,
+    CONTENT_LANGUAGE, CONTENT_RANGE, CONTENT_TYPE, ETAG, EXPIRES, HeaderName, LAST_MODIFIED,
+    LOCATION, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
 use http::{HeaderMap, HeaderValue, Method};
 
 use super::answer::Refused;
@@ -46,7 +50,7 @@ pub(super) async fn pass_on(
         headers,
         body,
     };
-    let home = app.home_of(&caller, None)?;
+    let home = app.home_of(&caller, None, context.tenant_id.as_deref())?;
     let answer = app.pass_on(&call, &permit, home, &context).await?;
     Ok(response(answer, &permit, &asked))
 }
@@ -60,9 +64,27 @@ fn decided(mut headers: HeaderMap, asked: &RestRequest) -> (HeaderMap, Bytes) {
     (headers, body.into())
 }
 
+/// Headers of a home's answer that are its caller's business. All others are the connection's, or something's between home and
+/// caller: cookies of a proxy, its policies, what it allows other pages.
+const PASSED_BACK: [HeaderName; 13] = [
+    ACCEPT_RANGES,
+    AGE,
+    ALLOW,
+    CACHE_CONTROL,
+    CONTENT_DISPOSITION,
+    CONTENT_ENCODING,
+    CONTENT_LANGUAGE,
+    CONTENT_RANGE,
+    CONTENT_TYPE,
+    ETAG,
+    EXPIRES,
+    LAST_MODIFIED,
+    RETRY_AFTER,
+];
+
 /// The home's answer, as it is, but for what may not be seen of it.
 fn response(answer: RestAnswer, permit: &Permit, asked: &RestRequest) -> Response {
-    let mut headers = answer.headers;
+    let mut headers = visible(&answer.headers);
     let cut = answer
         .status
         .is_success()
@@ -78,4 +100,87 @@ fn response(answer: RestAnswer, permit: &Permit, asked: &RestRequest) -> Respons
     *response.status_mut() = answer.status;
     *response.headers_mut() = headers;
     response
+}
+
+fn visible(headers: &HeaderMap) -> HeaderMap {
+    let mut visible = HeaderMap::new();
+    for name in PASSED_BACK {
+        // What is no text cannot travel in an event.
+        let values = headers.get_all(&name).into_iter();
+        for value in values.filter(|value| value.to_str().is_ok()) {
+            visible.append(name.clone(), value.clone());
+        }
+    }
+    // Elsewhere than in the home it leads nowhere, and shows where the home is.
+    let location = headers.get(LOCATION).filter(|value| {
+        let text = value.to_str().unwrap_or_default();
+        text.starts_with('/') && !text.starts_with("//")
+    });
+    if let Some(location) = location {
+        visible.insert(LOCATION, location.clone());
+    }
+    // Whoever asks with another token may see something else.
+    visible
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("private, no-store"));
+    visible.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    visible
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_callers_business_is_passed_back() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("content-type", "application/json"),
+            ("etag", "\"x\""),
+            ("location", "/api/states/light.a"),
+            ("set-cookie", "CF_Authorization=secret"),
+            ("access-control-allow-origin", "*"),
+            ("clear-site-data", "*"),
+            ("transfer-encoding", "chunked"),
+            ("www-authenticate", "Basic"),
+            ("x-anything", "y"),
+        ] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        headers.append(
+            "content-language",
+            HeaderValue::from_bytes(b"caf\xe9").unwrap(),
+        );
+        let visible = visible(&headers);
+        let mut names: Vec<&str> = visible.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(
+            names,
+            [
+                "cache-control",
+                "content-type",
+                "etag",
+                "location",
+                "x-content-type-options"
+            ]
+        );
+        assert_eq!(visible["cache-control"], "private, no-store");
+    }
+
+    #[test]
+    fn a_location_inside_the_home_is_not_shown() {
+        for (location, shown) in [
+            ("/api/states/light.a", true),
+            ("http://192.0.2.1:8123/x", false),
+            ("//192.0.2.1/x", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(LOCATION, HeaderValue::from_static(location));
+            assert_eq!(
+                visible(&headers).contains_key(LOCATION),
+                shown,
+                "{location}"
+            );
+        }
+    }
 }

@@ -1,47 +1,49 @@
 //! Buckets in the table that all sandboxes share.
 
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lru::LruCache;
 
-use super::{BucketId, Exhausted, REMEMBERED, after_taking, lock};
+use super::{BucketId, Exhausted, REMEMBERED, after_taking, lock, portion};
 use crate::clock::Clock;
 use crate::config::Rate;
-use crate::table::{Condition, Item, Key, Table, TableError, Write};
-
-/// How long a caller waits for the table; what they ask for is not worth more.
-const PATIENCE: Duration = Duration::from_millis(300);
+use crate::table::{Condition, Key, Table, TableError, Value, Write};
 
 /// How long a table that could not be used is left alone: it must not cost every request that patience.
 const REST: Duration = Duration::from_secs(10);
 
-/// How often another sandbox may be quicker.
-const TRIES: usize = 8;
+/// One write settles it mostly, two if the bucket was not as it was thought to be; only then can another sandbox be in between.
+const TRIES: usize = 4;
 
 pub(super) struct SharedBuckets {
     table: Table,
+    patience: Duration,
     clock: Arc<dyn Clock>,
     drawn: Mutex<LruCache<BucketId, Drawn>>,
+    /// Who has asked and has little left.
+    low: Mutex<HashMap<BucketId, Rate>>,
     /// Until when the table is left alone, since it could not be used.
     resting_until: Mutex<Duration>,
 }
 
 /// What a sandbox has drawn for one caller and not given out.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 struct Drawn {
     left: u32,
-    rate: Rate,
-    /// What the table held when it was last written from here.
+    /// When the bucket will be full again, by what was last seen of it.
     full_at: Duration,
 }
 
 impl SharedBuckets {
-    pub(super) fn new(table: Table, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(table: Table, patience: Duration, clock: Arc<dyn Clock>) -> Self {
         Self {
             table,
+            patience,
             clock,
             drawn: Mutex::new(LruCache::new(REMEMBERED)),
+            low: Mutex::default(),
             resting_until: Mutex::default(),
         }
     }
@@ -56,38 +58,38 @@ impl SharedBuckets {
         if self.give(bucket, rate, count) {
             return Some(Ok(()));
         }
-        if self.clock.now().unix < *lock(&self.resting_until) {
+        if self.is_resting() {
             return None;
         }
-        let drawn = async {
-            let portion = count.max(portion(rate));
-            match self.draw(bucket, rate, portion, count).await? {
-                // Less than a portion may be left, and enough.
-                Err(_) => self.draw(bucket, rate, count, count).await,
-                drawn => Ok(drawn),
-            }
-        };
         // On the heap, since hardly any request comes here.
-        let drawn = tokio::time::timeout(PATIENCE, Box::pin(drawn)).await;
-        let drawn = drawn.unwrap_or_else(|_| Err(TableError("no answer in time".into())));
-        if let Err(error) = &drawn {
+        let drawn = Box::pin(self.draw(bucket, rate, count));
+        let drawn = tokio::time::timeout(self.patience, drawn).await;
+        self.usable(drawn.unwrap_or_else(|_| Err(TableError("no answer in time".into()))))
+    }
+
+    /// Draws for those who are low, one after the other, until the table fails.
+    pub(super) async fn replenish(&self) {
+        let low = std::mem::take(&mut *lock(&self.low));
+        for (bucket, rate) in low {
+            if self.is_resting() {
+                return;
+            }
+            let drawn = Box::pin(self.draw(&bucket, rate, 0)).await;
+            self.usable(drawn);
+        }
+    }
+
+    fn is_resting(&self) -> bool {
+        self.clock.now().unix < *lock(&self.resting_until)
+    }
+
+    /// Leaves the table alone for a while if it could not be used.
+    fn usable<T>(&self, outcome: Result<T, TableError>) -> Option<T> {
+        if let Err(error) = &outcome {
             tracing::warn!(category = "rate-limit", error = %error, "this sandbox counts for itself");
             *lock(&self.resting_until) = self.clock.now().unix + REST;
         }
-        drawn.ok()
-    }
-
-    pub(super) async fn replenish(&self) {
-        let low: Vec<(BucketId, Rate)> = lock(&self.drawn)
-            .iter()
-            .filter(|(_, drawn)| drawn.left < portion(drawn.rate).div_ceil(2))
-            .map(|(bucket, drawn)| (bucket.clone(), drawn.rate))
-            .collect();
-        for (bucket, rate) in low {
-            let draw = Box::pin(self.draw(&bucket, rate, portion(rate), 0));
-            // If it fails, the caller's next request finds out why.
-            let _ = tokio::time::timeout(PATIENCE, draw).await;
-        }
+        outcome.ok()
     }
 
     /// Gives out of what was drawn.
@@ -96,81 +98,137 @@ impl SharedBuckets {
         let Some(drawn) = all.get_mut(bucket) else {
             return false;
         };
-        // A caller whose plan has changed.
-        drawn.rate = rate;
-        let left = drawn.left.checked_sub(count);
-        drawn.left = left.unwrap_or(drawn.left);
-        left.is_some()
+        let Some(left) = drawn.left.checked_sub(count) else {
+            return false;
+        };
+        drawn.left = left;
+        if left < portion(rate).div_ceil(2) {
+            lock(&self.low).insert(bucket.clone(), rate);
+        }
+        true
     }
 
-    /// Draws from the table, and gives out of that at once, before anybody else does.
+    /// Draws `count` and as much of a portion beside it as there is, and gives out `count` at once, before anybody else does.
     async fn draw(
         &self,
         bucket: &BucketId,
         rate: Rate,
         count: u32,
-        given: u32,
     ) -> Result<Result<(), Exhausted>, TableError> {
-        let mut seen = lock(&self.drawn).get(bucket).map(|drawn| drawn.full_at);
+        let mut seen = lock(&self.drawn)
+            .get(bucket)
+            .map_or(Duration::ZERO, |drawn| drawn.full_at);
         for _ in 0..TRIES {
             let now = self.clock.now().unix;
-            // What is in the table lies no earlier than what was seen there.
-            let full_at = match after_taking(seen.unwrap_or_default(), now, rate, count) {
-                Ok(full_at) => full_at,
-                Err(exhausted) => return Ok(Err(exhausted)),
+            let empty = now + rate.interval * rate.burst;
+            let least = count.max(1);
+            if let Err(exhausted) = after_taking(seen, now, rate, least) {
+                if seen > empty {
+                    self.shorten(bucket, empty).await?;
+                }
+                self.note(bucket, seen.min(empty), 0);
+                return Ok(Err(exhausted));
+            }
+            let room =
+                (empty - seen.clamp(now, empty)).as_micros() / rate.interval.as_micros().max(1);
+            let room = u32::try_from(room).unwrap_or(u32::MAX);
+            let wanted = least.max(portion(rate)).min(room.max(least));
+            let cost = rate.interval * wanted;
+            let write = if seen < now {
+                self.begin(bucket, now, now + cost).await?
+            } else {
+                self.go_on(bucket, now, empty - cost, cost).await?
             };
-            match self.write(bucket, seen, full_at).await? {
+            match write {
                 Write::Done => {
-                    let mut all = lock(&self.drawn);
-                    let left = all.get(bucket).map_or(0, |drawn| drawn.left);
-                    let drawn = Drawn {
-                        left: left + count - given,
-                        rate,
-                        full_at,
-                    };
-                    all.put(bucket.clone(), drawn);
+                    self.note(bucket, seen.max(now) + cost, wanted - count);
                     return Ok(Ok(()));
                 }
                 Write::Refused(item) => {
-                    seen = item.number("full_at").map(Duration::from_millis);
+                    seen = Duration::from_micros(item.number("full_at").unwrap_or_default());
                 }
             }
         }
-        Err(TableError("others were always quicker".into()))
+        // Others are quicker all the time, so there is hardly anything left to take.
+        Ok(Err(Exhausted {
+            wait: rate.interval,
+        }))
     }
 
-    async fn write(
+    /// Keeps what was seen of a bucket and what was drawn of it.
+    fn note(&self, bucket: &BucketId, full_at: Duration, drawn: u32) {
+        let mut all = lock(&self.drawn);
+        let kept = all.get_or_insert_mut(bucket.clone(), Drawn::default);
+        kept.full_at = full_at;
+        kept.left += drawn;
+    }
+
+    /// Takes from a bucket that is full, or that nobody has taken from yet.
+    async fn begin(
         &self,
         bucket: &BucketId,
-        seen: Option<Duration>,
+        now: Duration,
         full_at: Duration,
     ) -> Result<Write, TableError> {
-        let key = Key {
-            pk: format!("rate#{}", bucket.0),
-            sk: "bucket",
+        let condition = Condition {
+            expression: "attribute_not_exists(pk) OR full_at < :now",
+            names: &[],
+            values: vec![
+                ("now", micros(now)),
+                ("full_at", micros(full_at)),
+                ("expires_at", expiry(full_at)),
+            ],
         };
-        let condition = match seen {
-            Some(seen) => Condition {
-                expression: "full_at = :seen",
-                names: &[],
-                values: vec![("seen", seen.into())],
-            },
-            None => Condition {
-                expression: "attribute_not_exists(pk)",
-                names: &[],
-                values: Vec::new(),
-            },
+        let change = "SET full_at = :full_at, expires_at = :expires_at";
+        self.table.update(&key(bucket), change, condition).await
+    }
+
+    /// Takes from a bucket that others take from as well, however many they are: what is added is the same whatever is there.
+    async fn go_on(
+        &self,
+        bucket: &BucketId,
+        now: Duration,
+        latest: Duration,
+        cost: Duration,
+    ) -> Result<Write, TableError> {
+        let condition = Condition {
+            expression: "full_at >= :now AND full_at <= :latest",
+            names: &[],
+            values: vec![
+                ("now", micros(now)),
+                ("latest", micros(latest)),
+                ("cost", micros(cost)),
+                ("expires_at", expiry(latest + cost)),
+            ],
         };
-        let item = Item::new([
-            ("full_at", full_at.into()),
-            // A bucket that is full need not be remembered.
-            ("expires_at", (full_at.as_secs() + 1).into()),
-        ]);
-        self.table.put(&key, item, Some(condition)).await
+        let change = "SET full_at = full_at + :cost, expires_at = :expires_at";
+        self.table.update(&key(bucket), change, condition).await
+    }
+
+    /// A bucket can be no emptier than empty: it was another plan's, or some sandbox's clock is wrong.
+    async fn shorten(&self, bucket: &BucketId, empty: Duration) -> Result<Write, TableError> {
+        let condition = Condition {
+            expression: "full_at > :empty",
+            names: &[],
+            values: vec![("empty", micros(empty)), ("expires_at", expiry(empty))],
+        };
+        let change = "SET full_at = :empty, expires_at = :expires_at";
+        self.table.update(&key(bucket), change, condition).await
     }
 }
 
-/// How much is drawn at a time.
-fn portion(rate: Rate) -> u32 {
-    (rate.burst / 10).max(1)
+fn key(bucket: &BucketId) -> Key {
+    Key {
+        pk: format!("rate#{}", bucket.0),
+        sk: "bucket",
+    }
+}
+
+fn micros(time: Duration) -> Value {
+    Value::Number(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
+}
+
+/// A bucket that is full need not be remembered.
+fn expiry(full_at: Duration) -> Value {
+    Value::Number(full_at.as_secs() + 1)
 }

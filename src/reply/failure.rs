@@ -43,13 +43,15 @@ pub enum Failure {
         "the commands of this `idempotency_key` were run before, and their results were too large to keep"
     )]
     ResultsNotKept,
-    /// What was asked for was done, and the answer is larger than Lambda can carry.
+    /// What was asked for was done, and the answer is larger than can be carried.
     #[error(
-        "the request was carried out, but its answer has {bytes} bytes, more than the 6 MB that Lambda carries"
+        "the request was carried out, but its answer has {bytes} bytes, and no more than {limit_bytes} can be sent"
     )]
     ReplyTooLarge {
-        /// Its size.
+        /// Its size, as it would travel.
         bytes: usize,
+        /// What Lambda, or whoever invoked it, carries.
+        limit_bytes: usize,
     },
     /// The request is larger than Lambda can carry, so it is not looked at.
     #[error("the request's body has more than {limit_bytes} bytes")]

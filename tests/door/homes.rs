@@ -52,6 +52,17 @@ async fn the_tenant_names_the_home() {
             .map(|home| home.counters().service_calls.len())
             .collect()
     };
+    let report = async |permissions: &[&str], claims: &Value| -> Vec<String> {
+        let jwt = token(permissions, claims);
+        let asked = request("GET", "/health/detailed", Some(&jwt), None);
+        let answer = in_process::handle(&app, &asked.to_string()).await;
+        let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        let homes = body["homes"].as_array().unwrap();
+        homes
+            .iter()
+            .map(|home| home["home"].as_str().unwrap_or("-").to_owned())
+            .collect()
+    };
     for (claims, home, status, then) in [
         (json!({"house": "cabin"}), None, 200, [1, 0]),
         (json!({"house": "cabin"}), Some("cabin"), 200, [2, 0]),
@@ -71,4 +82,19 @@ async fn the_tenant_names_the_home() {
             assert_eq!(problem(&body), "forbidden");
         }
     }
+
+    // A tenant's caller is told of their own home, and who belongs to none of no tenant's, unless they may do everything.
+    let cabin = json!({"house": "cabin"});
+    assert_eq!(report(&["health:read"], &cabin).await, ["cabin"]);
+    assert_eq!(report(&["admin"], &cabin).await, ["cabin"]);
+    assert!(report(&["health:read"], &json!({})).await.is_empty());
+    let mut all = report(&["admin"], &json!({})).await;
+    all.sort_unstable();
+    assert_eq!(all, ["cabin", "villa"]);
+
+    // Whoever invokes the function for a tenant does not choose the home of a caller who belongs to none.
+    let jwt = token(&["admin"], &json!({}));
+    let asked = request("GET", "/api/states", Some(&jwt), None);
+    let answer = in_process::handle_for(&app, &asked.to_string(), "cabin").await;
+    assert_eq!(answer["statusCode"], 403, "{answer}");
 }

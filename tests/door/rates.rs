@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
+use futures_util::future::join_all;
 use latchkey::clock::{Clock, ManualClock};
 use latchkey::config::{Rate, RateLimits};
 use latchkey::rate_limit::{BucketId, RateLimiter};
@@ -17,7 +18,9 @@ use crate::lambda::problem;
 use crate::router::stage_with;
 
 const TABLE: &str = "latchkey";
-const PUT_ITEM: &str = "dynamodb:PutItem";
+const UPDATE_ITEM: &str = "dynamodb:UpdateItem";
+/// However slow the machine is.
+const PATIENCE: Duration = Duration::from_secs(60);
 const RATE: Rate = Rate {
     interval: Duration::from_secs(1),
     burst: 40,
@@ -30,11 +33,11 @@ fn sandbox(aws: &AwsEmulator, clock: &Arc<ManualClock>) -> RateLimiter {
     };
     let table = Table::new(Client::new(aws.sdk_config()), TABLE.into());
     let clock: Arc<dyn Clock> = clock.clone();
-    RateLimiter::new(limits, Some(table), clock)
+    RateLimiter::new(limits, Some(table), PATIENCE, clock)
 }
 
 async fn written(aws: &AwsEmulator) -> u64 {
-    aws.calls_of(PUT_ITEM).await.unwrap()
+    aws.calls_of(UPDATE_ITEM).await.unwrap()
 }
 
 async fn stage() -> (AwsEmulator, Arc<ManualClock>) {
@@ -79,7 +82,7 @@ async fn a_caller_who_is_known_waits_for_no_table() {
         assert_eq!(sandbox.take(&bucket, None, 1).await, Ok(()));
         let expected = before + u64::from(request == 0);
         assert_eq!(written(&aws).await, expected, "request {request}");
-        sandbox.replenish().await;
+        sandbox.replenish(PATIENCE).await;
     }
     assert_eq!(written(&aws).await, 10);
     let exhausted = sandbox.take(&bucket, None, 1).await.unwrap_err();
@@ -88,19 +91,72 @@ async fn a_caller_who_is_known_waits_for_no_table() {
     assert_eq!(written(&aws).await, 10);
 }
 
+/// A bucket that others have emptied is asked for once, and not again before there can be something in it.
+#[tokio::test]
+async fn a_refusal_costs_one_write_at_most() {
+    let (aws, clock) = stage().await;
+    let (first, second) = (sandbox(&aws, &clock), sandbox(&aws, &clock));
+    let bucket = BucketId::new(None, "a");
+    for _ in 0..40 {
+        assert_eq!(first.take(&bucket, None, 1).await, Ok(()));
+    }
+    let before = written(&aws).await;
+    for _ in 0..5 {
+        assert!(second.take(&bucket, None, 1).await.is_err());
+        second.replenish(PATIENCE).await;
+    }
+    // It took the bucket for full, and was told.
+    assert_eq!(written(&aws).await, before + 1);
+    clock.advance(Duration::from_secs(3));
+    assert_eq!(second.take(&bucket, None, 3).await, Ok(()));
+    assert!(second.take(&bucket, None, 1).await.is_err());
+}
+
+/// However many draw at once, nobody is turned away while there is something left, and no more is given out.
+#[tokio::test]
+async fn a_crowd_of_new_sandboxes_empties_one_bucket() {
+    let (aws, clock) = stage().await;
+    let sandboxes: Vec<RateLimiter> = (0..20).map(|_| sandbox(&aws, &clock)).collect();
+    let bucket = BucketId::new(None, "a");
+    let taken = join_all(sandboxes.iter().map(async |sandbox| {
+        let mut taken = 0;
+        for _ in 0..4 {
+            taken += u32::from(sandbox.take(&bucket, None, 1).await.is_ok());
+        }
+        taken
+    }));
+    // As many as each draws at a time.
+    assert_eq!(taken.await.iter().sum::<u32>(), 40);
+}
+
+/// Of another plan, or of a sandbox whose clock is wrong.
+#[tokio::test]
+async fn a_bucket_that_is_too_empty_is_put_right() {
+    let (aws, clock) = stage().await;
+    let ahead = Arc::new(ManualClock::at(Duration::from_secs(1_800_100_000)));
+    let (wrong, right) = (sandbox(&aws, &ahead), sandbox(&aws, &clock));
+    let bucket = BucketId::new(None, "a");
+    assert_eq!(wrong.take(&bucket, None, 1).await, Ok(()));
+    let exhausted = right.take(&bucket, None, 1).await.unwrap_err();
+    assert_eq!(exhausted.wait, Duration::from_secs(1));
+    clock.advance(Duration::from_secs(2));
+    assert_eq!(right.take(&bucket, None, 2).await, Ok(()));
+}
+
 #[tokio::test]
 async fn without_the_table_each_counts_for_itself() {
     let (aws, clock) = stage().await;
     let sandboxes = [(); 2].map(|()| sandbox(&aws, &clock));
     let bucket = BucketId::new(None, "a");
-    let fault = Fault::new(PUT_ITEM, "ResourceNotFoundException");
+    let fault = Fault::new(UPDATE_ITEM, "ResourceNotFoundException");
     aws.inject(&fault).await.unwrap();
     for sandbox in &sandboxes {
         let mut taken = 0;
         for _ in 0..50 {
             taken += u32::from(sandbox.take(&bucket, None, 1).await.is_ok());
         }
-        assert_eq!(taken, 40);
+        // A tenth of a bucket each, since there may be many of them.
+        assert_eq!(taken, 4);
     }
     // It is not asked again at once, lest each request wait for it, but it is in time.
     assert_eq!(written(&aws).await, 2);
@@ -153,6 +209,26 @@ async fn whoever_asks_too_much_is_told_when_to_come_back() {
     assert_eq!(stage.ask(&batch(&jwt, 4)).await.0, 429);
     assert_eq!(stage.home.counters().commands, executed);
     assert_eq!(stage.ask(&run(Some(&jwt), &ping)).await.0, 200);
+}
+
+/// A batch of more than a plan allows at once is allowed when nothing else was asked.
+#[tokio::test]
+async fn a_batch_may_take_all_there_is() {
+    let stage = stage_with(&[("CALLER_RATE_LIMITS", "*=0.01/5")]).await;
+    let ping = json!({ "type": "ping" });
+    let jwt = token(&["admin"], &json!({}));
+    let body = json!({ "commands": vec![ping; 9] });
+    let asked = request("POST", "/commands", Some(&jwt), Some(&body));
+    assert_eq!(stage.ask(&asked).await.0, 200);
+    assert_eq!(stage.ask(&asked).await.0, 429);
+    // What cannot be read counts as well.
+    let jwt = token(&["admin"], &json!({ "sub": "other" }));
+    let asked = request("POST", "/commands", Some(&jwt), Some(&json!([])));
+    let mut statuses = Vec::new();
+    for _ in 0..6 {
+        statuses.push(stage.ask(&asked).await.0);
+    }
+    assert_eq!(statuses, [400, 400, 400, 400, 400, 429]);
 }
 
 #[tokio::test]

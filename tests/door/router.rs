@@ -5,7 +5,7 @@ use std::io::Read as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
-use latchkey_dev::home::{HomeOptions, SimulatedHome};
+use latchkey_dev::home::{HomeOptions, RestFault, SimulatedHome};
 use latchkey_dev::stack::AwsEmulator;
 use serde_json::{Value, json};
 
@@ -127,6 +127,75 @@ async fn hosts_and_queries_that_no_url_can_hold_do_no_harm() {
     let mut event = load_balancer("/health");
     event["headers"]["host"] = json!("[::");
     assert_eq!(raw(&stage, &event).await["statusCode"], 200);
+}
+
+/// What a sender's own conversion would fall over is refused in the sender's own form.
+#[tokio::test]
+async fn events_that_are_no_requests_are_answered_all_the_same() {
+    let stage = Stage::set().await;
+    let jwt = token(&["admin"], &json!({}));
+    let good = || request("POST", "/commands", Some(&jwt), Some(&json!({})));
+    let mut no_base64 = good();
+    no_base64["isBase64Encoded"] = json!(true);
+    no_base64["body"] = json!("@@@");
+    let mut long = good();
+    long["rawPath"] = json!(format!("/{}", "a".repeat(70_000)));
+    let mut long_query = load_balancer("/health");
+    long_query["queryStringParameters"] = json!({ "a": "b".repeat(70_000) });
+    let mut odd_header = load_balancer("/health");
+    odd_header["headers"] = json!({ "a b": "c" });
+    let mut no_method = rest_api("/health", "/health", &Value::Null);
+    no_method["httpMethod"] = json!(7);
+    for event in [no_base64, long, long_query, odd_header, no_method] {
+        let answer = raw(&stage, &event).await;
+        assert_eq!(answer["statusCode"], 400, "{answer}");
+        let kind = header(&answer, "content-type");
+        assert_eq!(kind, Some("application/problem+json"), "{answer}");
+        let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+        assert_eq!(problem(&body), "bad-request");
+    }
+    let mut no_value = load_balancer("/health");
+    no_value["multiValueQueryStringParameters"] = json!({ "a": [], "b": ["c"] });
+    assert_eq!(raw(&stage, &no_value).await["statusCode"], 200);
+}
+
+/// A REST API that was told of no binary media types would hand base64 on as it is.
+#[tokio::test]
+async fn rest_apis_get_text_as_text() {
+    let stage = Stage::set().await;
+    let jwt = token(&["read"], &json!({}));
+    let mut event = rest_api(
+        "/api/states",
+        "/api/{proxy+}",
+        &json!({ "proxy": "states" }),
+    );
+    let bearer = format!("Bearer {jwt}");
+    event["headers"] = json!({ "Authorization": bearer, "Accept-Encoding": "gzip" });
+    event["multiValueHeaders"] = json!({ "Authorization": [bearer], "Accept-Encoding": ["gzip"] });
+    let answer = raw(&stage, &event).await;
+    assert_eq!(answer["statusCode"], 200, "{answer}");
+    assert_eq!(answer["isBase64Encoded"], false);
+    assert!(answer["body"].as_str().unwrap().starts_with('['));
+}
+
+/// A load balancer carries 1 MB, API Gateway what Lambda does.
+#[tokio::test]
+async fn an_answer_that_its_sender_cannot_take_is_not_sent() {
+    let stage = Stage::set().await;
+    let jwt = token(&["admin"], &json!({}));
+    let ping = crate::callers::run(Some(&jwt), &json!({"type": "ping"}));
+    assert_eq!(stage.ask(&ping).await.0, 200);
+    stage.home.set_fault(RestFault::HugeBody(2 << 20));
+    let mut event = load_balancer("/api/config");
+    event["headers"] = json!({ "authorization": format!("Bearer {jwt}") });
+    let answer = raw(&stage, &event).await;
+    assert_eq!(answer["statusCode"], 502, "{}", answer["headers"]);
+    let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    assert_eq!(problem(&body), "message-too-large");
+    let (status, _) = stage
+        .ask(&request("GET", "/api/config", Some(&jwt), None))
+        .await;
+    assert_eq!(status, 200);
 }
 
 /// With multi-value headers a load balancer sends all values of a header, and takes answers with all of them.

@@ -40,7 +40,23 @@ pub(crate) async fn handle(app: &Arc<Function>, payload: &str) -> Value {
 
 /// Hands the application one event, by a clock of the test's own; it has 20 s.
 pub(crate) async fn handle_at(app: &Arc<Function>, payload: &str, clock: &dyn Clock) -> Value {
+    handle_in(app, payload, clock, Context::default()).await
+}
+
+/// Hands the application one event for a tenant that Lambda keeps apart; it has 20 s.
+#[allow(dead_code, reason = "each test binary uses a part of this")]
+pub(crate) async fn handle_for(app: &Arc<Function>, payload: &str, tenant: &str) -> Value {
     let mut context = Context::default();
+    context.tenant_id = Some(tenant.to_owned());
+    handle_in(app, payload, &SystemClock::new(), context).await
+}
+
+async fn handle_in(
+    app: &Arc<Function>,
+    payload: &str,
+    clock: &dyn Clock,
+    mut context: Context,
+) -> Value {
     context.request_id = "8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned();
     let end = clock.now().after(Duration::from_secs(20));
     context.deadline = u64::try_from(end.unix.as_millis()).unwrap();
