@@ -12,11 +12,11 @@ use lambda_http::Context;
 
 use crate::access::{Caller, Door};
 use crate::bridge::{Health, Status};
-use crate::clock::{Clock, Deadline, Timestamp};
+use crate::clock::{Clock, Deadline, Limit, Timestamp};
 use crate::home_assistant::{HomeError, Stage};
 use crate::homes::Homes;
 use crate::idempotency::Idempotency;
-use crate::metrics::Metrics;
+use crate::metrics::{Metric, Metrics};
 use crate::rate_limit::RateLimiter;
 use crate::reply::{Failure, Problem};
 use crate::rotation::Rotation;
@@ -94,9 +94,18 @@ impl App {
         })
     }
 
-    /// Writes the one log line of a failure and makes the caller's view of it.
+    /// What is left of an invocation for all that is to come.
+    pub(crate) fn time_left(&self, context: &Context) -> Limit {
+        let now = self.clock.now();
+        self.deadline(context).limit(Duration::MAX, now)
+    }
+
+    /// Writes the one log line of a failure, counts it if it must be looked into, and makes the caller's view of it.
     pub(crate) fn report(&self, failure: &Failure, request_id: &str) -> Problem {
         let problem = Problem::of(failure);
+        if let Failure::OutcomeUnknown(_) = failure {
+            self.metrics.record(Metric::CommandOutcomeUnknown(1));
+        }
         let category = problem.name.name();
         let stage = failure.stage();
         if problem.name.status() < 500 {

@@ -136,10 +136,9 @@ impl Function {
                     .run(&asked, tenant, deadline, &context.request_id)
                     .await?
                     .with_status_code();
-                let bytes = json_bytes(&reply);
-                if bytes > MAX_REPLY_BYTES {
+                if json_bytes(&reply) > MAX_REPLY_BYTES {
                     let limit_bytes = MAX_REPLY_BYTES;
-                    return Err(Failure::ReplyTooLarge { bytes, limit_bytes });
+                    return Err(Failure::ReplyTooLarge { limit_bytes });
                 }
                 Ok(Reply::Commands(reply))
             }

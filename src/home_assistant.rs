@@ -18,7 +18,7 @@ pub use connection::{Connection, Heard, Outcome, Status};
 pub use error::{HomeError, Stage};
 pub use extras::{Extras, Labels};
 pub use message::{Answer, Command, CommandError, CommandFailure, JsonSlice};
-pub use passthrough::{RestAnswer, RestCall, RestOutcome};
+pub use passthrough::{BrokenAnswer, RestAnswer, RestBody, RestCall, RestOutcome};
 pub use session::{
     Checkout, FRESH, Freshness, PING_TIMEOUT, STALE, Session, SessionReport, SessionState,
     freshness,

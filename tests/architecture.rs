@@ -104,6 +104,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "access",
             "app",
             "bridge",
+            "clock",
             "commands",
             "config",
             "home_assistant",

@@ -69,25 +69,32 @@ impl Permit {
         serde_json::to_string(&visible).ok()
     }
 
-    /// What may be seen of the body of the home's answer to a REST request, if that is not all of it.
-    pub fn cut(&self, request: &RestRequest, body: &[u8]) -> Option<String> {
+    /// Whether not all of the body of the home's answer to a REST request may be seen.
+    pub fn cuts(&self, request: &RestRequest) -> bool {
+        self.knife(request).is_some()
+    }
+
+    /// What may be seen of the body of the home's answer to a REST request that it [cuts](Self::cuts).
+    pub fn cut(&self, request: &RestRequest, body: &[u8]) -> String {
+        let seen = std::str::from_utf8(body).ok();
+        let seen = seen.zip(self.knife(request));
+        // What is not understood is not shown.
+        seen.and_then(|(body, knife)| knife(self, body))
+            .unwrap_or_else(|| "[]".into())
+    }
+
+    fn knife(&self, request: &RestRequest) -> Option<fn(&Self, &str) -> Option<String>> {
         if *self.reads() == Reads::Everything {
             return None;
         }
         let path: Vec<&str> = request.path().collect();
-        let cut: fn(&Self, &str) -> Option<String> = match (request.method(), path.as_slice()) {
-            ("GET", ["states" | "calendars"]) => Self::entities,
-            ("POST", ["services", _, _]) => Self::changes,
-            ("GET", ["services"]) => Self::listed_services,
-            ("GET", ["config"]) => Self::config,
-            _ => return None,
-        };
-        let seen = std::str::from_utf8(body).ok();
-        // What is not understood is not shown.
-        Some(
-            seen.and_then(|body| cut(self, body))
-                .unwrap_or_else(|| "[]".into()),
-        )
+        match (request.method(), path.as_slice()) {
+            ("GET", ["states" | "calendars"]) => Some(Self::entities),
+            ("POST", ["services", _, _]) => Some(Self::changes),
+            ("GET", ["services"]) => Some(Self::listed_services),
+            ("GET", ["config"]) => Some(Self::config),
+            _ => None,
+        }
     }
 
     /// Of what the home says of itself, what clients need: not where it is, nor what is around it.
@@ -210,10 +217,9 @@ mod tests {
         assert_eq!(seen(&["read:light.*"], "get_config", &config), cut);
         let asked = RestRequest::new("GET", "/config", "", b"").unwrap();
         let body = config.to_string();
-        assert_eq!(permit(&["read"]).cut(&asked, body.as_bytes()), None);
-        let seen = permit(&["read:light.*"])
-            .cut(&asked, body.as_bytes())
-            .unwrap();
+        assert!(!permit(&["read"]).cuts(&asked));
+        assert!(permit(&["read:light.*"]).cuts(&asked));
+        let seen = permit(&["read:light.*"]).cut(&asked, body.as_bytes());
         assert_eq!(
             serde_json::from_str::<serde_json::Value>(&seen).unwrap(),
             cut

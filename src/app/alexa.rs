@@ -63,7 +63,8 @@ impl App {
         };
         let home = self.home_of(&caller, None, context.tenant_id.as_deref())?;
         let answer = self.pass_on(&call, &permit, home, context).await?;
-        let text = String::from_utf8(answer.body.into()).ok();
+        let body = answer.body.whole(self.time_left(context)).await?;
+        let text = String::from_utf8(body.into()).ok();
         let json = text.and_then(|text| RawValue::from_string(text).ok());
         json.filter(|_| answer.status.is_success())
             .ok_or(Failure::NoAlexa {

@@ -118,17 +118,11 @@ impl App {
         context: &Context,
     ) -> Result<RestAnswer, Failure> {
         let deadline = self.deadline(context);
-        let request_id = &context.request_id;
         let tenant = context.tenant_id.as_deref();
         let home = self.find(home, tenant, deadline).await?;
         match home.bridge.rest(call, deadline).await? {
             RestOutcome::Answered(answer) => Ok(answer),
-            RestOutcome::Unknown(error) => {
-                let category = ProblemName::CommandOutcomeUnknown.name();
-                tracing::error!(request_id, category, stage = "command", error = %error, count = 1, "not answered");
-                self.metrics.record(Metric::CommandOutcomeUnknown(1));
-                Err(Failure::OutcomeUnknown(error))
-            }
+            RestOutcome::Unknown(error) => Err(Failure::OutcomeUnknown(error)),
         }
     }
 

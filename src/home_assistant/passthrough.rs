@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
+use futures_util::stream::{self, Stream};
 use http::header::{ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE};
 use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, RANGE, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
@@ -47,18 +48,38 @@ pub struct RestCall {
 }
 
 /// The home's answer, as it is.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct RestAnswer {
     /// Its status.
     pub status: StatusCode,
     /// Its headers, all of them: which are the caller's business is not decided here.
     pub headers: HeaderMap,
     /// Its body.
-    pub body: Bytes,
+    pub body: RestBody,
+}
+
+/// The body of an answer, which is still on its way.
+#[derive(Debug)]
+pub struct RestBody {
+    response: reqwest::Response,
+    /// How long the home may fall silent in the midst of it.
+    silence: Duration,
+    max_bytes: usize,
+    may_have_acted: bool,
+}
+
+/// An answer that broke off.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the home's answer broke off: {error}")]
+pub struct BrokenAnswer {
+    /// Why.
+    pub error: HomeError,
+    /// Whether it was the answer to more than a question.
+    pub may_have_acted: bool,
 }
 
 /// What became of a request that was sent.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub enum RestOutcome {
     /// The home answered.
     Answered(RestAnswer),
@@ -75,12 +96,63 @@ impl RestAnswer {
     }
 }
 
+impl RestBody {
+    /// All of it, within this time, if it is no more than a message of the home may be.
+    pub async fn whole(mut self, limit: Limit) -> Result<Bytes, BrokenAnswer> {
+        let may_have_acted = self.may_have_acted;
+        let gathered = async {
+            let mut whole = BytesMut::new();
+            while let Some(part) = self.next().await? {
+                if whole.len() + part.len() > self.max_bytes {
+                    let limit_bytes = self.max_bytes;
+                    return Err(self.broken(HomeError::MessageTooLarge { limit_bytes }));
+                }
+                whole.extend_from_slice(&part);
+            }
+            Ok(whole.freeze())
+        };
+        let gathered = tokio::time::timeout(limit.duration, gathered).await;
+        gathered.unwrap_or_else(|_| {
+            Err(BrokenAnswer {
+                error: HomeError::out_of_time(Stage::Command, limit),
+                may_have_acted,
+            })
+        })
+    }
+
+    /// Part by part, as it comes.
+    pub fn parts(self) -> impl Stream<Item = Result<Bytes, BrokenAnswer>> + Send + 'static {
+        stream::try_unfold(self, |mut body| async move {
+            let part = body.next().await?;
+            Ok(part.map(|part| (part, body)))
+        })
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>, BrokenAnswer> {
+        let part = tokio::time::timeout(self.silence, self.response.chunk()).await;
+        match part {
+            Ok(part) => part.map_err(|error| self.broken(classify(&error))),
+            Err(_) => Err(self.broken(HomeError::Timeout {
+                stage: Stage::Command,
+            })),
+        }
+    }
+
+    fn broken(&self, error: HomeError) -> BrokenAnswer {
+        BrokenAnswer {
+            error,
+            may_have_acted: self.may_have_acted,
+        }
+    }
+}
+
 /// Passes requests on to one home.
 pub(super) struct Passthrough {
     /// For what only reads: its connections are kept.
     kept: reqwest::Client,
     /// For all else, on a connection of its own: one that was kept and died cannot tell "not sent" from "sent".
     fresh: reqwest::Client,
+    silence: Duration,
     max_bytes: usize,
 }
 
@@ -93,6 +165,7 @@ impl Passthrough {
                     .pool_idle_timeout(KEPT_FOR)
             })?,
             fresh: client(target, transport, std::convert::identity)?,
+            silence: target.limits.command_timeout,
             max_bytes: target.limits.max_message_bytes,
         })
     }
@@ -122,12 +195,12 @@ impl Passthrough {
         };
         let asked = async {
             if !call.method.is_safe() {
-                return self.ask(request(&self.fresh)).await;
+                return self.ask(request(&self.fresh), true).await;
             }
-            match self.ask(request(&self.kept)).await {
+            match self.ask(request(&self.kept), false).await {
                 // The home may have hung up just then. What only reads may be asked for twice.
                 Err((HomeError::Closed | HomeError::Unreachable { .. }, true)) => {
-                    self.ask(request(&self.fresh)).await
+                    self.ask(request(&self.fresh), false).await
                 }
                 outcome => outcome,
             }
@@ -143,29 +216,25 @@ impl Passthrough {
         }
     }
 
-    async fn ask(&self, request: reqwest::RequestBuilder) -> Result<RestAnswer, (HomeError, bool)> {
+    async fn ask(
+        &self,
+        request: reqwest::RequestBuilder,
+        may_have_acted: bool,
+    ) -> Result<RestAnswer, (HomeError, bool)> {
         let mut response = request.send().await.map_err(|error| {
             let was_sent = !error.is_connect();
             (classify(&error), was_sent)
         })?;
-        let status = response.status();
         let headers = std::mem::take(response.headers_mut());
-        let mut body = BytesMut::new();
-        while let Some(chunk) = response
-            .chunk()
-            .await
-            .map_err(|error| (classify(&error), true))?
-        {
-            if body.len() + chunk.len() > self.max_bytes {
-                let limit_bytes = self.max_bytes;
-                return Err((HomeError::MessageTooLarge { limit_bytes }, true));
-            }
-            body.extend_from_slice(&chunk);
-        }
         Ok(RestAnswer {
-            status,
+            status: response.status(),
             headers,
-            body: body.freeze(),
+            body: RestBody {
+                response,
+                silence: self.silence,
+                max_bytes: self.max_bytes,
+                may_have_acted,
+            },
         })
     }
 }

@@ -1,5 +1,6 @@
 //! What every answer goes through on its way out: failures are explained, sizes checked, the request's id added.
 
+use std::error::Error;
 use std::sync::Arc;
 
 use axum::body::{self, Body, Bytes};
@@ -13,14 +14,15 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use lambda_http::RequestExt as _;
 use serde::Serialize;
 
-use crate::app::{App, MAX_REPLY_BYTES};
+use crate::app::App;
+use crate::home_assistant::{BrokenAnswer, HomeError, Stage};
 use crate::json::json_bytes;
 use crate::reply::{Failure, Problem, ProblemName};
 
 /// The header with the request's id: the one in problems and logs.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// How much of an answer whoever asked can take, if that is less than Lambda can.
+/// How much of an answer whoever asked can take, and takes only as a whole. Without it answers are sent as they come.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReplyLimit(pub(super) usize);
 
@@ -44,19 +46,30 @@ impl IntoResponse for Refused {
 
 /// Makes what comes out of a route into what is sent.
 pub(super) async fn finish(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let request_id = request
-        .lambda_context_ref()
-        .map_or_else(String::new, |context| context.request_id.clone());
+    let context = request.lambda_context_ref().cloned().unwrap_or_default();
+    let request_id = context.request_id.clone();
     let is_head = request.method() == Method::HEAD;
     let limit = request.extensions().get::<ReplyLimit>().copied();
-    let ReplyLimit(limit_bytes) = limit.unwrap_or(ReplyLimit(MAX_REPLY_BYTES));
+    let is_question = request.method().is_safe();
     let mut response = next.run(request).await;
     response = match response.extensions_mut().remove::<Refused>() {
         Some(Refused(failure)) => explained(&app, &failure, response.headers(), &request_id),
-        None => match measured(response, limit_bytes).await {
-            Ok(response) => response,
-            Err(failure) => explained(&app, &failure, &HeaderMap::new(), &request_id),
-        },
+        None => {
+            let ready = match limit {
+                Some(limit) => {
+                    let time_left = app.time_left(&context);
+                    let ready = measured(response, limit);
+                    let ready = tokio::time::timeout(time_left.duration, ready).await;
+                    ready.unwrap_or_else(|_| Err(out_of_time(is_question).into()))
+                }
+                // As it comes.
+                None => Ok(response),
+            };
+            match ready {
+                Ok(response) => response,
+                Err(failure) => explained(&app, &failure, &HeaderMap::new(), &request_id),
+            }
+        }
     };
     if is_head {
         // The router has seen to that but for problems.
@@ -96,12 +109,23 @@ fn problem_response(problem: &Problem, request_id: &str) -> Response {
     response
 }
 
+fn out_of_time(is_question: bool) -> BrokenAnswer {
+    BrokenAnswer {
+        error: HomeError::DeadlineExceeded {
+            stage: Stage::Command,
+        },
+        may_have_acted: !is_question,
+    }
+}
+
 /// The response, if what it comes to when it travels is not too much.
-async fn measured(response: Response, limit_bytes: usize) -> Result<Response, Failure> {
+async fn measured(response: Response, limit: ReplyLimit) -> Result<Response, Failure> {
+    let ReplyLimit(limit_bytes) = limit;
     let (parts, body) = response.into_parts();
-    let bytes = body::to_bytes(body, usize::MAX)
-        .await
-        .map_err(|_| Failure::Event { kind: "http" })?;
+    let bytes = body::to_bytes(body, limit_bytes).await.map_err(|error| {
+        // An answer that is not broken is too long.
+        broken_answer(&error).map_or(Failure::ReplyTooLarge { limit_bytes }, Failure::from)
+    })?;
     let length = match text(&parts.headers, &bytes) {
         // A JSON string, whose escapes count.
         Some(text) => json_bytes(&text),
@@ -112,14 +136,26 @@ async fn measured(response: Response, limit_bytes: usize) -> Result<Response, Fa
         .map(|(name, value)| name.as_str().len() + value.len())
         .sum();
     // A load balancer gets them twice.
-    let bytes_in_all = length + 2 * headers;
-    if bytes_in_all > limit_bytes {
-        return Err(Failure::ReplyTooLarge {
-            bytes: bytes_in_all,
-            limit_bytes,
-        });
+    if length + 2 * headers > limit_bytes {
+        return Err(Failure::ReplyTooLarge { limit_bytes });
     }
     Ok(Response::from_parts(parts, Body::from(bytes)))
+}
+
+/// The broken answer among an error's causes.
+fn broken_answer(error: &axum::Error) -> Option<BrokenAnswer> {
+    let mut cause: &(dyn Error + 'static) = error;
+    loop {
+        if let Some(broken) = cause.downcast_ref::<BrokenAnswer>() {
+            return Some(broken.clone());
+        }
+        let io = cause.downcast_ref::<std::io::Error>();
+        // The error inside of one of input and output is not its source.
+        cause = match io.and_then(std::io::Error::get_ref) {
+            Some(inside) => inside,
+            None => cause.source()?,
+        };
+    }
 }
 
 /// The body as text, if it is one.

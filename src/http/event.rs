@@ -17,7 +17,7 @@ use serde::Serialize;
 
 use super::answer::{ReplyLimit, text};
 use super::base_path::BasePath;
-use crate::app::App;
+use crate::app::{App, MAX_REPLY_BYTES};
 use crate::reply::Failure;
 use crate::trigger::Trigger;
 
@@ -169,14 +169,14 @@ pub(crate) async fn serve(
         Err(failure) => return Answer::Refused(refusal(app, &failure, &context.request_id)),
     };
     let prefix = base_path.of(&request);
-    let is_load_balancer = matches!(request, LambdaRequest::Alb(_));
+    let limit = match request {
+        LambdaRequest::Alb(_) => ReplyLimit(LOAD_BALANCER_BYTES),
+        _ => ReplyLimit(MAX_REPLY_BYTES),
+    };
     let mut adapter = Adapter::from(service_fn(move |request: Request| {
         let mut router = router.clone();
         let mut request = at_home(request, &prefix);
-        if is_load_balancer {
-            let limit = ReplyLimit(LOAD_BALANCER_BYTES);
-            request.extensions_mut().insert(limit);
-        }
+        request.extensions_mut().insert(limit);
         async move {
             let Ok(response) = router.call(request).await;
             Ok::<_, Infallible>(carried(response).await)

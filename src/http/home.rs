@@ -15,7 +15,8 @@ use super::callers_token::token;
 use super::router::Shared;
 use super::{body_of, context_of};
 use crate::access::{Permit, RestRequest};
-use crate::home_assistant::{RestAnswer, RestCall};
+use crate::clock::Limit;
+use crate::home_assistant::{BrokenAnswer, RestAnswer, RestCall};
 
 /// Passes a request on.
 pub(super) async fn pass_on(
@@ -52,7 +53,8 @@ pub(super) async fn pass_on(
     };
     let home = app.home_of(&caller, None, context.tenant_id.as_deref())?;
     let answer = app.pass_on(&call, &permit, home, &context).await?;
-    Ok(response(answer, &permit, &asked))
+    let time_left = app.time_left(&context);
+    Ok(response(answer, &permit, &asked, time_left).await?)
 }
 
 /// The body of a call as it was read and decided on, written anew: what the caller sent could mean something else to a home
@@ -82,24 +84,25 @@ const PASSED_BACK: [HeaderName; 13] = [
     RETRY_AFTER,
 ];
 
-/// The home's answer, as it is, but for what may not be seen of it.
-fn response(answer: RestAnswer, permit: &Permit, asked: &RestRequest) -> Response {
+/// The home's answer, as it is and as it comes, but for what may not be seen of it.
+async fn response(
+    answer: RestAnswer,
+    permit: &Permit,
+    asked: &RestRequest,
+    time_left: Limit,
+) -> Result<Response, BrokenAnswer> {
     let mut headers = visible(&answer.headers);
-    let cut = answer
-        .status
-        .is_success()
-        .then(|| permit.cut(asked, &answer.body));
-    let body = match cut.flatten() {
-        Some(seen) => {
-            headers.remove(CONTENT_ENCODING);
-            Body::from(seen)
-        }
-        None => Body::from(answer.body),
+    let body = if answer.status.is_success() && permit.cuts(asked) {
+        headers.remove(CONTENT_ENCODING);
+        let whole = answer.body.whole(time_left).await?;
+        Body::from(permit.cut(asked, &whole))
+    } else {
+        Body::from_stream(answer.body.parts())
     };
     let mut response = Response::new(body);
     *response.status_mut() = answer.status;
     *response.headers_mut() = headers;
-    response
+    Ok(response)
 }
 
 fn visible(headers: &HeaderMap) -> HeaderMap {

@@ -43,7 +43,10 @@ pub(crate) fn router(app: Arc<App>, config: &HttpConfig) -> Router {
         app: app.clone(),
         origins: Arc::new(config.origins.clone()),
     };
-    let large = SizeAbove::new(WORTH_COMPRESSING).and(NotForContentType::IMAGES);
+    let large = SizeAbove::new(WORTH_COMPRESSING)
+        .and(NotForContentType::IMAGES)
+        // Pictures without end.
+        .and(NotForContentType::const_new("multipart/"));
     let compression = CompressionLayer::new()
         .quality(CompressionLevel::Fastest)
         .compress_when(large);

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::access::{AccessError, Denied, RestError};
 use crate::bridge::BridgeError;
 use crate::commands::RequestError;
-use crate::home_assistant::HomeError;
+use crate::home_assistant::{BrokenAnswer, HomeError};
 use crate::homes::HomesError;
 use crate::idempotency::StoreError;
 use crate::rotation::RotationError;
@@ -45,11 +45,9 @@ pub enum Failure {
     ResultsNotKept,
     /// What was asked for was done, and the answer is larger than can be carried.
     #[error(
-        "the request was carried out, but its answer has {bytes} bytes, and no more than {limit_bytes} can be sent"
+        "the request was carried out, but its answer has more than the {limit_bytes} bytes that can be sent"
     )]
     ReplyTooLarge {
-        /// Its size, as it would travel.
-        bytes: usize,
         /// What Lambda, or whoever invoked it, carries.
         limit_bytes: usize,
     },
@@ -107,6 +105,16 @@ pub enum Failure {
         /// The path.
         path: String,
     },
+}
+
+impl From<BrokenAnswer> for Failure {
+    fn from(broken: BrokenAnswer) -> Self {
+        match broken.may_have_acted {
+            true => Self::OutcomeUnknown(broken.error),
+            // Nothing was changed, so nothing is lost but the answer.
+            false => Self::Bridge(broken.error.into()),
+        }
+    }
 }
 
 impl Failure {

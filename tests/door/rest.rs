@@ -1,6 +1,9 @@
 //! The home's own REST API, as the simulated home fails it.
 
+use std::time::Duration;
+
 use latchkey_dev::home::RestFault;
+use latchkey_dev::stack::{LocalPort, http_client};
 use serde_json::json;
 
 use crate::Stage;
@@ -100,4 +103,65 @@ async fn what_only_reads_may_be_asked_for_twice() {
         assert_eq!(seen, status, "{method}: {answer}");
         assert_eq!(requests() - before, times, "{method}");
     }
+}
+
+/// An answer that breaks off leaves what only reads unread, and what does something in doubt.
+#[tokio::test]
+async fn half_an_answer_is_none() {
+    let stage = Stage::set().await;
+    let jwt = token(&["admin"], &json!({}));
+    let limited = token(&["read:light.*"], &json!({}));
+    let ping = crate::callers::run(Some(&jwt), &json!({"type": "ping"}));
+    assert_eq!(stage.ask(&ping).await.0, 200);
+    stage.home.set_fault(RestFault::CutBody);
+    let call = json!({ "entity_id": "light.kitchen" });
+    let toggle = "/api/services/light/toggle";
+    for (method, path, jwt, body, status, name) in [
+        ("GET", "/api/config", &jwt, None, 503, "home-unreachable"),
+        (
+            "GET",
+            "/api/config",
+            &limited,
+            None,
+            503,
+            "home-unreachable",
+        ),
+        (
+            "POST",
+            toggle,
+            &jwt,
+            Some(&call),
+            504,
+            "command-outcome-unknown",
+        ),
+    ] {
+        let (seen, answer) = stage.ask(&request(method, path, Some(jwt), body)).await;
+        assert_eq!(
+            (seen, problem(&answer)),
+            (status, name),
+            "{method}: {answer}"
+        );
+    }
+}
+
+/// Where answers need not be whole, they are sent as they come: this one's end would be minutes away.
+#[tokio::test]
+async fn a_local_port_sends_answers_as_they_come() {
+    let stage = Stage::set().await;
+    let port = LocalPort::open(stage.app.clone()).await.unwrap();
+    let client = http_client().unwrap();
+    let get = || {
+        let jwt = token(&["admin"], &json!({}));
+        client
+            .get(format!("{}/api/config", port.url()))
+            .bearer_auth(jwt)
+    };
+    assert_eq!(get().send().await.unwrap().status(), 200);
+    stage
+        .home
+        .set_fault(RestFault::SlowBody(Duration::from_secs(1)));
+    let mut response = get().send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    let first = response.chunk().await.unwrap().unwrap();
+    assert_eq!(first, "{");
 }
