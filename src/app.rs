@@ -108,7 +108,7 @@ impl App {
         }
         let category = problem.name.name();
         let stage = failure.stage();
-        if problem.name.status() < 500 {
+        if problem.status < 500 {
             tracing::info!(request_id, category, stage, error = %failure, "refused");
         } else {
             tracing::error!(request_id, category, stage, error = %failure, "failed");

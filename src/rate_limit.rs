@@ -5,7 +5,7 @@
 //!
 //! With a table nobody waits for it but a caller who is new to a sandbox: a sandbox draws a tenth of a bucket at a time, gives out
 //! of that, and draws again after an answer. What is drawn is paid for and does not spoil, so after a pause each sandbox may have up
-//! to a tenth of a bucket beside the one they share. While the table cannot be used, each sandbox has buckets of its own, a tenth
+//! to a sixth of a bucket beside the one they share. While the table cannot be used, each sandbox has buckets of its own, a tenth
 //! as large.
 
 mod shared;

@@ -114,6 +114,9 @@ fn may_ask(caller: &Caller, request: &RestRequest) -> Result<(), Denied> {
         let ids: Vec<Value> = request.query(name).map(Value::from).collect();
         (!ids.is_empty()).then_some(Value::Array(ids))
     };
+    if request.method() == "GET" && !request.only_reads() {
+        return must_be_admin(caller);
+    }
     match (request.method(), path.as_slice()) {
         ("GET", []) => Ok(()),
         ("GET", ["config"] | ["states"]) => may_read_something(caller),

@@ -86,6 +86,19 @@ impl RestRequest {
         self.method == "POST" && self.path.first().is_some_and(|step| step == "services")
     }
 
+    /// Whether it only reads, as far as is known of the home's paths: elsewhere a GET may do something (a webhook).
+    pub fn only_reads(&self) -> bool {
+        let path: Vec<&str> = self.path().collect();
+        self.method == "GET"
+            && matches!(
+                path.as_slice(),
+                [] | ["config" | "states" | "services" | "events" | "calendars" | "logbook"]
+                    | ["states" | "calendars" | "camera_proxy" | "logbook", _]
+                    | ["history", "period"]
+                    | ["history", "period", _]
+            )
+    }
+
     /// The method; HEAD counts as GET.
     pub fn method(&self) -> &str {
         &self.method

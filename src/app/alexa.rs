@@ -60,6 +60,7 @@ impl App {
             query,
             headers,
             body: bytes::Bytes::copy_from_slice(payload.as_bytes()),
+            only_reads: false,
         };
         let home = self.home_of(&caller, None, context.tenant_id.as_deref())?;
         let answer = self.pass_on(&call, &permit, home, context).await?;

@@ -38,7 +38,7 @@ impl Bridge {
         let prover = &self.prover;
         let connection = checkout.connection;
         self.ready(&connection, deadline).await?;
-        let token = prover.tokens.current().await?;
+        let token = prover.in_time(deadline, prover.tokens.current()).await?;
         let fingerprint = token.fingerprint();
         if fingerprint != connection.fingerprint() {
             // Another one is stored by now: it is proven by a session of its own.
@@ -46,9 +46,10 @@ impl Bridge {
             return Err(HomeError::Closed.into());
         }
         let outcome = prover.session.rest(&token.access, call, deadline).await?;
+        let doubt = deadline.limit(DOUBT_LIMIT, self.clock.now());
         match &outcome {
             RestOutcome::Answered(answer)
-                if answer.is_refusal() && !connection.is_alive(DOUBT_LIMIT).await =>
+                if answer.is_refusal() && !connection.is_alive(doubt.duration).await =>
             {
                 // Home Assistant looks at the token before anything else, so nothing was carried out.
                 prover.rejected(fingerprint);

@@ -1,5 +1,6 @@
 //! Home Assistant's own REST API, asked with the token in the caller's stead.
 
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -45,6 +46,8 @@ pub struct RestCall {
     pub headers: HeaderMap,
     /// Its body.
     pub body: Bytes,
+    /// Whether it only reads, so that it does no harm if it is carried out twice.
+    pub only_reads: bool,
 }
 
 /// The home's answer, as it is.
@@ -97,6 +100,16 @@ impl RestAnswer {
 }
 
 impl RestBody {
+    /// How long it is, if the home has said so.
+    pub fn length(&self) -> Option<u64> {
+        self.response.content_length()
+    }
+
+    /// Whether it is the answer to more than a question, so that without it nobody knows what was done.
+    pub fn may_have_acted(&self) -> bool {
+        self.may_have_acted
+    }
+
     /// All of it, within this time, if it is no more than a message of the home may be.
     pub async fn whole(mut self, limit: Limit) -> Result<Bytes, BrokenAnswer> {
         let may_have_acted = self.may_have_acted;
@@ -148,8 +161,9 @@ impl RestBody {
 
 /// Passes requests on to one home.
 pub(super) struct Passthrough {
-    /// For what only reads: its connections are kept.
-    kept: reqwest::Client,
+    /// For what only reads: its connections are kept, but for no longer than the session beside them, by whose number it is
+    /// told: what ended that may have ended them.
+    kept: Mutex<Option<(u64, reqwest::Client)>>,
     /// For all else, on a connection of its own: one that was kept and died cannot tell "not sent" from "sent".
     fresh: reqwest::Client,
     silence: Duration,
@@ -159,21 +173,40 @@ pub(super) struct Passthrough {
 impl Passthrough {
     pub(super) fn new(target: &Target, transport: &Transport) -> Result<Self, HomeError> {
         Ok(Self {
-            kept: client(target, transport, |builder| {
-                builder
-                    .pool_max_idle_per_host(KEPT)
-                    .pool_idle_timeout(KEPT_FOR)
-            })?,
+            kept: Mutex::default(),
             fresh: client(target, transport, std::convert::identity)?,
             silence: target.limits.command_timeout,
             max_bytes: target.limits.max_message_bytes,
         })
     }
 
-    /// Sends a request. `Err` means that it was not carried out.
+    /// The client whose connections are kept, beside the session of this number.
+    fn kept(
+        &self,
+        target: &Target,
+        transport: &Transport,
+        session: u64,
+    ) -> Result<reqwest::Client, HomeError> {
+        // Nothing is left half done in there.
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, client)) = kept.as_ref().filter(|(number, _)| *number == session) {
+            return Ok(client.clone());
+        }
+        let client = client(target, transport, |builder| {
+            builder
+                .pool_max_idle_per_host(KEPT)
+                .pool_idle_timeout(KEPT_FOR)
+        })?;
+        *kept = Some((session, client.clone()));
+        Ok(client)
+    }
+
+    /// Sends a request beside the session of this number. `Err` means that it was not carried out.
     pub(super) async fn send(
         &self,
         target: &Target,
+        transport: &Transport,
+        session: u64,
         token: &AccessToken,
         call: &RestCall,
         limit: Limit,
@@ -193,13 +226,17 @@ impl Passthrough {
                 .headers(headers.clone())
                 .body(call.body.clone())
         };
+        let kept = match call.only_reads {
+            true => Some(self.kept(target, transport, session)?),
+            false => None,
+        };
         let asked = async {
-            if !call.method.is_safe() {
+            let Some(kept) = kept else {
                 return self.ask(request(&self.fresh), true).await;
-            }
-            match self.ask(request(&self.kept), false).await {
+            };
+            match self.ask(request(&kept), false).await {
                 // The home may have hung up just then. What only reads may be asked for twice.
-                Err((HomeError::Closed | HomeError::Unreachable { .. }, true)) => {
+                Err((HomeError::Unreachable { .. }, true)) => {
                     self.ask(request(&self.fresh), false).await
                 }
                 outcome => outcome,
@@ -207,12 +244,8 @@ impl Passthrough {
         };
         match tokio::time::timeout(limit.duration, asked).await {
             Ok(Ok(answer)) => Ok(RestOutcome::Answered(answer)),
-            Ok(Err((error, was_sent))) => settle(error, was_sent, &call.method),
-            Err(_) => settle(
-                HomeError::out_of_time(Stage::Command, limit),
-                true,
-                &call.method,
-            ),
+            Ok(Err((error, was_sent))) => settle(error, was_sent, call),
+            Err(_) => settle(HomeError::out_of_time(Stage::Command, limit), true, call),
         }
     }
 
@@ -240,8 +273,8 @@ impl Passthrough {
 }
 
 /// What a failure means: what only reads was not carried out in any sense that matters.
-fn settle(error: HomeError, was_sent: bool, method: &Method) -> Result<RestOutcome, HomeError> {
-    if was_sent && !method.is_safe() {
+fn settle(error: HomeError, was_sent: bool, call: &RestCall) -> Result<RestOutcome, HomeError> {
+    if was_sent && !call.only_reads {
         Ok(RestOutcome::Unknown(error))
     } else {
         Err(error)

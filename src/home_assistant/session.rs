@@ -228,10 +228,11 @@ impl Session {
     ) -> Result<RestOutcome, HomeError> {
         let link = self.link(deadline).await?;
         let limit = deadline.limit(self.target.limits.command_timeout, self.clock.now());
-        let passthrough = link
-            .passthrough
-            .get_or_try_init(|| Passthrough::new(&self.target, &link.transport))?;
-        passthrough.send(&self.target, token, call, limit).await
+        let (target, transport, session) = (&self.target, &link.transport, self.lock().attempts);
+        let passthrough = || Passthrough::new(target, transport);
+        let passthrough = link.passthrough.get_or_try_init(passthrough)?;
+        let sent = passthrough.send(target, transport, session, token, call, limit);
+        sent.await
     }
 
     /// Proves a token that is not in use yet, over REST and on a WebSocket of its own, which ends with it.

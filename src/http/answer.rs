@@ -26,6 +26,10 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReplyLimit(pub(super) usize);
 
+/// Whether an answer that is still to come is to more than a question.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct MayHaveActed(pub(super) bool);
+
 /// A failure on its way to where it is explained.
 #[derive(Clone, Debug)]
 pub(super) struct Refused(Failure);
@@ -50,7 +54,6 @@ pub(super) async fn finish(State(app): State<Arc<App>>, request: Request, next: 
     let request_id = context.request_id.clone();
     let is_head = request.method() == Method::HEAD;
     let limit = request.extensions().get::<ReplyLimit>().copied();
-    let is_question = request.method().is_safe();
     let mut response = next.run(request).await;
     response = match response.extensions_mut().remove::<Refused>() {
         Some(Refused(failure)) => explained(&app, &failure, response.headers(), &request_id),
@@ -58,9 +61,10 @@ pub(super) async fn finish(State(app): State<Arc<App>>, request: Request, next: 
             let ready = match limit {
                 Some(limit) => {
                     let time_left = app.time_left(&context);
+                    let acts = response.extensions().get::<MayHaveActed>().copied();
                     let ready = measured(response, limit);
                     let ready = tokio::time::timeout(time_left.duration, ready).await;
-                    ready.unwrap_or_else(|_| Err(out_of_time(is_question).into()))
+                    ready.unwrap_or_else(|_| Err(out_of_time(acts).into()))
                 }
                 // As it comes.
                 None => Ok(response),
@@ -109,12 +113,12 @@ fn problem_response(problem: &Problem, request_id: &str) -> Response {
     response
 }
 
-fn out_of_time(is_question: bool) -> BrokenAnswer {
+fn out_of_time(acts: Option<MayHaveActed>) -> BrokenAnswer {
     BrokenAnswer {
         error: HomeError::DeadlineExceeded {
             stage: Stage::Command,
         },
-        may_have_acted: !is_question,
+        may_have_acted: acts.is_some_and(|MayHaveActed(acts)| acts),
     }
 }
 

@@ -4,13 +4,13 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::header::{
-    ACCEPT_RANGES, AGE, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING,
-    CONTENT_LANGUAGE, CONTENT_RANGE, CONTENT_TYPE, ETAG, EXPIRES, HeaderName, LAST_MODIFIED,
-    LOCATION, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE,
+    CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
+    LOCATION, RANGE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Method};
 
-use super::answer::Refused;
+use super::answer::{MayHaveActed, Refused};
 use super::callers_token::token;
 use super::router::Shared;
 use super::{body_of, context_of};
@@ -36,25 +36,36 @@ pub(super) async fn pass_on(
     }
     let permit = Permit::of_rest(&caller, &asked)?;
     let (path, query) = asked.target();
-    let (headers, body) = if asked.is_call() {
-        decided(parts.headers, &asked)
-    } else {
-        (parts.headers, body)
+    let only_reads = asked.only_reads();
+    let (mut headers, body) = match () {
+        () if asked.is_call() => decided(parts.headers, &asked),
+        // Nothing that reads has one, and on a shared connection it could be taken for the next request.
+        () if only_reads => (parts.headers, Bytes::new()),
+        () => (parts.headers, body),
     };
+    if permit.cuts(&asked) {
+        // What they are about is the whole.
+        for name in [RANGE, IF_NONE_MATCH, IF_MODIFIED_SINCE] {
+            headers.remove(name);
+        }
+    }
+    let is_head = parts.method == Method::HEAD;
     let call = RestCall {
-        method: match parts.method {
-            Method::HEAD => Method::GET,
-            method => method,
+        method: if is_head && only_reads {
+            Method::GET
+        } else {
+            parts.method
         },
         path,
         query,
         headers,
         body,
+        only_reads,
     };
     let home = app.home_of(&caller, None, context.tenant_id.as_deref())?;
     let answer = app.pass_on(&call, &permit, home, &context).await?;
     let time_left = app.time_left(&context);
-    Ok(response(answer, &permit, &asked, time_left).await?)
+    Ok(response(answer, &permit, &asked, is_head, time_left).await?)
 }
 
 /// The body of a call as it was read and decided on, written anew: what the caller sent could mean something else to a home
@@ -68,40 +79,62 @@ fn decided(mut headers: HeaderMap, asked: &RestRequest) -> (HeaderMap, Bytes) {
 
 /// Headers of a home's answer that are its caller's business. All others are the connection's, or something's between home and
 /// caller: cookies of a proxy, its policies, what it allows other pages.
-const PASSED_BACK: [HeaderName; 13] = [
+const PASSED_BACK: [HeaderName; 10] = [
     ACCEPT_RANGES,
-    AGE,
     ALLOW,
-    CACHE_CONTROL,
     CONTENT_DISPOSITION,
     CONTENT_ENCODING,
     CONTENT_LANGUAGE,
     CONTENT_RANGE,
     CONTENT_TYPE,
     ETAG,
-    EXPIRES,
     LAST_MODIFIED,
     RETRY_AFTER,
 ];
+
+/// Those of them that are about the whole body.
+const OF_THE_WHOLE: [HeaderName; 5] = [
+    ACCEPT_RANGES,
+    CONTENT_ENCODING,
+    CONTENT_RANGE,
+    ETAG,
+    LAST_MODIFIED,
+];
+
+/// Answers that are no longer are gathered: it costs nothing, and how long they are is known to what compresses them.
+const GATHERED_BYTES: u64 = 64 << 10;
 
 /// The home's answer, as it is and as it comes, but for what may not be seen of it.
 async fn response(
     answer: RestAnswer,
     permit: &Permit,
     asked: &RestRequest,
+    is_head: bool,
     time_left: Limit,
 ) -> Result<Response, BrokenAnswer> {
     let mut headers = visible(&answer.headers);
-    let body = if answer.status.is_success() && permit.cuts(asked) {
-        headers.remove(CONTENT_ENCODING);
+    let acts = MayHaveActed(answer.body.may_have_acted());
+    let is_short = answer
+        .body
+        .length()
+        .is_some_and(|length| length <= GATHERED_BYTES);
+    let body = if is_head {
+        Body::empty()
+    } else if answer.status.is_success() && permit.cuts(asked) {
+        for name in OF_THE_WHOLE {
+            headers.remove(name);
+        }
         let whole = answer.body.whole(time_left).await?;
         Body::from(permit.cut(asked, &whole))
+    } else if is_short {
+        Body::from(answer.body.whole(time_left).await?)
     } else {
         Body::from_stream(answer.body.parts())
     };
     let mut response = Response::new(body);
     *response.status_mut() = answer.status;
     *response.headers_mut() = headers;
+    response.extensions_mut().insert(acts);
     Ok(response)
 }
 
@@ -123,9 +156,8 @@ fn visible(headers: &HeaderMap) -> HeaderMap {
         visible.insert(LOCATION, location.clone());
     }
     // Whoever asks with another token may see something else.
-    visible
-        .entry(CACHE_CONTROL)
-        .or_insert(HeaderValue::from_static("private, no-store"));
+    let private = HeaderValue::from_static("private, no-store");
+    visible.insert(CACHE_CONTROL, private);
     visible.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     visible
 }

@@ -102,10 +102,14 @@ impl SharedBuckets {
             return false;
         };
         drawn.left = left;
+        self.note_low(bucket, rate, left);
+        true
+    }
+
+    fn note_low(&self, bucket: &BucketId, rate: Rate, left: u32) {
         if left < portion(rate).div_ceil(2) {
             lock(&self.low).insert(bucket.clone(), rate);
         }
-        true
     }
 
     /// Draws `count` and as much of a portion beside it as there is, and gives out `count` at once, before anybody else does.
@@ -141,7 +145,11 @@ impl SharedBuckets {
             };
             match write {
                 Write::Done => {
-                    self.note(bucket, seen.max(now) + cost, wanted - count);
+                    let left = self.note(bucket, seen.max(now) + cost, wanted - count);
+                    // What was drawn for a caller may be all there is of it.
+                    if count > 0 {
+                        self.note_low(bucket, rate, left);
+                    }
                     return Ok(Ok(()));
                 }
                 Write::Refused(item) => {
@@ -155,12 +163,13 @@ impl SharedBuckets {
         }))
     }
 
-    /// Keeps what was seen of a bucket and what was drawn of it.
-    fn note(&self, bucket: &BucketId, full_at: Duration, drawn: u32) {
+    /// Keeps what was seen of a bucket and what was drawn of it; tells how much is left here.
+    fn note(&self, bucket: &BucketId, full_at: Duration, drawn: u32) -> u32 {
         let mut all = lock(&self.drawn);
         let kept = all.get_or_insert_mut(bucket.clone(), Drawn::default);
         kept.full_at = full_at;
         kept.left += drawn;
+        kept.left
     }
 
     /// Takes from a bucket that is full, or that nobody has taken from yet.

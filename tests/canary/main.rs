@@ -7,11 +7,15 @@
     reason = "tests may panic, also in what they share"
 )]
 
+#[allow(dead_code, reason = "each test binary uses a part of this")]
+#[path = "../lambda/callers.rs"]
+mod callers;
 #[path = "../lambda/app.rs"]
 mod in_process;
 #[path = "../lambda/mod.rs"]
 mod lambda;
 
+mod callers_tokens;
 mod debug;
 mod faults;
 mod function;

@@ -27,8 +27,9 @@ const RATE: Rate = Rate {
 };
 
 fn sandbox(aws: &AwsEmulator, clock: &Arc<ManualClock>) -> RateLimiter {
+    let small = Rate { burst: 5, ..RATE };
     let limits = RateLimits {
-        plans: [].into(),
+        plans: [("small".to_owned(), Some(small))].into(),
         others: Some(RATE),
     };
     let table = Table::new(Client::new(aws.sdk_config()), TABLE.into());
@@ -89,6 +90,16 @@ async fn a_caller_who_is_known_waits_for_no_table() {
     assert_eq!(exhausted.wait, Duration::from_secs(1));
     // That the bucket is empty is known without asking.
     assert_eq!(written(&aws).await, 10);
+
+    // Where a tenth of a bucket is one request, the next one is there all the same.
+    let bucket = BucketId::new(None, "b");
+    for request in 0..4 {
+        let before = written(&aws).await;
+        assert_eq!(sandbox.take(&bucket, Some("small"), 1).await, Ok(()));
+        let expected = before + u64::from(request == 0);
+        assert_eq!(written(&aws).await, expected, "request {request}");
+        sandbox.replenish(PATIENCE).await;
+    }
 }
 
 /// A bucket that others have emptied is asked for once, and not again before there can be something in it.

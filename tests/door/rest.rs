@@ -84,7 +84,8 @@ async fn only_reads_share_a_connection() {
     }
 }
 
-/// A home that hangs up instead of answering is asked once more for what only reads, and for nothing else.
+/// A home that hangs up instead of answering is asked once more for what only reads, and for nothing else: a GET elsewhere, as to a
+/// webhook, may do something.
 #[tokio::test]
 async fn what_only_reads_may_be_asked_for_twice() {
     let stage = Stage::set().await;
@@ -95,6 +96,8 @@ async fn what_only_reads_may_be_asked_for_twice() {
     let call = json!({ "entity_id": "light.kitchen" });
     for (method, path, body, status, times) in [
         ("GET", "/api/config", None, 503, 2),
+        ("GET", "/api/webhook/x", None, 504, 1),
+        ("HEAD", "/api/webhook/x", None, 504, 1),
         ("POST", "/api/services/light/toggle", Some(&call), 504, 1),
     ] {
         let requests = || -> u64 { stage.home.counters().http_requests.values().sum() };

@@ -302,8 +302,11 @@ async fn large_answers_are_compressed_for_who_takes_that() {
         .unwrap();
     let states = |text: &str| -> Value { serde_json::from_str(text).unwrap() };
     assert_eq!(states(&text), states(plain["body"].as_str().unwrap()));
-    let small = ask("/health", "gzip").await;
-    assert_eq!(header(&small, "content-encoding"), None);
+    for small in ["/health", "/api/", "/api/states/light.kitchen"] {
+        let answer = ask(small, "gzip").await;
+        assert_eq!(answer["statusCode"], 200, "{small}: {answer}");
+        assert_eq!(header(&answer, "content-encoding"), None, "{small}");
+    }
 }
 
 #[tokio::test]

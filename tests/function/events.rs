@@ -33,6 +33,14 @@ async fn the_samples_for_trying_it_out_are_all_served() {
             continue;
         }
         let answer = invoke(&function, &sample(&format!("events/{name}"))).await;
+        if name.starts_with("alexa") {
+            assert!(
+                answer["event"]["header"]["name"].is_string(),
+                "{name}: {answer}"
+            );
+            served += 1;
+            continue;
+        }
         assert_eq!(answer["statusCode"], 200, "{name}: {answer}");
         if name.starts_with("rotate-token") {
             let state = answer["rotation"]["state"].as_str();
@@ -53,6 +61,8 @@ async fn the_samples_for_trying_it_out_are_all_served() {
                 "latchkey",
                 "{name}: {answer}"
             );
+        } else if name.contains("states") {
+            assert!(http_answer(&answer).1.is_array(), "{name}: {answer}");
         } else {
             let reply = match answer.get("results") {
                 Some(_) => answer.clone(),
@@ -62,7 +72,7 @@ async fn the_samples_for_trying_it_out_are_all_served() {
         }
         served += 1;
     }
-    assert!(served >= 13, "the samples are missing");
+    assert!(served >= 15, "the samples are missing");
 }
 
 #[tokio::test]

@@ -53,7 +53,6 @@ async fn what_is_no_request_is_answered_as_such() {
         r#"{"commands":{"type":"ping"}}"#,
         r#"{"commands":null}"#,
         &format!(r#"{{"command":{deep}}}"#),
-        &format!(r#"{{"command":{{"type":"ping"}},"padding":"{filler}"}}"#),
         &json!({ "commands": many }).to_string(),
     ]
     .map(|payload| (payload.to_owned(), "bad-request"));
@@ -101,6 +100,11 @@ async fn what_is_no_request_is_answered_as_such() {
         // It says what is wrong and does not hand the payload back.
         assert!(invocation.body.len() < 2_000);
     }
+    let large = format!(r#"{{"command":{{"type":"ping"}},"padding":"{filler}"}}"#);
+    let invocation = function.invoke_raw(large).await.unwrap();
+    let answer = lambda::answer(&invocation, "a large request");
+    assert_problem(&answer, "message-too-large", "a large request");
+    assert_eq!(answer["statusCode"], 413, "{answer}");
     // The emulator makes an empty object of no payload at all; Lambda does not let it through.
     for payload in ["", " ", "\u{0}", "\"\\ud800\""] {
         let invocation = function.invoke_raw(payload).await.unwrap();
@@ -204,12 +208,12 @@ async fn bad_requests_over_http_get_problem_documents() {
         ),
         (
             json!({ "/requestContext/http/method": "GET" }),
-            404,
+            405,
             "not-found",
         ),
         (
             json!({ "/requestContext/http/method": "DELETE" }),
-            404,
+            405,
             "not-found",
         ),
     ] {
