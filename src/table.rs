@@ -125,6 +125,20 @@ impl Condition<'_> {
             values: vec![("run", run.into())],
         }
     }
+
+    /// As DynamoDB takes them; it refuses a map of none.
+    fn names(&self) -> Option<HashMap<String, String>> {
+        let names = self.names.iter();
+        let names = names.map(|name| (format!("#{name}"), (*name).to_owned()));
+        Some(names.collect()).filter(|names: &HashMap<_, _>| !names.is_empty())
+    }
+
+    /// As DynamoDB takes them; it refuses a map of none.
+    fn values(self) -> Option<HashMap<String, AttributeValue>> {
+        let values = self.values.into_iter();
+        let values = values.map(|(name, value)| (format!(":{name}"), attribute(value)));
+        Some(values.collect()).filter(|values: &HashMap<_, _>| !values.is_empty())
+    }
 }
 
 /// What became of a conditional write.
@@ -166,16 +180,13 @@ impl Table {
             request = request.item(name, attribute(value));
         }
         if let Some(condition) = condition {
-            request = request.condition_expression(condition.expression);
-            for name in condition.names {
-                request = request.expression_attribute_names(format!("#{name}"), *name);
-            }
-            for (name, value) in condition.values {
-                request = request.expression_attribute_values(format!(":{name}"), attribute(value));
-            }
-            request = request.return_values_on_condition_check_failure(
-                ReturnValuesOnConditionCheckFailure::AllOld,
-            );
+            request = request
+                .condition_expression(condition.expression)
+                .set_expression_attribute_names(condition.names())
+                .set_expression_attribute_values(condition.values())
+                .return_values_on_condition_check_failure(
+                    ReturnValuesOnConditionCheckFailure::AllOld,
+                );
         }
         match request.send().await {
             Ok(_) => Ok(Write::Done),
@@ -197,7 +208,7 @@ impl Table {
         change: &'static str,
         condition: Condition<'_>,
     ) -> Result<Write, TableError> {
-        let mut request = self
+        let request = self
             .client
             .update_item()
             .table_name(&self.name)
@@ -205,13 +216,9 @@ impl Table {
             .key("sk", AttributeValue::S(key.sk.to_owned()))
             .update_expression(change)
             .condition_expression(condition.expression)
+            .set_expression_attribute_names(condition.names())
+            .set_expression_attribute_values(condition.values())
             .return_values_on_condition_check_failure(ReturnValuesOnConditionCheckFailure::AllOld);
-        for name in condition.names {
-            request = request.expression_attribute_names(format!("#{name}"), *name);
-        }
-        for (name, value) in condition.values {
-            request = request.expression_attribute_values(format!(":{name}"), attribute(value));
-        }
         match request.send().await {
             Ok(_) => Ok(Write::Done),
             Err(SdkError::ServiceError(error)) => match error.into_err() {
@@ -226,19 +233,15 @@ impl Table {
 
     /// Removes an item if the condition holds of it. One that is not there, or of which it does not hold, stays as it is.
     pub async fn delete(&self, key: &Key, condition: Condition<'_>) -> Result<(), TableError> {
-        let mut request = self
+        let request = self
             .client
             .delete_item()
             .table_name(&self.name)
             .key("pk", AttributeValue::S(key.pk.clone()))
             .key("sk", AttributeValue::S(key.sk.to_owned()))
-            .condition_expression(condition.expression);
-        for name in condition.names {
-            request = request.expression_attribute_names(format!("#{name}"), *name);
-        }
-        for (name, value) in condition.values {
-            request = request.expression_attribute_values(format!(":{name}"), attribute(value));
-        }
+            .condition_expression(condition.expression)
+            .set_expression_attribute_names(condition.names())
+            .set_expression_attribute_values(condition.values());
         match request.send().await {
             Ok(_) => Ok(()),
             Err(SdkError::ServiceError(error))

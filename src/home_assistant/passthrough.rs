@@ -226,18 +226,16 @@ impl Passthrough {
                 .headers(headers.clone())
                 .body(call.body.clone())
         };
-        let kept = match call.only_reads {
-            true => Some(self.kept(target, transport, session)?),
-            false => None,
-        };
         let asked = async {
-            let Some(kept) = kept else {
-                return self.ask(request(&self.fresh), true).await;
-            };
-            match self.ask(request(&kept), false).await {
+            if !call.only_reads {
+                return self.ask(request(&self.fresh), call).await;
+            }
+            let kept = self.kept(target, transport, session);
+            let kept = kept.map_err(|error| (error, false))?;
+            match self.ask(request(&kept), call).await {
                 // The home may have hung up just then. What only reads may be asked for twice.
                 Err((HomeError::Unreachable { .. }, true)) => {
-                    self.ask(request(&self.fresh), false).await
+                    self.ask(request(&self.fresh), call).await
                 }
                 outcome => outcome,
             }
@@ -252,7 +250,7 @@ impl Passthrough {
     async fn ask(
         &self,
         request: reqwest::RequestBuilder,
-        may_have_acted: bool,
+        call: &RestCall,
     ) -> Result<RestAnswer, (HomeError, bool)> {
         let mut response = request.send().await.map_err(|error| {
             let was_sent = !error.is_connect();
@@ -266,7 +264,7 @@ impl Passthrough {
                 response,
                 silence: self.silence,
                 max_bytes: self.max_bytes,
-                may_have_acted,
+                may_have_acted: !call.only_reads,
             },
         })
     }

@@ -3,7 +3,7 @@
 use std::error::Error;
 use std::sync::Arc;
 
-use axum::body::{self, Body, Bytes};
+use axum::body::{self, Body};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -15,6 +15,7 @@ use lambda_http::RequestExt as _;
 use serde::Serialize;
 
 use crate::app::App;
+use crate::clock::Limit;
 use crate::home_assistant::{BrokenAnswer, HomeError, Stage};
 use crate::json::json_bytes;
 use crate::reply::{Failure, Problem, ProblemName};
@@ -55,26 +56,21 @@ pub(super) async fn finish(State(app): State<Arc<App>>, request: Request, next: 
     let is_head = request.method() == Method::HEAD;
     let limit = request.extensions().get::<ReplyLimit>().copied();
     let mut response = next.run(request).await;
-    response = match response.extensions_mut().remove::<Refused>() {
-        Some(Refused(failure)) => explained(&app, &failure, response.headers(), &request_id),
-        None => {
-            let ready = match limit {
-                Some(limit) => {
-                    let time_left = app.time_left(&context);
-                    let acts = response.extensions().get::<MayHaveActed>().copied();
-                    let ready = measured(response, limit);
-                    let ready = tokio::time::timeout(time_left.duration, ready).await;
-                    ready.unwrap_or_else(|_| Err(out_of_time(acts).into()))
-                }
-                // As it comes.
-                None => Ok(response),
-            };
-            match ready {
-                Ok(response) => response,
-                Err(failure) => explained(&app, &failure, &HeaderMap::new(), &request_id),
-            }
-        }
+    let refused = response.extensions_mut().remove::<Refused>();
+    // Which methods there are, of a route that has not the one asked for.
+    let methods = refused
+        .as_ref()
+        .and_then(|_| response.headers().get(ALLOW).cloned());
+    let outcome = match (refused, limit) {
+        (Some(Refused(failure)), _) => Err(failure),
+        (None, Some(limit)) => measured(response, limit, app.time_left(&context)).await,
+        // As it comes.
+        (None, None) => Ok(response),
     };
+    response = outcome.unwrap_or_else(|failure| {
+        let problem = app.report(&failure, &request_id);
+        problem_response(&problem, methods, &request_id)
+    });
     if is_head {
         // The router has seen to that but for problems.
         *response.body_mut() = Body::empty();
@@ -85,25 +81,16 @@ pub(super) async fn finish(State(app): State<Arc<App>>, request: Request, next: 
     response
 }
 
-/// A problem in place of what failed. `headers` are those that the router gave it.
-fn explained(app: &App, failure: &Failure, headers: &HeaderMap, request_id: &str) -> Response {
-    let problem = app.report(failure, request_id);
-    let mut response = problem_response(&problem, request_id);
-    // Which methods there are, of a route that has not the one asked for.
-    if let Some(methods) = headers.get(ALLOW) {
-        let methods = methods.clone();
-        response.headers_mut().insert(ALLOW, methods);
-    }
-    response
-}
-
-fn problem_response(problem: &Problem, request_id: &str) -> Response {
+fn problem_response(problem: &Problem, methods: Option<HeaderValue>, request_id: &str) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let document = problem.document(request_id, false);
     let mut response = json(status, "application/problem+json", &document);
     let headers = response.headers_mut();
     if problem.name == ProblemName::Unauthenticated {
         headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+    }
+    if let Some(methods) = methods {
+        headers.insert(ALLOW, methods);
     }
     if let Some(wait) = problem.retry_after {
         let seconds = wait.as_millis().div_ceil(1_000);
@@ -122,15 +109,24 @@ fn out_of_time(acts: Option<MayHaveActed>) -> BrokenAnswer {
     }
 }
 
-/// The response, if what it comes to when it travels is not too much.
-async fn measured(response: Response, limit: ReplyLimit) -> Result<Response, Failure> {
+/// The response, if all of it comes in time and what it comes to when it travels is not too much.
+async fn measured(
+    response: Response,
+    limit: ReplyLimit,
+    time_left: Limit,
+) -> Result<Response, Failure> {
     let ReplyLimit(limit_bytes) = limit;
     let (parts, body) = response.into_parts();
-    let bytes = body::to_bytes(body, limit_bytes).await.map_err(|error| {
-        // An answer that is not broken is too long.
-        broken_answer(&error).map_or(Failure::ReplyTooLarge { limit_bytes }, Failure::from)
-    })?;
-    let length = match text(&parts.headers, &bytes) {
+    let gathered = body::to_bytes(body, limit_bytes);
+    let bytes = tokio::time::timeout(time_left.duration, gathered)
+        .await
+        .map_err(|_| out_of_time(parts.extensions.get().copied()))?
+        .map_err(|error| {
+            // An answer that is not broken is too long.
+            broken_answer(&error).map_or(Failure::ReplyTooLarge { limit_bytes }, Failure::from)
+        })?;
+    let text = std::str::from_utf8(&bytes).ok();
+    let length = match text.filter(|_| is_text(&parts.headers)) {
         // A JSON string, whose escapes count.
         Some(text) => json_bytes(&text),
         None => bytes.len().div_ceil(3) * 4,
@@ -162,12 +158,13 @@ fn broken_answer(error: &axum::Error) -> Option<BrokenAnswer> {
     }
 }
 
-/// The body as text, if it is one.
-pub(super) fn text<'a>(headers: &HeaderMap, bytes: &'a Bytes) -> Option<&'a str> {
-    let kind = headers.get(CONTENT_TYPE)?.to_str().ok()?;
-    let is_text = kind.starts_with("text/") || kind.contains("json");
-    let is_plain = is_text && !headers.contains_key(CONTENT_ENCODING);
-    is_plain.then(|| std::str::from_utf8(bytes).ok())?
+/// Whether a body is a text, by its headers.
+pub(super) fn is_text(headers: &HeaderMap) -> bool {
+    let kind = headers
+        .get(CONTENT_TYPE)
+        .and_then(|kind| kind.to_str().ok());
+    let is_text = kind.is_some_and(|kind| kind.starts_with("text/") || kind.contains("json"));
+    is_text && !headers.contains_key(CONTENT_ENCODING)
 }
 
 pub(super) fn json(

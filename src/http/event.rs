@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 
 use axum::Router;
-use axum::body::{self, Body};
+use axum::body::{self, Body, Bytes};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{ACCEPT_ENCODING, CONTENT_LENGTH, HOST, HeaderName, SET_COOKIE};
@@ -15,7 +15,7 @@ use lambda_http::{Adapter, LambdaEvent, Request, RequestExt as _, Service as _, 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde::Serialize;
 
-use super::answer::{ReplyLimit, text};
+use super::answer::{ReplyLimit, is_text};
 use super::base_path::BasePath;
 use crate::app::{App, MAX_REPLY_BYTES};
 use crate::reply::Failure;
@@ -44,8 +44,8 @@ const LOAD_BALANCER_BYTES: usize = (1 << 20) - 4_096;
 /// Longer ones no sender takes; and no URL can hold 64 KB.
 const MAX_TARGET_BYTES: usize = 32 << 10;
 
-/// Reads an HTTP event of a known kind.
-fn read(trigger: Trigger, payload: &str) -> Result<LambdaRequest, Failure> {
+/// Reads an HTTP event of a known kind: the request without its body, and that.
+fn read(trigger: Trigger, payload: &str) -> Result<(LambdaRequest, Bytes), Failure> {
     let request = match trigger {
         Trigger::HttpV1 => serde_json::from_str(payload).map(LambdaRequest::ApiGatewayV1),
         Trigger::Alb => serde_json::from_str(payload).map(LambdaRequest::Alb),
@@ -57,58 +57,66 @@ fn read(trigger: Trigger, payload: &str) -> Result<LambdaRequest, Failure> {
     })
 }
 
-/// The event without what its conversion into a request would stumble over or lose; nothing if it cannot be converted.
+/// The event without what its conversion into a request would stumble over or lose, and its body; nothing if it cannot be
+/// converted.
 ///
 /// The conversion makes a URL of host and path and panics when it cannot; nobody here asks for the host. It panics over bodies
 /// that are no base64 and over lists of no values, too. And it prefers a header's last value to all of them.
-fn tidied(mut request: LambdaRequest) -> Option<LambdaRequest> {
-    let (body, is_base64, target_bytes) = match &mut request {
+fn tidied(mut request: LambdaRequest) -> Option<(LambdaRequest, Bytes)> {
+    let (path, query_bytes, body, is_base64) = match &mut request {
         LambdaRequest::ApiGatewayV1(request) => {
-            request.path = request.path.as_deref().map(path);
             request.request_context.domain_name = None;
             one_of(&mut request.headers, &mut request.multi_value_headers);
             // Such an API takes base64 for text, unless it was told of binary media types.
             request.headers.remove(ACCEPT_ENCODING);
             request.multi_value_headers.remove(ACCEPT_ENCODING);
-            let query = [
-                &mut request.query_string_parameters,
-                &mut request.multi_value_query_string_parameters,
-            ]
-            .map(length_with_values);
-            let target_bytes = request.path.as_deref().map_or(0, str::len) + query[0].max(query[1]);
-            (&request.body, request.is_base64_encoded, target_bytes)
+            let single = length_with_values(&mut request.query_string_parameters);
+            let multi = length_with_values(&mut request.multi_value_query_string_parameters);
+            let body = request.body.take();
+            (
+                &mut request.path,
+                single.max(multi),
+                body,
+                request.is_base64_encoded,
+            )
         }
         LambdaRequest::ApiGatewayV2(request) => {
-            request.raw_path = request.raw_path.as_deref().map(path);
             let query = request.raw_query_string.as_deref();
             let query = query.map(|query| utf8_percent_encode(query, QUERY).to_string());
+            let query_bytes = query.as_deref().map_or(0, str::len);
             request.raw_query_string = query;
             request.request_context.domain_name = None;
             request.headers.remove(HOST);
-            let lengths = [&request.raw_path, &request.raw_query_string];
-            let target_bytes = lengths.map(|text| text.as_deref().map_or(0, str::len));
+            let body = request.body.take();
             (
-                &request.body,
+                &mut request.raw_path,
+                query_bytes,
+                body,
                 request.is_base64_encoded,
-                target_bytes.iter().sum(),
             )
         }
         LambdaRequest::Alb(request) => {
-            request.path = request.path.as_deref().map(path);
             one_of(&mut request.headers, &mut request.multi_value_headers);
-            let query = [
-                &mut request.query_string_parameters,
-                &mut request.multi_value_query_string_parameters,
-            ]
-            .map(length_with_values);
-            let target_bytes = request.path.as_deref().map_or(0, str::len) + query[0].max(query[1]);
-            (&request.body, request.is_base64_encoded, target_bytes)
+            let single = length_with_values(&mut request.query_string_parameters);
+            let multi = length_with_values(&mut request.multi_value_query_string_parameters);
+            let body = request.body.take();
+            (
+                &mut request.path,
+                single.max(multi),
+                body,
+                request.is_base64_encoded,
+            )
         }
         _ => return None,
     };
-    let body = body.as_deref().unwrap_or_default();
-    let is_body = !is_base64 || STANDARD.decode(body).is_ok();
-    (is_body && target_bytes <= MAX_TARGET_BYTES).then_some(request)
+    *path = path.as_deref().map(path_of);
+    let target_bytes = path.as_deref().map_or(0, str::len) + query_bytes;
+    let body = body.unwrap_or_default();
+    let body = match is_base64 {
+        true => STANDARD.decode(body).ok()?.into(),
+        false => body.into(),
+    };
+    (target_bytes <= MAX_TARGET_BYTES).then_some((request, body))
 }
 
 /// Leaves out parameters that have no value, and tells how long the rest is.
@@ -123,7 +131,7 @@ fn length_with_values(parameters: &mut QueryMap) -> usize {
 }
 
 /// A path that begins with a slash, and has nothing in it that a path cannot have: some senders decode it.
-fn path(path: &str) -> String {
+fn path_of(path: &str) -> String {
     let slash = if path.starts_with('/') { "" } else { "/" };
     format!("{slash}{}", utf8_percent_encode(path, PATH))
 }
@@ -164,8 +172,8 @@ pub(crate) async fn serve(
     event: LambdaEvent<&str>,
 ) -> impl Serialize + use<> {
     let LambdaEvent { payload, context } = event;
-    let request = match read(trigger, payload) {
-        Ok(request) => request,
+    let (request, body) = match read(trigger, payload) {
+        Ok(read) => read,
         Err(failure) => return Answer::Refused(refusal(app, &failure, &context.request_id)),
     };
     let prefix = base_path.of(&request);
@@ -175,7 +183,7 @@ pub(crate) async fn serve(
     };
     let mut adapter = Adapter::from(service_fn(move |request: Request| {
         let mut router = router.clone();
-        let mut request = at_home(request, &prefix);
+        let mut request = at_home(request, &prefix).map(|_| Body::from(body.clone()));
         request.extensions_mut().insert(limit);
         async move {
             let Ok(response) = router.call(request).await;
@@ -201,7 +209,7 @@ fn refusal(app: &App, failure: &Failure, request_id: &str) -> Refusal {
 }
 
 /// The request with the path that it has here, without what stands before that outside.
-fn at_home(mut request: Request, prefix: &str) -> http::Request<Body> {
+fn at_home(mut request: Request, prefix: &str) -> Request {
     let path = request.raw_http_path();
     let rest = path.strip_prefix(prefix).unwrap_or(path);
     let mut target = if rest.is_empty() { "/" } else { rest }.to_owned();
@@ -211,7 +219,7 @@ fn at_home(mut request: Request, prefix: &str) -> http::Request<Body> {
     }
     // It was made of parts of a URI, so it is one.
     *request.uri_mut() = Uri::try_from(target).unwrap_or_default();
-    request.map(Body::new)
+    request
 }
 
 /// The response as it travels: a text as a JSON string, anything else as base64.
@@ -221,10 +229,11 @@ async fn carried(response: Response<Body>) -> Response<lambda_http::Body> {
     let bytes = body::to_bytes(body, usize::MAX).await.unwrap_or_default();
     parts.headers.remove(CONTENT_LENGTH);
     join_repeated(&mut parts.headers);
-    let body = match text(&parts.headers, &bytes) {
-        _ if bytes.is_empty() => lambda_http::Body::Empty,
-        Some(text) => lambda_http::Body::Text(text.to_owned()),
-        None => lambda_http::Body::Binary(bytes.into()),
+    let body = match String::from_utf8(bytes.into()) {
+        Ok(text) if text.is_empty() => lambda_http::Body::Empty,
+        Ok(text) if is_text(&parts.headers) => lambda_http::Body::Text(text),
+        Ok(text) => lambda_http::Body::Binary(text.into_bytes()),
+        Err(error) => lambda_http::Body::Binary(error.into_bytes()),
     };
     Response::from_parts(parts, body)
 }

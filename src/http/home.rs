@@ -37,11 +37,13 @@ pub(super) async fn pass_on(
     let permit = Permit::of_rest(&caller, &asked)?;
     let (path, query) = asked.target();
     let only_reads = asked.only_reads();
-    let (mut headers, body) = match () {
-        () if asked.is_call() => decided(parts.headers, &asked),
+    let (mut headers, body) = if asked.is_call() {
+        decided(parts.headers, &asked)
+    } else if only_reads {
         // Nothing that reads has one, and on a shared connection it could be taken for the next request.
-        () if only_reads => (parts.headers, Bytes::new()),
-        () => (parts.headers, body),
+        (parts.headers, Bytes::new())
+    } else {
+        (parts.headers, body)
     };
     if permit.cuts(&asked) {
         // What they are about is the whole.

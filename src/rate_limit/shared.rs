@@ -179,17 +179,14 @@ impl SharedBuckets {
         now: Duration,
         full_at: Duration,
     ) -> Result<Write, TableError> {
-        let condition = Condition {
-            expression: "attribute_not_exists(pk) OR full_at < :now",
-            names: &[],
-            values: vec![
-                ("now", micros(now)),
-                ("full_at", micros(full_at)),
-                ("expires_at", expiry(full_at)),
-            ],
-        };
+        let values = vec![
+            ("now", micros(now)),
+            ("full_at", micros(full_at)),
+            ("expires_at", expiry(full_at)),
+        ];
+        let condition = "attribute_not_exists(pk) OR full_at < :now";
         let change = "SET full_at = :full_at, expires_at = :expires_at";
-        self.table.update(&key(bucket), change, condition).await
+        self.write(bucket, change, condition, values).await
     }
 
     /// Takes from a bucket that others take from as well, however many they are: what is added is the same whatever is there.
@@ -200,28 +197,37 @@ impl SharedBuckets {
         latest: Duration,
         cost: Duration,
     ) -> Result<Write, TableError> {
-        let condition = Condition {
-            expression: "full_at >= :now AND full_at <= :latest",
-            names: &[],
-            values: vec![
-                ("now", micros(now)),
-                ("latest", micros(latest)),
-                ("cost", micros(cost)),
-                ("expires_at", expiry(latest + cost)),
-            ],
-        };
+        let values = vec![
+            ("now", micros(now)),
+            ("latest", micros(latest)),
+            ("cost", micros(cost)),
+            ("expires_at", expiry(latest + cost)),
+        ];
+        let condition = "full_at >= :now AND full_at <= :latest";
         let change = "SET full_at = full_at + :cost, expires_at = :expires_at";
-        self.table.update(&key(bucket), change, condition).await
+        self.write(bucket, change, condition, values).await
     }
 
     /// A bucket can be no emptier than empty: it was another plan's, or some sandbox's clock is wrong.
     async fn shorten(&self, bucket: &BucketId, empty: Duration) -> Result<Write, TableError> {
-        let condition = Condition {
-            expression: "full_at > :empty",
-            names: &[],
-            values: vec![("empty", micros(empty)), ("expires_at", expiry(empty))],
-        };
+        let values = vec![("empty", micros(empty)), ("expires_at", expiry(empty))];
+        let condition = "full_at > :empty";
         let change = "SET full_at = :empty, expires_at = :expires_at";
+        self.write(bucket, change, condition, values).await
+    }
+
+    async fn write(
+        &self,
+        bucket: &BucketId,
+        change: &'static str,
+        expression: &'static str,
+        values: Vec<(&str, Value)>,
+    ) -> Result<Write, TableError> {
+        let condition = Condition {
+            expression,
+            names: &[],
+            values,
+        };
         self.table.update(&key(bucket), change, condition).await
     }
 }

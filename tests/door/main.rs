@@ -21,6 +21,7 @@ mod rates;
 mod rest;
 mod router;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use callers::{SECRET, SECRET_PARAMETER, variables};
@@ -38,13 +39,22 @@ struct Stage {
 
 impl Stage {
     async fn set() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// A stage with more variables than usual.
+    async fn with(more: &[(&str, &str)]) -> Self {
         let home = SimulatedHome::start(HomeOptions::default()).await.unwrap();
         let aws = AwsEmulator::start().await.unwrap();
         let token = home.mint_token("latchkey");
         aws.put_token(lambda::PARAMETER, &token).await.unwrap();
         aws.put_token(SECRET_PARAMETER, SECRET).await.unwrap();
         let url = home.url();
-        let app = in_process::app(&aws, &variables(&url)).await;
+        let all = variables(&url).into_iter().chain(more.iter().copied());
+        let lookup: BTreeMap<String, String> = all
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
+            .collect();
+        let app = in_process::app(&aws, &lookup).await;
         Self { home, aws, app }
     }
 

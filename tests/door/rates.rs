@@ -15,7 +15,6 @@ use serde_json::{Value, json};
 use crate::Stage;
 use crate::callers::{request, run, token};
 use crate::lambda::problem;
-use crate::router::stage_with;
 
 const TABLE: &str = "latchkey";
 const UPDATE_ITEM: &str = "dynamodb:UpdateItem";
@@ -183,7 +182,7 @@ async fn whoever_asks_too_much_is_told_when_to_come_back() {
         "CALLER_RATE_LIMITS",
         "guest=0.01/3,staff=unlimited,*=0.01/6",
     );
-    let stage = stage_with(&[limits]).await;
+    let stage = Stage::with(&[limits]).await;
     let jwt =
         |subject: &str, plan: &str| token(&["admin"], &json!({ "sub": subject, "plan": plan }));
     let statuses = async |jwt: &str, tries: usize| {
@@ -225,7 +224,7 @@ async fn whoever_asks_too_much_is_told_when_to_come_back() {
 /// A batch of more than a plan allows at once is allowed when nothing else was asked.
 #[tokio::test]
 async fn a_batch_may_take_all_there_is() {
-    let stage = stage_with(&[("CALLER_RATE_LIMITS", "*=0.01/5")]).await;
+    let stage = Stage::with(&[("CALLER_RATE_LIMITS", "*=0.01/5")]).await;
     let ping = json!({ "type": "ping" });
     let jwt = token(&["admin"], &json!({}));
     let body = json!({ "commands": vec![ping; 9] });
@@ -244,7 +243,7 @@ async fn a_batch_may_take_all_there_is() {
 
 #[tokio::test]
 async fn health_is_for_anyone_at_any_rate() {
-    let stage: Stage = stage_with(&[("CALLER_RATE_LIMITS", "*=0.01/1")]).await;
+    let stage: Stage = Stage::with(&[("CALLER_RATE_LIMITS", "*=0.01/1")]).await;
     for _ in 0..5 {
         let (status, _) = stage.ask(&request("GET", "/health", None, None)).await;
         assert_eq!(status, 200);

@@ -5,32 +5,14 @@ use std::io::Read as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use flate2::read::GzDecoder;
-use latchkey_dev::home::{HomeOptions, RestFault, SimulatedHome};
-use latchkey_dev::stack::AwsEmulator;
+use latchkey_dev::home::RestFault;
 use serde_json::{Value, json};
 
-use crate::callers::{SECRET, SECRET_PARAMETER, request, token, variables};
+use crate::callers::{request, token};
 use crate::lambda::{self, problem};
 use crate::{Stage, in_process};
 
 const PAGE: &str = "https://console.example";
-
-/// A stage with more variables than usual.
-pub(crate) async fn stage_with(more: &[(&str, &str)]) -> Stage {
-    let home = SimulatedHome::start(HomeOptions::default()).await.unwrap();
-    let aws = AwsEmulator::start().await.unwrap();
-    aws.put_token(lambda::PARAMETER, &home.mint_token("latchkey"))
-        .await
-        .unwrap();
-    aws.put_token(SECRET_PARAMETER, SECRET).await.unwrap();
-    let url = home.url();
-    let all = variables(&url).into_iter().chain(more.iter().copied());
-    let lookup: std::collections::BTreeMap<String, String> = all
-        .map(|(name, value)| (name.to_owned(), value.to_owned()))
-        .collect();
-    let app = in_process::app(&aws, &lookup).await;
-    Stage { home, aws, app }
-}
 
 pub(crate) async fn raw(stage: &Stage, event: &Value) -> Value {
     in_process::handle(&stage.app, &event.to_string()).await
@@ -68,7 +50,7 @@ fn http_api(path: &str, route: &str, stage: &str, proxy: Option<&str>) -> Value 
 
 #[tokio::test]
 async fn every_sender_finds_the_route() {
-    let stage = stage_with(&[("HTTP_BASE_PATH", "/latchkey")]).await;
+    let stage = Stage::with(&[("HTTP_BASE_PATH", "/latchkey")]).await;
     let proxy = |value: &str| json!({ "proxy": value });
     for (event, status) in [
         (rest_api("/health", "/health", &Value::Null), 200),
@@ -344,8 +326,8 @@ async fn a_request_that_is_too_large_is_not_looked_at() {
 
 #[tokio::test]
 async fn pages_of_allowed_origins_may_ask() {
-    let allowed = stage_with(&[("CORS_ORIGINS", PAGE)]).await;
-    let any = stage_with(&[("CORS_ORIGINS", "*")]).await;
+    let allowed = Stage::with(&[("CORS_ORIGINS", PAGE)]).await;
+    let any = Stage::with(&[("CORS_ORIGINS", "*")]).await;
     let closed = Stage::set().await;
     let preflight = |origin: &str| {
         let mut event = request("OPTIONS", "/commands", None, None);
@@ -390,7 +372,7 @@ async fn pages_of_allowed_origins_may_ask() {
 /// Browsers send cookies along whoever asks, so they count only for pages that are known.
 #[tokio::test]
 async fn a_cookie_is_a_token_for_pages_that_are_known() {
-    let stage = stage_with(&[("CORS_ORIGINS", PAGE)]).await;
+    let stage = Stage::with(&[("CORS_ORIGINS", PAGE)]).await;
     let jwt = token(&["read"], &json!({}));
     let other = token(&["read"], &json!({ "sub": "other" }));
     let ask = async |headers: Value, cookies: Value| {

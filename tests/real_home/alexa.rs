@@ -1,10 +1,9 @@
 //! Alexa's directives, with the home's own answers and, where there is none, Alexa's form of a failure.
 
-use latchkey_dev::stack::{AwsEmulator, RealHome};
 use serde_json::{Value, json};
 
-use crate::callers::{SECRET, SECRET_PARAMETER, token, variables};
-use crate::{in_process, lambda, watched};
+use crate::callers::token;
+use crate::{behind_the_door, in_process, lambda};
 
 fn directive(name: &str, token: &str) -> Value {
     json!({ "directive": {
@@ -37,13 +36,7 @@ fn kind(answer: &Value) -> &str {
 
 #[tokio::test]
 async fn directives_reach_the_home_and_failures_are_alexas() {
-    let home = RealHome::start(watched()).await.unwrap();
-    let aws = AwsEmulator::start().await.unwrap();
-    aws.put_token(lambda::PARAMETER, home.token())
-        .await
-        .unwrap();
-    aws.put_token(SECRET_PARAMETER, SECRET).await.unwrap();
-    let app = in_process::app(&aws, &variables(home.url())).await;
+    let (home, aws, app) = behind_the_door().await;
     let tell = async |name: &str, token: &str| {
         in_process::handle(&app, &directive(name, token).to_string()).await
     };

@@ -7,8 +7,8 @@ use serde_json::json;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-use crate::callers::{SECRET, SECRET_PARAMETER, token, variables};
-use crate::{in_process, lambda, watched};
+use crate::behind_the_door;
+use crate::callers::token;
 
 /// All that one caller may do who has a light of their own.
 const LIMITED: [&str; 2] = ["read:light.*", "call:light.*:light.bed_light"];
@@ -21,13 +21,7 @@ pub(crate) struct Stage {
 
 impl Stage {
     pub(crate) async fn set() -> Self {
-        let home = RealHome::start(watched()).await.unwrap();
-        let aws = AwsEmulator::start().await.unwrap();
-        aws.put_token(lambda::PARAMETER, home.token())
-            .await
-            .unwrap();
-        aws.put_token(SECRET_PARAMETER, SECRET).await.unwrap();
-        let function = in_process::app(&aws, &variables(home.url())).await;
+        let (home, aws, function) = behind_the_door().await;
         let port = LocalPort::open(function).await.unwrap();
         Self { home, aws, port }
     }

@@ -25,8 +25,12 @@ mod rest;
 mod rotation;
 mod routes;
 
+use std::sync::Arc;
+
+use callers::{SECRET, SECRET_PARAMETER, variables};
+use latchkey::function::Function;
 use latchkey_dev::relay::Relay;
-use latchkey_dev::stack::{RealHome, RealHomeOptions};
+use latchkey_dev::stack::{AwsEmulator, RealHome, RealHomeOptions};
 
 /// A home that counts failed logins: without a limit to them Home Assistant does not even log those over REST.
 fn watched() -> RealHomeOptions {
@@ -40,4 +44,20 @@ async fn revoke(home: &RealHome, relay: &Relay, token: &str) {
     relay
         .wait_for(|counters| counters.open_connections < open)
         .await;
+}
+
+/// A home, AWS, and a function that lets in callers who prove who they are.
+async fn behind_the_door() -> (RealHome, AwsEmulator, Arc<Function>) {
+    let home = RealHome::start(watched()).await.unwrap();
+    let aws = AwsEmulator::start().await.unwrap();
+    aws.put_token(lambda::PARAMETER, home.token())
+        .await
+        .unwrap();
+    aws.put_token(SECRET_PARAMETER, SECRET).await.unwrap();
+    // One caller stands for many here, and asks as fast as the home answers.
+    let [url, issuer, audience, secret, namespace] = variables(home.url());
+    let rates = ("CALLER_RATE_LIMITS", "*=unlimited");
+    let variables = [url, issuer, audience, secret, namespace, rates];
+    let function = in_process::app(&aws, &variables).await;
+    (home, aws, function)
 }

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 
 use latchkey::function::Function;
-use latchkey_dev::stack::{AwsEmulator, RealHome};
 use serde_json::{Value, json};
 
-use crate::callers::{SECRET, SECRET_PARAMETER, request, token, variables};
-use crate::{in_process, lambda, watched};
+use crate::callers::{request, token};
+use crate::{behind_the_door, in_process, lambda};
 
 const LIGHT: &str = "light.bed_light";
 
@@ -30,13 +29,7 @@ async fn ask(
 
 #[tokio::test]
 async fn the_rest_api_is_the_homes_own() {
-    let home = RealHome::start(watched()).await.unwrap();
-    let aws = AwsEmulator::start().await.unwrap();
-    aws.put_token(lambda::PARAMETER, home.token())
-        .await
-        .unwrap();
-    aws.put_token(SECRET_PARAMETER, SECRET).await.unwrap();
-    let app = in_process::app(&aws, &variables(home.url())).await;
+    let (home, aws, app) = behind_the_door().await;
 
     let (status, body) = ask(&app, "GET", "/api/", &[], None).await;
     assert_eq!((status, &body["message"]), (200, &json!("API running.")));

@@ -39,6 +39,17 @@ fn routes() -> Vec<Route> {
         permission: "admin",
         not_enough: &["call:*", "read", "health:read"],
     };
+    let turn_on = |path, body| Route {
+        method: "POST",
+        path,
+        body: Some(body),
+        permission: "call:light.turn_on:light.bed_light",
+        not_enough: &[
+            "read",
+            "call:light.turn_off",
+            "call:light.*:light.ceiling_lights",
+        ],
+    };
     let light = json!({ "entity_id": "light.bed_light" });
     let call = json!({
         "type": "call_service", "domain": "light", "service": "turn_on", "service_data": light,
@@ -54,28 +65,8 @@ fn routes() -> Vec<Route> {
             not_enough: &["call:*", "read"],
             ..read("/health/detailed", "health:read")
         },
-        Route {
-            method: "POST",
-            path: "/commands",
-            body: Some(json!({ "command": call })),
-            permission: "call:light.turn_on:light.bed_light",
-            not_enough: &[
-                "read",
-                "call:light.turn_off",
-                "call:light.*:light.ceiling_lights",
-            ],
-        },
-        Route {
-            method: "POST",
-            path: "/api/services/light/turn_on",
-            body: Some(light),
-            permission: "call:light.turn_on:light.bed_light",
-            not_enough: &[
-                "read",
-                "call:light.turn_off",
-                "call:light.*:light.ceiling_lights",
-            ],
-        },
+        turn_on("/commands", json!({ "command": call })),
+        turn_on("/api/services/light/turn_on", light),
         Route {
             method: "POST",
             path: "/api/alexa/smart_home",
