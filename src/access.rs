@@ -7,12 +7,13 @@ mod caller;
 mod door;
 mod entities;
 mod error;
-mod filter;
 mod jwks;
 mod keys;
 mod permission;
 mod permit;
+mod redact;
 mod rest;
+mod route;
 mod signature;
 mod verifier;
 
@@ -23,7 +24,9 @@ pub use jwks::HttpJwks;
 pub use keys::{JwksSource, KeySource, KeyStore};
 pub use permission::{Glob, Permission};
 pub use permit::{Denied, Permit};
+pub use redact::{Unreadable, without_capabilities};
 pub use rest::{RestError, RestRequest};
+pub use route::RestRoute;
 pub use verifier::{Verifier, VerifierConfig};
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! The application: what is done in homes, whoever asks for it.
 
 mod alexa;
+mod intake;
 mod run;
 mod upkeep;
 
@@ -22,6 +23,7 @@ use crate::reply::{Failure, Problem};
 use crate::rotation::Rotation;
 use crate::source::HomeName;
 
+pub(crate) use intake::Room;
 pub(crate) use run::Asked;
 
 /// What is kept of an invocation's time to write the answer.
@@ -41,6 +43,9 @@ const FLUSH_LIMIT_AT_SHUTDOWN: Duration = Duration::from_millis(400);
 
 /// Lambda refuses replies above 6,291,556 bytes; a few are left for what goes around an HTTP body.
 pub(crate) const MAX_REPLY_BYTES: usize = 6_291_556 - 4_096;
+
+/// What is kept of a reply's bytes for all but the results of commands: what goes around each, and errors.
+pub(crate) const ROOM_FOR_THE_REST: usize = 64 << 10;
 
 /// Everything that serves invocations.
 pub struct App {

@@ -24,7 +24,9 @@ use prover::Prover;
 pub use retry::Retry;
 
 use crate::clock::{Clock, Deadline};
-use crate::home_assistant::{Checkout, Command, Connection, FRESH, HomeError, Outcome, Session};
+use crate::home_assistant::{
+    Checkout, Command, Connection, FRESH, HomeError, Outcome, Session, Sieve,
+};
 use crate::metrics::{Meter, Metric};
 use crate::secret::{AccessToken, Fingerprint};
 use crate::token::{TokenError, TokenFacts, TokenService};
@@ -83,14 +85,26 @@ impl Bridge {
         commands: &[Command],
         deadline: Deadline,
     ) -> Result<Vec<Outcome>, BridgeError> {
+        self.run_sifted(commands, None, deadline).await
+    }
+
+    /// Runs a batch of commands whose answers are looked at by `sieve` as they come. `Err` means that none of the commands
+    /// reached the home.
+    pub async fn run_sifted(
+        &self,
+        commands: &[Command],
+        sieve: Option<&Arc<Sieve>>,
+        deadline: Deadline,
+    ) -> Result<Vec<Outcome>, BridgeError> {
         let delays = self.admit()?;
         let outcome = self
             .with_connection(deadline, delays, |checkout| async move {
                 let prover = &self.prover;
                 let started = self.clock.now();
-                let executed = prover
-                    .session
-                    .execute(&checkout.connection, commands, deadline);
+                let executed =
+                    prover
+                        .session
+                        .execute(&checkout.connection, commands, sieve, deadline);
                 let outcomes = executed.await?;
                 let latency = self.clock.now().since(started);
                 prover.meter.record(Metric::CommandLatency(latency));

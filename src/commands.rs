@@ -1,5 +1,7 @@
 //! What both a direct payload and the body of `POST /commands` hold: one command or a batch.
 
+use std::sync::Arc;
+
 use serde_json::Value;
 use serde_json::value::RawValue;
 
@@ -11,14 +13,17 @@ use crate::source::HomeName;
 /// The most commands of one request.
 pub const MAX_COMMANDS: usize = 100;
 
-/// The largest request. Home Assistant closes a connection on a message above 4 MiB, and with it everybody's.
+/// The largest frame that is sent. Home Assistant closes a connection on a message above 4 MiB, and with it everybody's.
+pub const MAX_FRAME_BYTES: usize = (4 << 20) - (16 << 10);
+
+/// The largest request that is read: its commands fit into a frame, numbered.
 pub const MAX_REQUEST_BYTES: usize = (4 << 20) - (64 << 10);
 
 /// A checked request to run commands.
 #[derive(Debug, PartialEq)]
 pub struct CommandsRequest {
     /// At least one, at most [`MAX_COMMANDS`].
-    pub commands: Vec<Command>,
+    pub commands: Arc<[Command]>,
     /// The home they are for, if the caller names one.
     pub home: Option<HomeName>,
     /// Under which the outcome is remembered, if the caller wants that.
@@ -75,10 +80,16 @@ impl CommandsRequest {
         let commands = commands(&members)?
             .into_iter()
             .enumerate()
-            .map(|(index, value)| {
-                Command::new(value).map_err(|error| RequestError::Command { index, error })
+            .map(|(index, command)| {
+                Command::parse(command.get())
+                    .map_err(|error| RequestError::Command { index, error })
             })
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<Arc<[Command]>, _>>()?;
+        // What is sent counts, not what was received.
+        let bytes = commands.iter().map(Command::frame_bytes).sum();
+        if bytes > MAX_FRAME_BYTES {
+            return Err(RequestError::TooLarge { bytes });
+        }
         Ok(Self {
             commands,
             home: home(&members)?,
@@ -111,16 +122,24 @@ fn idempotency_key(members: &Members<'_>) -> Result<Option<IdempotencyKey>, Requ
         .ok_or_else(|| shape("`idempotency_key` must be a string of 1 to 255 characters".into()))
 }
 
-fn commands(members: &Members<'_>) -> Result<Vec<Value>, RequestError> {
-    let values = match (members.get("command"), members.get("commands")) {
-        (Some(command), None) => vec![read(command)?],
-        (None, Some(commands)) => match read(commands)? {
-            Value::Array(values) => values,
-            other => {
-                let kind = kind_of(&other);
-                return Err(shape(format!("`commands` must be an array; it is {kind}")));
+fn commands<'a>(members: &Members<'a>) -> Result<Vec<&'a RawValue>, RequestError> {
+    let commands = match (members.get("command"), members.get("commands")) {
+        (Some(command), None) => vec![command],
+        (None, Some(commands)) => {
+            let listed: Result<Vec<&RawValue>, _> = serde_json::from_str(commands.get());
+            match listed {
+                Ok(listed) => listed,
+                Err(error) if commands.get().starts_with('[') => {
+                    return Err(JsonError::from(error).into());
+                }
+                Err(_) => {
+                    let value: Value =
+                        serde_json::from_str(commands.get()).map_err(JsonError::from)?;
+                    let kind = kind_of(&value);
+                    return Err(shape(format!("`commands` must be an array; it is {kind}")));
+                }
             }
-        },
+        }
         (Some(_), Some(_)) => return Err(shape("give `command` or `commands`, not both".into())),
         (None, None) => {
             return Err(shape(
@@ -128,21 +147,17 @@ fn commands(members: &Members<'_>) -> Result<Vec<Value>, RequestError> {
             ));
         }
     };
-    if values.is_empty() || values.len() > MAX_COMMANDS {
+    if commands.is_empty() || commands.len() > MAX_COMMANDS {
         return Err(shape(format!(
             "`commands` must hold 1 to {MAX_COMMANDS} commands; it holds {}",
-            values.len()
+            commands.len()
         )));
     }
-    Ok(values)
+    Ok(commands)
 }
 
 fn shape(message: String) -> RequestError {
     RequestError::Shape(message)
-}
-
-fn read(raw: &RawValue) -> Result<Value, RequestError> {
-    Ok(serde_json::from_str(raw.get()).map_err(JsonError::from)?)
 }
 
 #[cfg(test)]

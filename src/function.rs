@@ -7,7 +7,7 @@ use lambda_http::{Context, LambdaEvent};
 use serde::{Serialize, Serializer};
 
 use crate::access::Permit;
-use crate::app::{App, Asked, MAX_REPLY_BYTES};
+use crate::app::{App, Asked, MAX_REPLY_BYTES, ROOM_FOR_THE_REST, Room};
 use crate::commands::CommandsRequest;
 use crate::config::HttpConfig;
 use crate::http;
@@ -130,6 +130,10 @@ impl Function {
                     permit: &Permit::of_invoker(),
                     home: request.home.as_ref(),
                     subject: None,
+                    room: Room {
+                        bytes: MAX_REPLY_BYTES - ROOM_FOR_THE_REST,
+                        is_in_string: false,
+                    },
                 };
                 let reply = self
                     .app

@@ -2,6 +2,7 @@
 //!
 //! It knows nothing of where tokens come from. Tokens are handed in, and [`HomeError::Rejected`] says when one is bad.
 
+mod answerer;
 mod connection;
 mod error;
 mod extras;
@@ -14,7 +15,8 @@ mod socket;
 mod target;
 mod transport;
 
-pub use connection::{Connection, Heard, Outcome, Status};
+pub use answerer::Expected;
+pub use connection::{Connection, Heard, Outcome, Sieve, Status};
 pub use error::{HomeError, Stage};
 pub use extras::{Extras, Labels};
 pub use message::{Answer, Command, CommandError, CommandFailure, JsonSlice};

@@ -23,7 +23,7 @@ use crate::home_assistant::Command;
 pub const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The largest outcome that is remembered whole; DynamoDB's items end at 400 KB.
-const MAX_OUTCOME_BYTES: usize = 350 * 1024;
+pub const MAX_OUTCOME_BYTES: usize = 350 * 1024;
 
 /// A caller's key: 1 to 255 characters.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
-use serde::de::{Error as _, MapAccess, Visitor};
+use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -107,6 +107,109 @@ impl<'de> Deserialize<'de> for Members<'de> {
 #[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
+/// Reads a value in which no object holds a member twice, at any depth.
+///
+/// Readers disagree on which of two members of one name counts. A text that is decided on here and read again by somebody
+/// else must have one meaning.
+pub(crate) fn unambiguous(text: &str) -> Result<Value, JsonError> {
+    let Unambiguous(value) = serde_json::from_str(text)?;
+    Ok(value)
+}
+
+struct Unambiguous(Value);
+
+impl<'de> Deserialize<'de> for Unambiguous {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ValueVisitor;
+        impl<'de> Visitor<'de> for ValueVisitor {
+            type Value = Value;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON value")
+            }
+
+            fn visit_unit<E>(self) -> Result<Value, E> {
+                Ok(Value::Null)
+            }
+
+            fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+                Ok(value.into())
+            }
+
+            fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+                Ok(value.into())
+            }
+
+            fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+                Ok(value.into())
+            }
+
+            fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+                Ok(value.into())
+            }
+
+            fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+                Ok(value.into())
+            }
+
+            fn visit_string<E>(self, value: String) -> Result<Value, E> {
+                Ok(value.into())
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
+                let mut values = Vec::new();
+                while let Some(Unambiguous(value)) = seq.next_element()? {
+                    values.push(value);
+                }
+                Ok(values.into())
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+                let mut members = serde_json::Map::new();
+                while let Some((name, Unambiguous(value))) = map.next_entry::<String, _>()? {
+                    if members.insert(name, value).is_some() {
+                        return Err(A::Error::custom("a member stands twice"));
+                    }
+                }
+                Ok(members.into())
+            }
+        }
+        deserializer.deserialize_any(ValueVisitor).map(Self)
+    }
+}
+
+/// The members of an object in the order in which they stand.
+#[derive(Debug)]
+pub(crate) struct Entries<'a>(pub(crate) Vec<(Cow<'a, str>, &'a RawValue)>);
+
+impl<'de> Deserialize<'de> for Entries<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct EntriesVisitor;
+        impl<'de> Visitor<'de> for EntriesVisitor {
+            type Value = Entries<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut entries = Vec::new();
+                while let Some((Name(name), value)) = map.next_entry()? {
+                    entries.push((name, value));
+                }
+                Ok(Entries(entries))
+            }
+        }
+        deserializer.deserialize_map(EntriesVisitor)
+    }
+}
+
+impl Serialize for Entries<'_> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(name, value)| (name, value)))
+    }
+}
+
 /// How many bytes a value has as JSON, without writing it anywhere.
 pub(crate) fn json_bytes(value: &impl Serialize) -> usize {
     struct Counter(usize);
@@ -167,6 +270,36 @@ mod tests {
         assert!(members.object("o").has("p"));
         assert!(!members.object("source").has("p"));
         assert_eq!(members.names().collect::<Vec<_>>(), ["a", "o", "source"]);
+    }
+
+    #[test]
+    fn ambiguous_values_are_refused_at_any_depth() {
+        for text in [
+            r#"{"a":1,"a":2}"#,
+            r#"[{"b":{"a":1,"\u0061":1}}]"#,
+            "",
+            "{",
+            r#""\ud800""#,
+            "1e999",
+        ] {
+            assert!(unambiguous(text).is_err(), "{text}");
+        }
+        for text in [
+            r#"{"a":{"a":[{"a":1},{"a":-2.5}]},"b":"a"}"#,
+            "null",
+            "true",
+            "18446744073709551615",
+        ] {
+            let plain: Value = serde_json::from_str(text).unwrap();
+            assert_eq!(unambiguous(text).unwrap(), plain);
+        }
+    }
+
+    #[test]
+    fn entries_keep_their_order() {
+        let text = r#"{"b":1,"a":{"x": 1.0},"c":[]}"#;
+        let entries: Entries<'_> = serde_json::from_str(text).unwrap();
+        assert_eq!(serde_json::to_string(&entries).unwrap(), text);
     }
 
     #[test]

@@ -124,6 +124,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "home_assistant",
             "homes",
             "idempotency",
+            "json",
             "metrics",
             "rate_limit",
             "reply",

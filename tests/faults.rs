@@ -54,8 +54,11 @@ fn expected(fault: &Fault) -> End {
         Fault::Rest(fault) => match fault {
             RestFault::Hang | RestFault::HalfOpen | RestFault::SlowBody(_) => NotSent(HomeTimeout),
             RestFault::Status(status) => NotSent(by_status(*status)),
-            RestFault::Redirect | RestFault::Html => NotSent(HomeEdgeBlocked),
-            RestFault::NotJson
+            RestFault::Redirect | RestFault::Html | RestFault::Challenge => {
+                NotSent(HomeEdgeBlocked)
+            }
+            RestFault::Text
+            | RestFault::NotJson
             | RestFault::EmptyJson
             | RestFault::NoVersion
             | RestFault::JsonArray
@@ -116,7 +119,7 @@ fn by_status(status: u16) -> ProblemName {
         400 => HomeProxyNotTrusted,
         403 => HomeBanned,
         404 => NotHomeAssistant,
-        429 => HomeEdgeBlocked,
+        429 | 520 | 530 => HomeEdgeBlocked,
         503 => HomeStarting,
         500 | 502 | 504 => HomeUnreachable,
         other => panic!("no row for status {other}"),

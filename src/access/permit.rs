@@ -9,6 +9,7 @@ use super::caller::{Caller, Reads};
 use super::entities::{Targets, looks_like_an_id, normal, targets};
 use super::permission::{Glob, Permission};
 use super::rest::RestRequest;
+use super::route::RestRoute;
 use crate::home_assistant::Command;
 
 /// The proof that somebody may do what they ask, and what of the answer they may see.
@@ -109,35 +110,26 @@ fn may_run(caller: &Caller, command: &Command) -> Result<(), Denied> {
 }
 
 fn may_ask(caller: &Caller, request: &RestRequest) -> Result<(), Denied> {
-    let path: Vec<&str> = request.path().collect();
     let about = |name: &str| {
         let ids: Vec<Value> = request.query(name).map(Value::from).collect();
         (!ids.is_empty()).then_some(Value::Array(ids))
     };
-    if request.method() == "GET" && !request.only_reads() {
-        return must_be_admin(caller);
-    }
-    match (request.method(), path.as_slice()) {
-        ("GET", []) => Ok(()),
-        ("GET", ["config"] | ["states"]) => may_read_something(caller),
-        ("GET", ["states" | "camera_proxy" | "calendars", entity_id]) => {
-            may_read(caller, entity_id)
-        }
-        ("GET", ["services"]) => may_see_services(caller),
-        ("POST", ["services", domain, service]) => {
+    match request.route() {
+        RestRoute::Status => Ok(()),
+        RestRoute::Config | RestRoute::States | RestRoute::Calendars => may_read_something(caller),
+        RestRoute::State(entity_id)
+        | RestRoute::Camera(entity_id)
+        | RestRoute::Calendar(entity_id) => may_read(caller, entity_id),
+        RestRoute::Services => may_see_services(caller),
+        RestRoute::Call { domain, service } => {
             let about = targets(None, request.body());
             may_call(caller, &normal(domain), &normal(service), &about)
         }
-        ("POST", ["alexa", "smart_home"]) => {
-            may_call(caller, "alexa", "smart_home", &targets(None, None))
-        }
-        ("GET", ["events"]) => may_read_all(caller),
-        ("GET", ["history", "period"] | ["history", "period", _]) => {
-            may_read_each(caller, about("filter_entity_id").as_ref())
-        }
-        ("GET", ["logbook"] | ["logbook", _]) => may_read_each(caller, about("entity").as_ref()),
-        ("GET", ["calendars"]) => may_read_something(caller),
-        _ => must_be_admin(caller),
+        RestRoute::Alexa => may_call(caller, "alexa", "smart_home", &targets(None, None)),
+        RestRoute::Events => may_read_all(caller),
+        RestRoute::History => may_read_each(caller, about("filter_entity_id").as_ref()),
+        RestRoute::Logbook => may_read_each(caller, about("entity").as_ref()),
+        RestRoute::Other => must_be_admin(caller),
     }
 }
 
@@ -151,7 +143,7 @@ fn is_for_admins(domain: &str, service: &str) -> bool {
 }
 
 /// Domains whose services act on the entities named to them, and on nothing else.
-const ENTITY_DOMAINS: [&str; 41] = [
+pub(super) const ENTITY_DOMAINS: [&str; 41] = [
     "alarm_control_panel",
     "assist_satellite",
     "automation",

@@ -3,6 +3,10 @@
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::Value;
 
+use super::route::RestRoute;
+use crate::home_assistant::Command;
+use crate::json::{JsonError, unambiguous};
+
 /// What is encoded in a step of a path.
 const STEP: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
@@ -17,51 +21,76 @@ const STEP: &AsciiSet = &NON_ALPHANUMERIC
 pub struct RestRequest {
     method: String,
     path: Vec<String>,
+    /// Whether the path ends in a slash. The home answers for itself what it makes of that.
+    ends_in_slash: bool,
     query: Vec<(String, String)>,
-    body: Option<Value>,
+    /// The body of a call.
+    body: Result<Option<Value>, RestError>,
 }
 
 /// Why a request is not passed on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RestError {
     /// The path could be read in more than one way.
     #[error("the path has an empty, dotted or doubly encoded step, or one with a slash in it")]
     Path,
-    /// The body of a service call decides what it is about.
+    /// The body of a service call is JSON, but not an object.
     #[error("the body is not a JSON object")]
     Body,
+    /// The body of a service call decides what the call is about, and cannot be read, or could be read in two ways.
+    #[error("the body is not usable JSON ({0})")]
+    BodyJson(#[from] JsonError),
+    /// The body of a service call is not UTF-8.
+    #[error("the body is not UTF-8 text")]
+    BodyText,
 }
 
 impl RestRequest {
     /// Reads a request. `path` is what follows `/api`, as it came.
     pub fn new(method: &str, path: &str, query: &str, body: &[u8]) -> Result<Self, RestError> {
         let path = path.strip_prefix('/').unwrap_or(path);
-        // Home Assistant's paths have no slash at their end but for `/api/` itself.
+        let (path, ends_in_slash) = match path.strip_suffix('/') {
+            Some(path) => (path, true),
+            None => (path, false),
+        };
         let steps: Result<Vec<String>, RestError> = match path {
-            "" => Ok(Vec::new()),
+            "" if !ends_in_slash => Ok(Vec::new()),
             path => path.split('/').map(step).collect(),
         };
         let query = url::form_urlencoded::parse(query.as_bytes()).into_owned();
         let mut request = Self {
             method: if method == "HEAD" { "GET" } else { method }.to_owned(),
             path: steps?,
+            ends_in_slash,
             query: query.collect(),
-            body: None,
+            body: Ok(None),
         };
         // The body of anything else decides nothing, and may be large.
-        if request.is_call() {
-            request.body = serde_json::from_slice(body).ok();
+        if request.is_call() && !body.is_empty() {
+            request.body = object(body).map(Some);
         }
         Ok(request)
     }
 
-    /// Checks that the body of a call says what it is about in a way that can be read.
-    pub fn with_readable_body(self, has_body: bool) -> Result<Self, RestError> {
-        match &self.body {
-            Some(Value::Object(_)) => Ok(self),
-            None if !has_body => Ok(self),
-            _ => Err(RestError::Body),
+    /// Checks that the body of a call says what the call is about in a way that can be read, and read in one way.
+    pub fn with_readable_body(self) -> Result<Self, RestError> {
+        match self.body {
+            Ok(_) => Ok(self),
+            Err(error) => Err(error),
         }
+    }
+
+    /// The route.
+    pub fn route(&self) -> RestRoute<'_> {
+        let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
+        RestRoute::of(&self.method, &path)
+    }
+
+    /// The command of the WebSocket that is answered with the same content, if there is one.
+    pub fn command(&self) -> Option<Command> {
+        // What the home makes of a slash at the end, or of parameters that it does not know, is its own affair.
+        let is_plain = !self.ends_in_slash && self.query.is_empty();
+        self.route().command().filter(|_| is_plain)
     }
 
     /// The path and the query as they are passed on: what was decided on, and nothing that could be read otherwise.
@@ -73,6 +102,7 @@ impl RestRequest {
             }
             path.extend(utf8_percent_encode(step, STEP));
         }
+        path.extend(self.ends_in_slash.then_some('/'));
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         for (name, value) in &self.query {
             // A name alone, as in `?minimal_response`, is one with nothing after it.
@@ -83,30 +113,7 @@ impl RestRequest {
 
     /// Whether this is a call of a service, whose body says what it is about.
     pub fn is_call(&self) -> bool {
-        self.method == "POST" && self.path.first().is_some_and(|step| step == "services")
-    }
-
-    /// Whether it only reads, as far as is known of the home's paths: elsewhere a GET may do something (a webhook).
-    pub fn only_reads(&self) -> bool {
-        let path: Vec<&str> = self.path().collect();
-        self.method == "GET"
-            && matches!(
-                path.as_slice(),
-                [] | ["config" | "states" | "services" | "events" | "calendars" | "logbook"]
-                    | ["states" | "calendars" | "camera_proxy" | "logbook", _]
-                    | ["history", "period"]
-                    | ["history", "period", _]
-            )
-    }
-
-    /// The method; HEAD counts as GET.
-    pub fn method(&self) -> &str {
-        &self.method
-    }
-
-    /// The steps of the path after `/api`, decoded.
-    pub fn path(&self) -> impl Iterator<Item = &str> {
-        self.path.iter().map(String::as_str)
+        matches!(self.route(), RestRoute::Call { .. })
     }
 
     /// The values of a query parameter.
@@ -117,9 +124,18 @@ impl RestRequest {
             .map(|(_, value)| value.clone())
     }
 
-    /// The body of a call, if it is JSON.
+    /// The body of a call, if it can be read.
     pub fn body(&self) -> Option<&Value> {
-        self.body.as_ref()
+        self.body.as_ref().ok()?.as_ref()
+    }
+}
+
+/// A body that is an object.
+fn object(body: &[u8]) -> Result<Value, RestError> {
+    let text = std::str::from_utf8(body).map_err(|_| RestError::BodyText)?;
+    match unambiguous(text)? {
+        object @ Value::Object(_) => Ok(object),
+        _ => Err(RestError::Body),
     }
 }
 
@@ -148,10 +164,12 @@ mod tests {
         assert_eq!(path("").unwrap(), "");
         assert_eq!(path("/states/light.a").unwrap(), "states|light.a");
         assert_eq!(path("/states/light%2Ea").unwrap(), "states|light.a");
+        assert_eq!(path("/states/").unwrap(), "states");
         for bad in [
             "//states",
-            "/states/",
+            "//",
             "/states//light.a",
+            "/states//",
             "/states/../config",
             "/states/%2e%2e/config",
             "/states/light.a%2Fx",
@@ -176,8 +194,25 @@ mod tests {
         let ids: Vec<String> = request.query("filter_entity_id").collect();
         assert_eq!(ids, ["a.b,c.d", "e.f"]);
         assert!(request.body().is_some());
-        let no_json = RestRequest::new("POST", "/x", "", b"{").unwrap();
-        assert_eq!(no_json.with_readable_body(true), Err(RestError::Body));
+        let call = |body: &[u8]| {
+            RestRequest::new("POST", "/services/light/turn_on", "", body)?.with_readable_body()
+        };
+        assert!(call(b"").unwrap().body().is_none());
+        assert_eq!(call(b"[]").unwrap_err(), RestError::Body);
+        assert_eq!(call(b"\xff").unwrap_err(), RestError::BodyText);
+        for body in [
+            &b"{"[..],
+            b" ",
+            br#"{"entity_id":"light.a","entity_id":"lock.b"}"#,
+        ] {
+            assert!(
+                matches!(call(body), Err(RestError::BodyJson(_))),
+                "{body:?}"
+            );
+        }
+        // The body of anything else is the home's business.
+        let other = RestRequest::new("POST", "/x", "", b"{").unwrap();
+        assert!(other.with_readable_body().is_ok());
         assert_eq!(
             request.target(),
             (
@@ -191,7 +226,9 @@ mod tests {
             dated.target().0,
             "/api/history/period/2026-01-01T00:00:00+00:00"
         );
-        let nothing = RestRequest::new("POST", "/x", "", b" ").unwrap();
-        assert!(nothing.with_readable_body(false).is_ok());
+        let slash = RestRequest::new("GET", "/states/", "", b"").unwrap();
+        assert_eq!(slash.target().0, "/api/states/");
+        assert!(slash.command().is_none());
+        assert_eq!(slash.route(), RestRoute::States);
     }
 }

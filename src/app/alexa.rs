@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 use super::App;
 use crate::access::{Caller, Door, Permit, RestRequest};
 use crate::alexa::Directive;
-use crate::home_assistant::RestCall;
+use crate::home_assistant::{HomeError, RestCall};
 use crate::reply::{AlexaReply, ErrorResponse, Failure};
 
 /// Alexa waits for 8 s; the answer has a way to go.
@@ -61,15 +61,19 @@ impl App {
             headers,
             body: bytes::Bytes::copy_from_slice(payload.as_bytes()),
             only_reads: false,
+            expected: asked.route().expected(),
         };
         let home = self.home_of(&caller, None, context.tenant_id.as_deref())?;
         let answer = self.pass_on(&call, &permit, home, context).await?;
+        if !answer.status.is_success() {
+            let status = answer.status.as_u16();
+            return Err(Failure::NoAlexa { status });
+        }
         let body = answer.body.whole(self.time_left(context)).await?;
         let text = String::from_utf8(body.into()).ok();
         let json = text.and_then(|text| RawValue::from_string(text).ok());
-        json.filter(|_| answer.status.is_success())
-            .ok_or(Failure::NoAlexa {
-                status: answer.status.as_u16(),
-            })
+        json.ok_or(Failure::OutcomeUnknown(HomeError::NotHomeAssistant {
+            seen: "an answer to a directive that is not JSON",
+        }))
     }
 }

@@ -6,13 +6,16 @@ use std::time::Duration;
 
 use lambda_http::Context;
 
+use super::intake::{Intake, Room};
 use super::{App, within};
-use crate::access::{Caller, Door, Permit};
+use crate::access::{Caller, Door, Permit, without_capabilities};
 use crate::clock::Deadline;
 use crate::commands::CommandsRequest;
-use crate::home_assistant::{Command, Outcome, RestAnswer, RestCall, RestOutcome};
+use crate::home_assistant::{
+    Answer, Command, JsonSlice, Outcome, RestAnswer, RestCall, RestOutcome,
+};
 use crate::homes::{Home, HomesError};
-use crate::idempotency::Admission;
+use crate::idempotency::{Admission, StoreError};
 use crate::metrics::{Meter, Metric};
 use crate::rate_limit::{BucketId, Exhausted};
 use crate::reply::{CommandsReply, Failure, ProblemName};
@@ -31,6 +34,19 @@ pub(crate) struct Asked<'a> {
     pub(crate) home: Option<&'a HomeName>,
     /// Who asks, if it is a caller.
     pub(crate) subject: Option<&'a str>,
+    /// How much the reply can carry.
+    pub(crate) room: Room,
+}
+
+impl Asked<'_> {
+    fn intake(&self) -> Arc<Intake> {
+        Intake::new(
+            self.permit,
+            self.request.commands.clone(),
+            self.room,
+            self.request.idempotency_key.is_some(),
+        )
+    }
 }
 
 impl App {
@@ -126,6 +142,29 @@ impl App {
         }
     }
 
+    /// Asks the home for what a command reads. `None` means that the home refuses the command, so that it must be asked in
+    /// another way.
+    pub(crate) async fn read(
+        &self,
+        command: &Command,
+        // Whoever has none may not.
+        _permit: &Permit,
+        home: Option<&HomeName>,
+        context: &Context,
+    ) -> Result<Option<Option<JsonSlice>>, Failure> {
+        let deadline = self.deadline(context);
+        let tenant = context.tenant_id.as_deref();
+        let home = self.find(home, tenant, deadline).await?;
+        let outcomes = home.bridge.run(std::slice::from_ref(command), deadline);
+        let outcomes = outcomes.await.map_err(Failure::Bridge)?;
+        match outcomes.into_iter().next() {
+            Some(Outcome::Answered(Answer::Success(result))) => Ok(Some(result)),
+            Some(Outcome::Answered(Answer::Failure(_))) | None => Ok(None),
+            // What only reads was not carried out in any sense that matters.
+            Some(Outcome::Unknown(error)) => Err(Failure::Bridge(error.into())),
+        }
+    }
+
     /// The home that a request is for.
     pub(super) async fn find(
         &self,
@@ -146,7 +185,9 @@ impl App {
     ) -> Result<CommandsReply, Failure> {
         let commands = &asked.request.commands;
         let Some(key) = &asked.request.idempotency_key else {
-            return self.run_now(home, asked, deadline, request_id).await;
+            let intake = asked.intake();
+            let outcomes = self.run_now(home, commands, &intake, deadline, request_id);
+            return outcomes.await.map(CommandsReply::new);
         };
         // One caller's key is not another's, in the same home or elsewhere.
         let scope = match asked.subject {
@@ -156,23 +197,40 @@ impl App {
         let admission = self.idempotency.admit(&scope, key, commands);
         let ticket = match within(deadline.remaining(self.clock.now()), admission).await?? {
             Admission::Run(ticket) => ticket,
-            Admission::Repeat(results) => return Ok(CommandsReply::repeated(results)),
+            Admission::Repeat(recorded) => {
+                // Whoever asks now may see more or less than whoever asked then.
+                let intake = asked.intake();
+                let repeated =
+                    CommandsReply::repeated(&recorded, |place, answer| intake.take(place, answer));
+                return repeated.map_err(|_| StoreError("a damaged record".into()).into());
+            }
             Admission::TooLarge => return Err(Failure::ResultsNotKept),
             Admission::Mismatch => return Err(Failure::KeyMismatch),
             Admission::Unknown => return Ok(CommandsReply::begun_before(commands.len())),
         };
-        let reply = self
-            .run_now(home, asked, deadline.before(TIME_TO_RECORD), request_id)
+        let intake = asked.intake();
+        let outcomes = self
+            .run_now(
+                home,
+                commands,
+                &intake,
+                deadline.before(TIME_TO_RECORD),
+                request_id,
+            )
             .await;
         let record = async {
-            match &reply {
+            match &outcomes {
                 Ok(_) if commands.iter().any(Command::may_yield_a_token) => {
                     self.idempotency.finish_without_results(ticket).await;
                 }
-                Ok(reply) => {
-                    let results = reply.results().unwrap_or_default();
-                    self.idempotency.finish(ticket, results).await;
-                }
+                Ok(outcomes) => match intake.whole(outcomes).map(CommandsReply::new) {
+                    Some(whole) => {
+                        let results = whole.results().map(without_capabilities);
+                        let results = results.unwrap_or_default();
+                        self.idempotency.finish(ticket, results).await;
+                    }
+                    None => self.idempotency.finish_without_results(ticket).await,
+                },
                 Err(_) => self.idempotency.forget(ticket).await,
             }
         };
@@ -187,28 +245,25 @@ impl App {
                 "no time left to record an outcome"
             );
         }
-        reply
+        outcomes.map(CommandsReply::new)
     }
 
+    /// Runs commands, and keeps of their answers what `intake` keeps.
     async fn run_now(
         &self,
         home: &Home,
-        asked: &Asked<'_>,
+        commands: &[Command],
+        intake: &Arc<Intake>,
         deadline: Deadline,
         request_id: &str,
-    ) -> Result<CommandsReply, Failure> {
-        let commands = &asked.request.commands;
+    ) -> Result<Vec<Outcome>, Failure> {
         let outcomes = home
             .bridge
-            .run(commands, deadline)
+            .run_sifted(commands, Some(&intake.sieve()), deadline)
             .await
             .map_err(Failure::Bridge)?;
         self.report_unknown(&outcomes, request_id);
-        let visible = commands
-            .iter()
-            .zip(outcomes)
-            .map(|(command, outcome)| asked.permit.visible(command, outcome));
-        Ok(CommandsReply::new(visible.collect()))
+        Ok(outcomes)
     }
 
     /// Writes the one log line of commands that may or may not have been executed, and counts them.

@@ -45,6 +45,10 @@ impl Bridge {
             prover.session.discard(&connection);
             return Err(HomeError::Closed.into());
         }
+        // The last look before the token is presented: a home that has revoked it has hung up.
+        if !connection.is_open().await {
+            return Err(HomeError::Closed.into());
+        }
         let outcome = prover.session.rest(&token.access, call, deadline).await?;
         let doubt = deadline.limit(DOUBT_LIMIT, self.clock.now());
         match &outcome {

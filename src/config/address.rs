@@ -73,6 +73,11 @@ impl HomeAddress {
         &self.socket
     }
 
+    /// Whether it has a path, below which the home's API is then looked for.
+    pub fn has_path(&self) -> bool {
+        !self.base.path().trim_end_matches('/').is_empty()
+    }
+
     /// Whether the connection is encrypted.
     pub fn is_tls(&self) -> bool {
         self.base.scheme() == "https"

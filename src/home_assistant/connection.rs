@@ -18,16 +18,17 @@
 //! has answered `auth`.
 
 mod reader;
+mod waiting;
 mod writer;
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use reader::Reader;
 use tokio::sync::{mpsc, oneshot, watch};
+pub use waiting::Sieve;
+use waiting::{Claim, Reply, Waiter, Waiting};
 use writer::Writer;
 use zeroize::Zeroizing;
 
@@ -88,45 +89,16 @@ pub struct Heard {
     pub replied: Option<Timestamp>,
 }
 
-/// Who waits for what.
-#[derive(Debug, Default)]
-struct Waiting {
-    next_id: u64,
-    replies: HashMap<u64, oneshot::Sender<Reply>>,
-    pongs: Vec<oneshot::Sender<()>>,
-}
-
-#[derive(Debug)]
-enum Reply {
-    Answered(Answer),
-    NotSent(HomeError),
-    Unknown(HomeError),
-}
-
 #[derive(Debug)]
 enum Request {
     Commands {
         commands: Vec<Command>,
-        replies: Vec<oneshot::Sender<Reply>>,
+        replies: Vec<Waiter>,
         claim: Arc<Claim>,
     },
     Ping(oneshot::Sender<()>),
-}
-
-/// Settles between a caller who gives up and the task who begins to write: exactly one of them gets the batch.
-#[derive(Debug, Default)]
-struct Claim(AtomicU8);
-
-impl Claim {
-    const FREE: u8 = 0;
-    const WRITING: u8 = 1;
-    const GIVEN_UP: u8 = 2;
-
-    fn take(&self, state: u8) -> bool {
-        self.0
-            .compare_exchange(Self::FREE, state, Ordering::AcqRel, Ordering::Acquire)
-            .is_ok()
-    }
+    /// Only looks at the socket, as is done before anything else is written.
+    Look(oneshot::Sender<()>),
 }
 
 impl Connection {
@@ -218,15 +190,27 @@ impl Connection {
             && matches!(tokio::time::timeout(limit, answered).await, Ok(Ok(())))
     }
 
+    /// Whether the home has not hung up, as far as the kernel knows. Costs no round trip.
+    pub async fn is_open(&self) -> bool {
+        let (seen, looked) = oneshot::channel();
+        self.requests.send(Request::Look(seen)).is_ok() && looked.await.is_ok()
+    }
+
     /// Runs a batch of commands, sent in one frame. `Err` means that none of them reached the home.
     pub async fn execute(
         &self,
         commands: &[Command],
+        sieve: Option<&Arc<Sieve>>,
         limit: Limit,
     ) -> Result<Vec<Outcome>, HomeError> {
         let claim = Arc::new(Claim::default());
-        let (replies, mut answers): (Vec<_>, Vec<_>) =
-            commands.iter().map(|_| oneshot::channel()).unzip();
+        let (replies, mut answers): (Vec<_>, Vec<_>) = (0..commands.len())
+            .map(|place| {
+                let (reply, answer) = oneshot::channel();
+                let sieve = sieve.map(|sieve| (place, sieve.clone()));
+                (Waiter { reply, sieve }, answer)
+            })
+            .unzip();
         let request = Request::Commands {
             commands: commands.to_vec(),
             replies,
@@ -326,12 +310,12 @@ impl Request {
     fn refuse(self, error: &HomeError) {
         match self {
             Self::Commands { replies, .. } => {
-                for reply in replies {
+                for waiter in replies {
                     // A caller who has left wants no reply.
-                    let _ = reply.send(Reply::NotSent(error.clone()));
+                    let _ = waiter.reply.send(Reply::NotSent(error.clone()));
                 }
             }
-            Self::Ping(_) => {}
+            Self::Ping(_) | Self::Look(_) => {}
         }
     }
 }
@@ -341,13 +325,13 @@ impl Shared {
     fn settle_all(&self, end: &HomeError) {
         let replies = std::mem::take(&mut lock(&self.waiting).replies);
         lock(&self.waiting).pongs.clear();
-        for (_, reply) in replies {
+        for (_, waiter) in replies {
             let outcome = match end {
                 // A home that refused `auth` has read nothing behind it.
                 HomeError::Rejected => Reply::NotSent(end.clone()),
                 other => Reply::Unknown(other.clone()),
             };
-            let _ = reply.send(outcome);
+            let _ = waiter.reply.send(outcome);
         }
     }
 }

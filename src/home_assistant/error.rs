@@ -66,6 +66,8 @@ pub enum HomeError {
     EdgeBlocked {
         /// The HTTP status it answered with.
         status: u16,
+        /// Whether the home's address has a path, which is then the likelier cause.
+        has_path: bool,
     },
     /// Whatever answered is not Home Assistant.
     #[error("what answers there is not Home Assistant ({seen})")]
@@ -183,37 +185,6 @@ impl HomeError {
         }
     }
 
-    /// What an HTTP answer other than the expected one says of the home.
-    ///
-    /// `is_page` tells whether the body is HTML. A home answers errors in plain text, so a page comes from something in
-    /// front of it, and so does a challenge for another kind of login.
-    pub(super) fn from_status(
-        status: http::StatusCode,
-        is_page: bool,
-        is_challenge: bool,
-        stage: Stage,
-    ) -> Self {
-        let code = status.as_u16();
-        if is_page || is_challenge || status.is_redirection() {
-            return Self::EdgeBlocked { status: code };
-        }
-        match code {
-            // The upgrade carries no token: a home never answers it with 401.
-            401 if stage == Stage::Validate => Self::Rejected,
-            400 => Self::ProxyNotTrusted,
-            403 => Self::Banned,
-            503 => Self::Starting,
-            401 | 407 | 429 => Self::EdgeBlocked { status: code },
-            500..=599 => Self::Unreachable {
-                stage,
-                reason: format!("status {code}"),
-            },
-            _ => Self::NotHomeAssistant {
-                seen: "an unexpected HTTP status",
-            },
-        }
-    }
-
     /// The error of a limit that ran out.
     pub(super) fn out_of_time(stage: Stage, limit: crate::clock::Limit) -> Self {
         if limit.cut {
@@ -227,30 +198,6 @@ impl HomeError {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_a_plain_401_to_the_token_means_rejected() {
-        let verdict = |code: u16, is_page, is_challenge, stage| {
-            let status = http::StatusCode::from_u16(code).unwrap();
-            HomeError::from_status(status, is_page, is_challenge, stage)
-        };
-        for code in 100..1000 {
-            for (is_page, is_challenge) in
-                [(false, false), (true, false), (false, true), (true, true)]
-            {
-                for stage in [Stage::Validate, Stage::Upgrade] {
-                    let rejected =
-                        verdict(code, is_page, is_challenge, stage) == HomeError::Rejected;
-                    let expected =
-                        code == 401 && stage == Stage::Validate && !is_page && !is_challenge;
-                    assert_eq!(
-                        rejected, expected,
-                        "{code} {is_page} {is_challenge} {stage}"
-                    );
-                }
-            }
-        }
-    }
 
     #[test]
     fn nothing_is_tried_again_once_the_token_or_a_command_was_under_way() {

@@ -10,16 +10,32 @@ use serde_json::{Map, Value};
 use tokio_tungstenite::tungstenite::Utf8Bytes;
 use zeroize::Zeroizing;
 
-use crate::json::{kind_of, shown};
+use crate::json::{JsonError, kind_of, shown, unambiguous};
 use crate::secret::AccessToken;
 
 /// A command as a caller gives it: a JSON object with a `type` and without an `id`.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Command(Map<String, Value>);
+///
+/// Decisions are made on its members. The home gets its text, in which numbers and strings stand as they were written.
+#[derive(Clone, Debug)]
+pub struct Command {
+    members: Map<String, Value>,
+    /// The object's text, from its opening brace to its closing one.
+    text: String,
+}
+
+/// Two texts of the same members are the same command.
+impl PartialEq for Command {
+    fn eq(&self, other: &Self) -> bool {
+        self.members == other.members
+    }
+}
 
 /// Why something is not a command latchkey sends.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
+    /// An object in it holds a member twice, so it could be read in two ways.
+    #[error("it is not usable JSON ({0})")]
+    Ambiguous(#[from] JsonError),
     /// Not an object.
     #[error("a command is a JSON object; this is {0}")]
     NotAnObject(&'static str),
@@ -40,8 +56,18 @@ pub enum CommandError {
 }
 
 impl Command {
-    /// Checks a caller's value.
+    /// Checks a command's text.
+    pub fn parse(text: &str) -> Result<Self, CommandError> {
+        Self::checked(unambiguous(text)?, text.trim().to_owned())
+    }
+
+    /// Checks a command that is made here.
     pub fn new(value: Value) -> Result<Self, CommandError> {
+        let text = value.to_string();
+        Self::checked(value, text)
+    }
+
+    fn checked(value: Value, text: String) -> Result<Self, CommandError> {
         let Value::Object(members) = value else {
             return Err(CommandError::NotAnObject(kind_of(&value)));
         };
@@ -65,19 +91,24 @@ impl Command {
             }
             _ => {}
         }
-        Ok(Self(members))
+        Ok(Self { members, text })
+    }
+
+    /// How many bytes it has in a frame, its number included.
+    pub fn frame_bytes(&self) -> usize {
+        self.text.len() + MAX_NUMBER_BYTES
     }
 
     /// Commands as one text, the same for the same commands however their members were ordered.
     pub(crate) fn canonical(commands: &[Self]) -> String {
-        let values: Vec<_> = commands.iter().map(|Self(members)| members).collect();
+        let values: Vec<_> = commands.iter().map(|command| &command.members).collect();
         // Maps of values with keys that are strings: nothing that JSON could not hold.
         serde_json::to_string(&values).unwrap_or_default()
     }
 
     /// One of its members.
     pub fn get(&self, name: &str) -> Option<&Value> {
-        self.0.get(name)
+        self.members.get(name)
     }
 
     /// Whether the home's answer may hold a token, so that it must be kept nowhere.
@@ -87,28 +118,36 @@ impl Command {
 
     /// What it asks for, like `call_service`.
     pub fn kind(&self) -> &str {
-        self.0
+        self.members
             .get("type")
             .and_then(Value::as_str)
             .unwrap_or_default()
     }
 }
 
+/// More bytes than a command's number and what goes around the command take in a frame: `{"id":18446744073709551615,` and
+/// a comma.
+const MAX_NUMBER_BYTES: usize = 32;
+
 /// The text of one frame: a command, or a list of them, numbered from `first_id` on.
-pub(super) fn frame(commands: &[Command], first_id: u64) -> serde_json::Result<String> {
-    #[derive(Serialize)]
-    struct Numbered<'a> {
-        id: u64,
-        #[serde(flatten)]
-        members: &'a Map<String, Value>,
+pub(super) fn frame(commands: &[Command], first_id: u64) -> String {
+    let bytes: usize = commands.iter().map(Command::frame_bytes).sum();
+    let mut frame = String::with_capacity(bytes + 2);
+    let is_list = commands.len() != 1;
+    frame.extend(is_list.then_some('['));
+    for (id, command) in (first_id..).zip(commands) {
+        if id != first_id {
+            frame.push(',');
+        }
+        // An object with a `type`: what follows the brace is its first member.
+        let members = command.text.strip_prefix('{').unwrap_or(&command.text);
+        frame.push_str("{\"id\":");
+        frame.push_str(&id.to_string());
+        frame.push(',');
+        frame.push_str(members);
     }
-    let mut numbered = (first_id..)
-        .zip(commands)
-        .map(|(id, Command(members))| Numbered { id, members });
-    match commands.len() {
-        1 => serde_json::to_string(&numbered.next()),
-        _ => serde_json::to_string(&numbered.collect::<Vec<_>>()),
-    }
+    frame.extend(is_list.then_some(']'));
+    frame
 }
 
 /// The first message of a client.
@@ -126,7 +165,7 @@ pub(super) fn auth_frame(token: &AccessToken) -> serde_json::Result<Zeroizing<St
 }
 
 /// The home's answer to one command.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Answer {
     /// It was done; the result is the home's own JSON.
     Success(Option<JsonSlice>),
@@ -166,6 +205,11 @@ impl JsonSlice {
             range: 0..text.len(),
             frame: text.into(),
         }
+    }
+
+    /// The value's bytes, without copying them.
+    pub fn into_bytes(self) -> bytes::Bytes {
+        bytes::Bytes::from(self.frame).slice(self.range)
     }
 
     /// The value's text.
@@ -309,12 +353,39 @@ mod tests {
         let ping = Command::new(json!({"type": "ping"})).unwrap();
         let read = |text: String| serde_json::from_str::<Value>(&text).unwrap();
         assert_eq!(
-            read(frame(std::slice::from_ref(&ping), 7).unwrap()),
+            read(frame(std::slice::from_ref(&ping), 7)),
             json!({"id": 7, "type": "ping"})
         );
         assert_eq!(
-            read(frame(&[ping.clone(), ping], 7).unwrap()),
+            read(frame(&[ping.clone(), ping], 7)),
             json!([{"id": 7, "type": "ping"}, {"id": 8, "type": "ping"}])
+        );
+    }
+
+    #[test]
+    fn numbers_and_strings_are_passed_on_as_they_were_written() {
+        let text = r#" { "type" : "ping","x":[1e15, 1.50,-0,123456789012345678901234567890],"y":"\u00e9\/" } "#;
+        let command = Command::parse(text).unwrap();
+        let frame = frame(std::slice::from_ref(&command), 7);
+        assert_eq!(
+            frame,
+            r#"{"id":7, "type" : "ping","x":[1e15, 1.50,-0,123456789012345678901234567890],"y":"\u00e9\/" }"#
+        );
+        assert!(frame.len() <= command.frame_bytes());
+    }
+
+    #[test]
+    fn a_command_with_a_member_twice_is_refused() {
+        for text in [
+            r#"{"type":"ping","type":"get_states"}"#,
+            r#"{"type":"call_service","target":{"entity_id":"light.a","entity_id":"lock.b"}}"#,
+        ] {
+            let error = Command::parse(text).unwrap_err();
+            assert!(matches!(error, CommandError::Ambiguous(_)), "{error}");
+        }
+        assert_eq!(
+            Command::parse(r#"{"type":"ping","\u0069d":1}"#),
+            Err(CommandError::HasId)
         );
     }
 

@@ -6,11 +6,12 @@ use std::time::Duration;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, Stream};
 use http::header::{ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE};
-use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, RANGE, WWW_AUTHENTICATE};
+use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, RANGE};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 
+use super::answerer::{Expected, ForeignAnswer, foreign_answer};
 use super::error::{HomeError, Stage};
-use super::rest::{bearer, classify, client, is_page};
+use super::rest::{bearer, classify, client};
 use super::target::Target;
 use super::transport::Transport;
 use crate::clock::Limit;
@@ -48,6 +49,8 @@ pub struct RestCall {
     pub body: Bytes,
     /// Whether it only reads, so that it does no harm if it is carried out twice.
     pub only_reads: bool,
+    /// What the home answers to it.
+    pub expected: Expected,
 }
 
 /// The home's answer, as it is.
@@ -91,11 +94,9 @@ pub enum RestOutcome {
 }
 
 impl RestAnswer {
-    /// Whether the home refuses the token, or what its user may do: not a page or a challenge of something in front of it.
+    /// Whether the home refuses the token, or what its user may do.
     pub fn is_refusal(&self) -> bool {
         self.status == StatusCode::UNAUTHORIZED
-            && !is_page(self.headers.get(CONTENT_TYPE))
-            && !self.headers.contains_key(WWW_AUTHENTICATE)
     }
 }
 
@@ -144,7 +145,7 @@ impl RestBody {
     async fn next(&mut self) -> Result<Option<Bytes>, BrokenAnswer> {
         let part = tokio::time::timeout(self.silence, self.response.chunk()).await;
         match part {
-            Ok(part) => part.map_err(|error| self.broken(classify(&error))),
+            Ok(part) => part.map_err(|error| self.broken(classify(&error, Stage::Command))),
             Err(_) => Err(self.broken(HomeError::Timeout {
                 stage: Stage::Command,
             })),
@@ -228,37 +229,55 @@ impl Passthrough {
         };
         let asked = async {
             if !call.only_reads {
-                return self.ask(request(&self.fresh), call).await;
+                return self.ask(request(&self.fresh), target, call).await;
             }
-            let kept = self.kept(target, transport, session);
-            let kept = kept.map_err(|error| (error, false))?;
-            match self.ask(request(&kept), call).await {
+            let kept = self
+                .kept(target, transport, session)
+                .map_err(Missing::NotSent)?;
+            match self.ask(request(&kept), target, call).await {
                 // The home may have hung up just then. What only reads may be asked for twice.
-                Err((HomeError::Unreachable { .. }, true)) => {
-                    self.ask(request(&self.fresh), call).await
+                Err(Missing::NoAnswer(HomeError::Unreachable { .. })) => {
+                    self.ask(request(&self.fresh), target, call).await
                 }
                 outcome => outcome,
             }
         };
-        match tokio::time::timeout(limit.duration, asked).await {
-            Ok(Ok(answer)) => Ok(RestOutcome::Answered(answer)),
-            Ok(Err((error, was_sent))) => settle(error, was_sent, call),
-            Err(_) => settle(HomeError::out_of_time(Stage::Command, limit), true, call),
+        let missing = match tokio::time::timeout(limit.duration, asked).await {
+            Ok(Ok(answer)) => return Ok(RestOutcome::Answered(answer)),
+            Ok(Err(missing)) => missing,
+            Err(_) => Missing::NoAnswer(HomeError::out_of_time(Stage::Command, limit)),
+        };
+        match missing {
+            // What only reads was not carried out in any sense that matters.
+            Missing::NoAnswer(error) if !call.only_reads => Ok(RestOutcome::Unknown(error)),
+            Missing::NoAnswer(error) | Missing::NotSent(error) => Err(error),
+            Missing::Foreign(foreign) if foreign.may_have_arrived && !call.only_reads => {
+                Ok(RestOutcome::Unknown(foreign.error))
+            }
+            Missing::Foreign(foreign) => Err(foreign.error),
         }
     }
 
     async fn ask(
         &self,
         request: reqwest::RequestBuilder,
+        target: &Target,
         call: &RestCall,
-    ) -> Result<RestAnswer, (HomeError, bool)> {
+    ) -> Result<RestAnswer, Missing> {
         let mut response = request.send().await.map_err(|error| {
-            let was_sent = !error.is_connect();
-            (classify(&error), was_sent)
+            let reason = classify(&error, Stage::Command);
+            match error.is_connect() {
+                true => Missing::NotSent(reason),
+                false => Missing::NoAnswer(reason),
+            }
         })?;
+        let status = response.status();
         let headers = std::mem::take(response.headers_mut());
+        if let Some(foreign) = foreign_answer(status, &headers, call.expected, target) {
+            return Err(Missing::Foreign(foreign));
+        }
         Ok(RestAnswer {
-            status: response.status(),
+            status,
             headers,
             body: RestBody {
                 response,
@@ -270,11 +289,12 @@ impl Passthrough {
     }
 }
 
-/// What a failure means: what only reads was not carried out in any sense that matters.
-fn settle(error: HomeError, was_sent: bool, call: &RestCall) -> Result<RestOutcome, HomeError> {
-    if was_sent && !call.only_reads {
-        Ok(RestOutcome::Unknown(error))
-    } else {
-        Err(error)
-    }
+/// Why there is no answer of the home's.
+enum Missing {
+    /// The request was not sent.
+    NotSent(HomeError),
+    /// It was sent, wholly or in part.
+    NoAnswer(HomeError),
+    /// Something else answered.
+    Foreign(ForeignAnswer),
 }

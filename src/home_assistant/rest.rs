@@ -1,9 +1,10 @@
 //! The home's REST API, as far as proving a token needs it.
 
 use http::HeaderValue;
-use http::header::{AUTHORIZATION, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::AUTHORIZATION;
 use serde::Deserialize;
 
+use super::answerer::{Expected, foreign_answer};
 use super::error::{HomeError, Stage};
 use super::preconnect::{self, Preconnect};
 use super::target::Target;
@@ -17,6 +18,7 @@ const MAX_CONFIG_BYTES: usize = 1 << 20;
 /// A client of one home's REST API.
 pub(super) struct RestClient {
     client: reqwest::Client,
+    target: Target,
     config_url: url::Url,
     preconnect: preconnect::Trigger,
 }
@@ -34,6 +36,7 @@ impl RestClient {
         Ok(Self {
             client: client(target, transport, |builder| builder.connector_layer(layer))?,
             config_url: target.address.rest("/api/config"),
+            target: target.clone(),
             preconnect,
         })
     }
@@ -69,18 +72,15 @@ impl RestClient {
             .header(AUTHORIZATION, bearer(token)?)
             .send()
             .await
-            .map_err(|error| classify(&error))?;
-        let status = response.status();
-        let headers = response.headers();
-        let is_page = is_page(headers.get(CONTENT_TYPE));
-        let is_challenge = headers.contains_key(WWW_AUTHENTICATE);
-        if status != http::StatusCode::OK || is_page {
-            return Err(HomeError::from_status(
-                status,
-                is_page,
-                is_challenge,
-                Stage::Validate,
-            ));
+            .map_err(|error| classify(&error, Stage::Validate))?;
+        let foreign = foreign_answer(
+            response.status(),
+            response.headers(),
+            Expected::Proof,
+            &self.target,
+        );
+        if let Some(foreign) = foreign {
+            return Err(foreign.error);
         }
         let body = read(response).await?;
         serde_json::from_slice::<HomeFacts>(&body)
@@ -116,13 +116,6 @@ pub(super) fn client(
     })
 }
 
-/// Whether a body is HTML, by its content type.
-pub(super) fn is_page(content_type: Option<&HeaderValue>) -> bool {
-    content_type
-        .and_then(|value| value.to_str().ok())
-        .is_some_and(|value| value.to_ascii_lowercase().contains("html"))
-}
-
 pub(super) fn bearer(token: &AccessToken) -> Result<HeaderValue, HomeError> {
     let text = zeroize::Zeroizing::new(format!("Bearer {}", token.expose()));
     // The offline checks let visible ASCII alone through, which every header takes.
@@ -133,7 +126,11 @@ pub(super) fn bearer(token: &AccessToken) -> Result<HeaderValue, HomeError> {
 
 async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, HomeError> {
     let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(|error| classify(&error))? {
+    while let Some(chunk) = response
+        .chunk()
+        .await
+        .map_err(|error| classify(&error, Stage::Validate))?
+    {
         if body.len() + chunk.len() > MAX_CONFIG_BYTES {
             return Err(HomeError::NotHomeAssistant {
                 seen: "an /api/config of more than 1 MiB",
@@ -144,7 +141,8 @@ async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, HomeError> {
     Ok(body)
 }
 
-pub(super) fn classify(error: &reqwest::Error) -> HomeError {
+/// What a request failed by, of which no answer came. `stage` is the step once there is a connection.
+pub(super) fn classify(error: &reqwest::Error, stage: Stage) -> HomeError {
     // Whatever is on that port, it does not speak HTTP as a home does.
     if sources(error)
         .filter_map(|source| source.downcast_ref::<hyper::Error>())
@@ -157,6 +155,6 @@ pub(super) fn classify(error: &reqwest::Error) -> HomeError {
     match (error.is_connect(), error.is_timeout()) {
         (true, true) => HomeError::Timeout { stage: Stage::Tcp },
         (true, false) => from_source(error, Stage::Tcp),
-        (false, _) => from_source(error, Stage::Validate),
+        (false, _) => from_source(error, stage),
     }
 }

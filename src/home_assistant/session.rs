@@ -8,9 +8,10 @@ use std::time::Duration;
 
 pub use freshness::{FRESH, Freshness, PING_TIMEOUT, STALE, freshness};
 use once_cell::sync::OnceCell;
+use report::Known;
 pub use report::{SessionReport, SessionState};
 
-use super::connection::{Connection, Outcome, Status};
+use super::connection::{Connection, Outcome, Sieve, Status};
 use super::error::{HomeError, Stage};
 use super::extras::Extras;
 use super::message::Command;
@@ -65,15 +66,6 @@ struct Slot {
     greeted: Option<Greeted>,
     /// How the last attempt failed to reach the home, if it did.
     failed: Option<HomeError>,
-}
-
-#[derive(Default)]
-struct Known {
-    report: SessionReport,
-    attempts: u64,
-    /// How many attempts failed to reach the home.
-    failures: u64,
-    connection: Option<Connection>,
 }
 
 impl Session {
@@ -232,7 +224,9 @@ impl Session {
         let passthrough = || Passthrough::new(target, transport);
         let passthrough = link.passthrough.get_or_try_init(passthrough)?;
         let sent = passthrough.send(target, transport, session, token, call, limit);
-        sent.await
+        let outcome = sent.await;
+        self.doubt_settings(outcome.as_ref().err());
+        outcome
     }
 
     /// Proves a token that is not in use yet, over REST and on a WebSocket of its own, which ends with it.
@@ -276,21 +270,22 @@ impl Session {
         &self,
         connection: &Connection,
         commands: &[Command],
+        sieve: Option<&Arc<Sieve>>,
         deadline: Deadline,
     ) -> Result<Vec<Outcome>, HomeError> {
         let started = self.clock.now();
         let limit = deadline.limit(self.target.limits.command_timeout, started);
-        let outcome = connection.execute(commands, limit).await;
+        let outcome = connection.execute(commands, sieve, limit).await;
         let is_late = |error: &HomeError| {
             matches!(
                 error,
                 HomeError::Timeout { .. } | HomeError::DeadlineExceeded { .. }
             )
         };
+        let was_late =
+            |outcome: &Outcome| matches!(outcome, Outcome::Unknown(error) if is_late(error));
         let gave_up = match &outcome {
-            Ok(outcomes) => outcomes
-                .iter()
-                .any(|outcome| matches!(outcome, Outcome::Unknown(error) if is_late(error))),
+            Ok(outcomes) => outcomes.iter().any(was_late),
             Err(error) => is_late(error),
         };
         let has_replied = connection
@@ -310,7 +305,7 @@ impl Session {
         known.connection.take_if(|kept| kept.is(connection));
     }
 
-    /// Gives the open connection up, like [`Self::discard`].
+    /// Gives the open connection up.
     pub fn discard_current(&self) {
         self.lock().connection = None;
     }
@@ -394,7 +389,7 @@ impl Session {
     }
 
     fn lock(&self) -> MutexGuard<'_, Known> {
-        // Nothing panics while the lock is held, and no state here can be half changed.
+        // No state here can be half changed.
         self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,9 +9,9 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 use tokio_util::either::Either;
 
+use super::answerer::{Expected, foreign_answer};
 use super::error::{HomeError, Stage};
 use super::message::{self, Incoming};
-use super::rest::is_page;
 use super::target::Target;
 use super::transport::{Stream, Transport, from_io};
 use crate::clock::{Limit, Timestamp};
@@ -105,12 +105,13 @@ async fn greeted(
 fn failed(error: SocketError, target: &Target) -> HomeError {
     match error {
         SocketError::Http(response) => {
-            let headers = response.headers();
-            HomeError::from_status(
-                response.status(),
-                is_page(headers.get(http::header::CONTENT_TYPE)),
-                headers.contains_key(http::header::WWW_AUTHENTICATE),
-                Stage::Upgrade,
+            let (status, headers) = (response.status(), response.headers());
+            let foreign = foreign_answer(status, headers, Expected::Upgrade, target);
+            foreign.map_or(
+                HomeError::NotHomeAssistant {
+                    seen: "no WebSocket at /api/websocket",
+                },
+                |foreign| foreign.error,
             )
         }
         SocketError::Io(error) => from_io(&error, Stage::Upgrade),

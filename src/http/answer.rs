@@ -8,13 +8,14 @@ use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::header::{
-    ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE,
+    ACCEPT_ENCODING, ALLOW, CACHE_CONTROL, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER,
+    WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use lambda_http::RequestExt as _;
 use serde::Serialize;
 
-use crate::app::App;
+use crate::app::{App, MAX_REPLY_BYTES, ROOM_FOR_THE_REST, Room};
 use crate::clock::Limit;
 use crate::home_assistant::{BrokenAnswer, HomeError, Stage};
 use crate::json::json_bytes;
@@ -27,7 +28,31 @@ pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id"
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReplyLimit(pub(super) usize);
 
-/// Whether an answer that is still to come is to more than a question.
+/// How many bytes of results the answer to a request can carry.
+pub(super) fn room(request: &Request) -> Room {
+    let limit = request.extensions().get::<ReplyLimit>();
+    let Some(ReplyLimit(limit_bytes)) = limit.copied() else {
+        return Room {
+            bytes: usize::MAX,
+            is_in_string: false,
+        };
+    };
+    let accepted = request.headers().get(ACCEPT_ENCODING);
+    let accepted = accepted.and_then(|value| value.to_str().ok());
+    // How small gzip makes them is not known before. Then the limit is only on what is kept in memory.
+    let is_compressed = accepted.is_some_and(|value| value.contains("gzip"));
+    let bytes = if is_compressed {
+        MAX_REPLY_BYTES
+    } else {
+        limit_bytes
+    };
+    Room {
+        bytes: bytes.saturating_sub(ROOM_FOR_THE_REST),
+        is_in_string: !is_compressed,
+    }
+}
+
+/// True if the request may have changed something, so that a broken answer means that the outcome is unknown.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MayHaveActed(pub(super) bool);
 

@@ -4,7 +4,7 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
 
-use super::answer::{Refused, json};
+use super::answer::{Refused, json, room};
 use super::callers_token::token;
 use super::router::Shared;
 use super::{body_of, context_of};
@@ -18,6 +18,7 @@ pub(super) async fn run(
 ) -> Result<Response, Refused> {
     let caller = app.identify(token(request.headers(), &origins)?).await?;
     let context = context_of(&request)?;
+    let room = room(&request);
     let body = body_of(request).await;
     let parsed = body.and_then(|body| Ok(parse(&body)?));
     let count = parsed.as_ref().map_or(1, |parsed| parsed.commands.len());
@@ -30,6 +31,7 @@ pub(super) async fn run(
         permit: &permit,
         home: app.home_of(&caller, parsed.home.as_ref(), tenant)?,
         subject: app.subject_of(&caller),
+        room,
     };
     let deadline = app.deadline(&context);
     let reply = app

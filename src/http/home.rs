@@ -14,9 +14,9 @@ use super::answer::{MayHaveActed, Refused};
 use super::callers_token::token;
 use super::router::Shared;
 use super::{body_of, context_of};
-use crate::access::{Permit, RestRequest};
+use crate::access::{Permit, RestRequest, Unreadable};
 use crate::clock::Limit;
-use crate::home_assistant::{BrokenAnswer, RestAnswer, RestCall};
+use crate::home_assistant::{BrokenAnswer, HomeError, JsonSlice, RestAnswer, RestCall};
 
 /// Passes a request on.
 pub(super) async fn pass_on(
@@ -30,28 +30,32 @@ pub(super) async fn pass_on(
     let path = parts.uri.path();
     let path = path.strip_prefix("/api").unwrap_or(path);
     let query = parts.uri.query().unwrap_or_default();
-    let mut asked = RestRequest::new(parts.method.as_str(), path, query, &body)?;
-    if asked.is_call() {
-        asked = asked.with_readable_body(!body.is_empty())?;
-    }
+    let asked = RestRequest::new(parts.method.as_str(), path, query, &body)?;
+    let asked = asked.with_readable_body()?;
     let permit = Permit::of_rest(&caller, &asked)?;
+    let home = app.home_of(&caller, None, context.tenant_id.as_deref())?;
+    let is_head = parts.method == Method::HEAD;
+    if let Some(command) = asked.command() {
+        let result = app.read(&command, &permit, home, &context).await?;
+        if let Some(result) = result {
+            return Ok(from_session(result, &permit, &asked, is_head)?);
+        }
+    }
     let (path, query) = asked.target();
-    let only_reads = asked.only_reads();
-    let (mut headers, body) = if asked.is_call() {
-        decided(parts.headers, &asked)
-    } else if only_reads {
-        // Nothing that reads has one, and on a shared connection it could be taken for the next request.
-        (parts.headers, Bytes::new())
-    } else {
-        (parts.headers, body)
-    };
-    if permit.cuts(&asked) {
+    let route = asked.route();
+    let only_reads = route.only_reads();
+    let mut headers = parts.headers;
+    if asked.is_call() {
+        // The body is UTF-8 and has one meaning. By another charset the home could read another.
+        let json = HeaderValue::from_static("application/json");
+        headers.insert(CONTENT_TYPE, json);
+    }
+    if permit.redacts_answer(&asked) {
         // What they are about is the whole.
         for name in [RANGE, IF_NONE_MATCH, IF_MODIFIED_SINCE] {
             headers.remove(name);
         }
     }
-    let is_head = parts.method == Method::HEAD;
     let call = RestCall {
         method: if is_head && only_reads {
             Method::GET
@@ -61,22 +65,47 @@ pub(super) async fn pass_on(
         path,
         query,
         headers,
-        body,
+        // Nothing that reads has one, and on a shared connection it could be taken for the next request.
+        body: if only_reads { Bytes::new() } else { body },
         only_reads,
+        expected: route.expected(),
     };
-    let home = app.home_of(&caller, None, context.tenant_id.as_deref())?;
     let answer = app.pass_on(&call, &permit, home, &context).await?;
     let time_left = app.time_left(&context);
     Ok(response(answer, &permit, &asked, is_head, time_left).await?)
 }
 
-/// The body of a call as it was read and decided on, written anew: what the caller sent could mean something else to a home
-/// that reads it by another charset, or takes another one of two members of the same name.
-fn decided(mut headers: HeaderMap, asked: &RestRequest) -> (HeaderMap, Bytes) {
-    let json = HeaderValue::from_static("application/json");
-    headers.insert(CONTENT_TYPE, json);
-    let body = asked.body().map(ToString::to_string).unwrap_or_default();
-    (headers, body.into())
+/// The answer to a request that the session has answered, without a request over REST.
+fn from_session(
+    result: Option<JsonSlice>,
+    permit: &Permit,
+    asked: &RestRequest,
+    is_head: bool,
+) -> Result<Response, BrokenAnswer> {
+    let body = asked.route().answer(result);
+    let body = body.and_then(|body| match permit.redacts_answer(asked) {
+        true => permit.redacted_answer(asked, &body).map(Bytes::from),
+        false => Ok(body),
+    });
+    let body = body.map_err(|error| unreadable(error, false))?;
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let mut response = Response::new(match is_head {
+        true => Body::empty(),
+        false => Body::from(body),
+    });
+    *response.headers_mut() = visible(&headers);
+    Ok(response)
+}
+
+/// An answer that cannot be redacted is not shown, and does not tell what was done.
+fn unreadable(_: Unreadable, may_have_acted: bool) -> BrokenAnswer {
+    BrokenAnswer {
+        error: HomeError::NotHomeAssistant {
+            seen: "an answer of another shape than Home Assistant's",
+        },
+        may_have_acted,
+    }
 }
 
 /// Headers of a home's answer that are its caller's business. All others are the connection's, or something's between home and
@@ -122,12 +151,13 @@ async fn response(
         .is_some_and(|length| length <= GATHERED_BYTES);
     let body = if is_head {
         Body::empty()
-    } else if answer.status.is_success() && permit.cuts(asked) {
+    } else if answer.status.is_success() && permit.redacts_answer(asked) {
         for name in OF_THE_WHOLE {
             headers.remove(name);
         }
         let whole = answer.body.whole(time_left).await?;
-        Body::from(permit.cut(asked, &whole))
+        let redacted = permit.redacted_answer(asked, &whole);
+        Body::from(redacted.map_err(|error| unreadable(error, acts.0))?)
     } else if is_short {
         Body::from(answer.body.whole(time_left).await?)
     } else {

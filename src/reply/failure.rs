@@ -74,7 +74,7 @@ pub enum Failure {
     Rest(#[from] RestError),
     /// The home takes no directives of Alexa's.
     #[error(
-        "the home answered the directive with {status} and nothing that Alexa would understand"
+        "Home Assistant answered the directive with status {status}: its `alexa` integration is probably not set up"
     )]
     NoAlexa {
         /// Its status.

@@ -291,9 +291,16 @@ impl Problem {
                 ProblemName::HomeProxyNotTrusted,
                 "set http: use_x_forwarded_for and trusted_proxies in Home Assistant's configuration",
             ),
-            HomeError::EdgeBlocked { .. } => (
+            HomeError::EdgeBlocked { has_path: true, .. } => (
                 ProblemName::HomeEdgeBlocked,
-                "let latchkey through the tunnel, CDN or login page in front of the home, for /api/config and /api/websocket",
+                "the path in HA_URL (or in the home's /url) is the likely cause: leave the path out unless Home Assistant is served below it; \
+                 else let latchkey through the tunnel, CDN or login page in front of the home",
+            ),
+            HomeError::EdgeBlocked {
+                has_path: false, ..
+            } => (
+                ProblemName::HomeEdgeBlocked,
+                "let latchkey through the tunnel, CDN or login page in front of the home, for all paths below /api/",
             ),
             HomeError::NotHomeAssistant { .. } => (
                 ProblemName::NotHomeAssistant,

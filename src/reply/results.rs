@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::problem_name::ProblemName;
@@ -13,15 +13,7 @@ use crate::home_assistant::{Answer, CommandFailure, HomeError, JsonSlice, Outcom
 pub struct CommandsReply {
     #[serde(rename = "statusCode", skip_serializing_if = "Option::is_none")]
     status_code: Option<u16>,
-    results: Results,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(untagged)]
-enum Results {
-    New(Vec<CommandResult>),
-    /// As they were recorded the first time.
-    Repeated(Box<RawValue>),
+    results: Vec<CommandResult>,
 }
 
 /// What became of one command.
@@ -56,10 +48,20 @@ impl Serialize for Content {
     }
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Deserialize, Serialize)]
 struct CommandErrorReply {
     code: Cow<'static, str>,
     message: String,
+}
+
+/// What became of one command, as it was recorded the first time.
+#[derive(Deserialize)]
+struct Recorded<'a> {
+    outcome: &'a str,
+    success: bool,
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
+    error: Option<CommandErrorReply>,
 }
 
 impl CommandsReply {
@@ -68,16 +70,43 @@ impl CommandsReply {
         let results = outcomes.into_iter().map(CommandResult::of).collect();
         Self {
             status_code: None,
-            results: Results::New(results),
+            results,
         }
     }
 
-    /// The reply to a batch that was run before, with the results it had then.
-    pub fn repeated(results: Box<RawValue>) -> Self {
-        Self {
+    /// The reply to a batch that was run before, from the whole results that were recorded then. `take` says what of each
+    /// answer, by its command's place, the present caller gets.
+    pub(crate) fn repeated(
+        recorded: &RawValue,
+        take: impl Fn(usize, Answer) -> Answer,
+    ) -> serde_json::Result<Self> {
+        let recorded: Vec<Recorded<'_>> = serde_json::from_str(recorded.get())?;
+        let results = recorded.into_iter().enumerate();
+        let results = results.map(|(place, one)| match (one.outcome, one.error) {
+            ("answered", error) => {
+                let answer = match error {
+                    Some(error) if !one.success => Answer::Failure(CommandFailure {
+                        code: error.code.into_owned(),
+                        message: error.message,
+                    }),
+                    _ => Answer::Success(
+                        one.result
+                            .map(|raw| JsonSlice::from_text(raw.get().to_owned())),
+                    ),
+                };
+                CommandResult::of(Outcome::Answered(take(place, answer)))
+            }
+            (_, error) => CommandResult {
+                outcome: "unknown",
+                success: false,
+                content: Content::Error,
+                error,
+            },
+        });
+        Ok(Self {
             status_code: None,
-            results: Results::Repeated(results),
-        }
+            results: results.collect(),
+        })
     }
 
     /// The reply to a batch that was begun before, by an invocation that did not record what became of it.
@@ -88,7 +117,7 @@ impl CommandsReply {
             .collect();
         Self {
             status_code: None,
-            results: Results::New(results),
+            results,
         }
     }
 

@@ -15,6 +15,8 @@ mod lambda;
 #[allow(dead_code, reason = "each test binary uses a part of this")]
 #[path = "../lambda/callers.rs"]
 mod callers;
+
+mod answerers;
 mod homes;
 mod identities;
 mod rates;

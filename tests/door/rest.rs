@@ -69,11 +69,16 @@ async fn only_reads_share_a_connection() {
     assert_eq!(stage.ask(&ping).await.0, 200);
     let call = json!({ "entity_id": "light.kitchen" });
     for (method, path, body, opened) in [
-        ("GET", "/api/states", None, 1),
+        ("GET", "/api/states/light.kitchen", None, 1),
+        ("GET", "/api/states/light.bedroom", None, 0),
+        ("HEAD", "/api/states/light.kitchen", None, 0),
+        ("POST", "/api/services/light/toggle", Some(&call), 1),
+        ("POST", "/api/services/light/toggle", Some(&call), 1),
         ("GET", "/api/states/light.kitchen", None, 0),
-        ("HEAD", "/api/config", None, 0),
-        ("POST", "/api/services/light/toggle", Some(&call), 1),
-        ("POST", "/api/services/light/toggle", Some(&call), 1),
+        // These the session answers.
+        ("GET", "/api/", None, 0),
+        ("GET", "/api/config", None, 0),
+        ("HEAD", "/api/states", None, 0),
         ("GET", "/api/services", None, 0),
     ] {
         let before = stage.home.counters().tcp_connections;
@@ -95,7 +100,7 @@ async fn what_only_reads_may_be_asked_for_twice() {
     stage.home.set_fault(RestFault::Close);
     let call = json!({ "entity_id": "light.kitchen" });
     for (method, path, body, status, times) in [
-        ("GET", "/api/config", None, 503, 2),
+        ("GET", "/api/states/light.kitchen", None, 503, 2),
         ("GET", "/api/webhook/x", None, 504, 1),
         ("HEAD", "/api/webhook/x", None, 504, 1),
         ("POST", "/api/services/light/toggle", Some(&call), 504, 1),
@@ -119,16 +124,10 @@ async fn half_an_answer_is_none() {
     stage.home.set_fault(RestFault::CutBody);
     let call = json!({ "entity_id": "light.kitchen" });
     let toggle = "/api/services/light/toggle";
+    const STATE: &str = "/api/states/light.kitchen";
     for (method, path, jwt, body, status, name) in [
-        ("GET", "/api/config", &jwt, None, 503, "home-unreachable"),
-        (
-            "GET",
-            "/api/config",
-            &limited,
-            None,
-            503,
-            "home-unreachable",
-        ),
+        ("GET", STATE, &jwt, None, 503, "home-unreachable"),
+        ("GET", STATE, &limited, None, 503, "home-unreachable"),
         (
             "POST",
             toggle,
@@ -156,7 +155,7 @@ async fn a_local_port_sends_answers_as_they_come() {
     let get = || {
         let jwt = token(&["admin"], &json!({}));
         client
-            .get(format!("{}/api/config", port.url()))
+            .get(format!("{}/api/states/light.kitchen", port.url()))
             .bearer_auth(jwt)
     };
     assert_eq!(get().send().await.unwrap().status(), 200);

@@ -168,14 +168,19 @@ async fn an_answer_that_its_sender_cannot_take_is_not_sent() {
     let ping = crate::callers::run(Some(&jwt), &json!({"type": "ping"}));
     assert_eq!(stage.ask(&ping).await.0, 200);
     stage.home.set_fault(RestFault::HugeBody(2 << 20));
-    let mut event = load_balancer("/api/config");
+    let mut event = load_balancer("/api/states/light.kitchen");
     event["headers"] = json!({ "authorization": format!("Bearer {jwt}") });
     let answer = raw(&stage, &event).await;
     assert_eq!(answer["statusCode"], 502, "{}", answer["headers"]);
     let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
     assert_eq!(problem(&body), "message-too-large");
     let (status, _) = stage
-        .ask(&request("GET", "/api/config", Some(&jwt), None))
+        .ask(&request(
+            "GET",
+            "/api/states/light.kitchen",
+            Some(&jwt),
+            None,
+        ))
         .await;
     assert_eq!(status, 200);
 }

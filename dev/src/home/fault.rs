@@ -66,6 +66,10 @@ pub enum RestFault {
     Redirect,
     /// 200 with an HTML page, as a tunnel's login page.
     Html,
+    /// 401 with `WWW-Authenticate: Basic`, as an access proxy asks for a login.
+    Challenge,
+    /// 200 with plain text, as something that is not Home Assistant.
+    Text,
     /// 200, `application/json`, and a body that is not JSON.
     NotJson,
     /// 200 with `{}`.
@@ -97,6 +101,8 @@ impl RestFault {
             Self::Hang,
             Self::Redirect,
             Self::Html,
+            Self::Challenge,
+            Self::Text,
             Self::NotJson,
             Self::EmptyJson,
             Self::NoVersion,
@@ -109,7 +115,7 @@ impl RestFault {
             Self::HugeBody(64 << 20),
             Self::EndlessHeaders,
         ];
-        faults.extend([400, 403, 404, 429, 500, 502, 503, 504].map(Self::Status));
+        faults.extend([400, 403, 404, 429, 500, 502, 503, 504, 520, 530].map(Self::Status));
         faults
     }
 }

@@ -5,7 +5,7 @@ use std::{convert::Infallible, io, sync::Arc, time::Duration};
 use futures_util::stream;
 use http::{
     HeaderValue, Method, Request, Response, StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE, LOCATION},
+    header::{AUTHORIZATION, CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE},
 };
 use http_body_util::{BodyExt, Full, StreamBody, combinators::UnsyncBoxBody};
 use hyper::body::{Bytes, Frame, Incoming};
@@ -106,6 +106,7 @@ async fn route(
         ["api", "states", entity_id] => (Method::GET, Action::State(entity_id)),
         ["api", "services"] => (Method::GET, Action::Services),
         ["api", "services", domain, name] => (Method::POST, Action::Call(domain, name)),
+        ["api", "alexa", "smart_home"] => (Method::POST, Action::Alexa),
         _ => return Ok(status(StatusCode::NOT_FOUND)),
     };
     if method != allowed {
@@ -132,6 +133,15 @@ async fn route(
                 .map_err(io::Error::other)?;
             call(shared, domain, name, &body.to_bytes())
         }
+        Action::Alexa => {
+            shared
+                .tally
+                .count(|counters| counters.alexa_directives += 1);
+            json_body(&json!({"event": {
+                "header": {"namespace": "Alexa", "name": "Response", "payloadVersion": "3"},
+                "payload": {},
+            }}))
+        }
     })
 }
 
@@ -142,6 +152,7 @@ enum Action<'a> {
     State(&'a str),
     Services,
     Call(&'a str, &'a str),
+    Alexa,
 }
 
 fn call(shared: &Shared, domain: &str, name: &str, body: &[u8]) -> Response<Body> {
@@ -238,6 +249,14 @@ async fn misbehave(connection: &Connection, fault: RestFault) -> io::Result<Resp
         RestFault::Status(code) => status(status_code(code)),
         RestFault::Redirect => redirect(),
         RestFault::Html => login_page(),
+        RestFault::Challenge => {
+            let mut response = status(StatusCode::UNAUTHORIZED);
+            response
+                .headers_mut()
+                .insert(WWW_AUTHENTICATE, HeaderValue::from_static("Basic"));
+            response
+        }
+        RestFault::Text => with_type(StatusCode::OK, "text/plain", "OK".to_owned()),
         RestFault::NotJson => json_text("{\"version\": \"2025".to_owned()),
         RestFault::EmptyJson => json_body(&json!({})),
         RestFault::NoVersion => {

@@ -50,7 +50,8 @@ fn is_as_meant(fault: &Fault, answer: &Answer) -> bool {
             }
             RestFault::Redirect => matches!(answer, Answer::Text(302, _)),
             RestFault::Html => matches!(answer, Answer::Text(200, text) if text.contains("<html>")),
-            RestFault::NotJson => matches!(answer, Answer::Text(200, _)),
+            RestFault::Challenge => matches!(answer, Answer::Text(401, _)),
+            RestFault::Text | RestFault::NotJson => matches!(answer, Answer::Text(200, _)),
             RestFault::EmptyJson | RestFault::NoVersion => {
                 matches!(answer, Answer::Json(200, body) if body.get("version").is_none())
             }

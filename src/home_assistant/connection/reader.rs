@@ -9,7 +9,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 
-use super::{Reply, Shared, Status, lock};
+use super::{Shared, Status, lock};
 use crate::clock::{Clock, Timestamp};
 use crate::home_assistant::error::{HomeError, Stage};
 use crate::home_assistant::message::{self, Incoming};
@@ -102,8 +102,9 @@ impl Reader {
                     heard.replied = Some(now);
                 }
                 // An id nobody waits for: its caller has left, or the home is confused. Neither is ours to mend.
-                if let Some(reply) = lock(&self.shared.waiting).replies.remove(&id) {
-                    let _ = reply.send(Reply::Answered(answer));
+                let waiter = lock(&self.shared.waiting).replies.remove(&id);
+                if let Some(waiter) = waiter {
+                    waiter.answer(answer);
                 }
             }
             Incoming::AuthRequired | Incoming::Other => {}

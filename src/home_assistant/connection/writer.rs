@@ -7,12 +7,12 @@ use bytes::Bytes;
 use futures_util::SinkExt as _;
 use futures_util::stream::SplitSink;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use zeroize::Zeroizing;
 
-use super::{Claim, Reply, Request, Shared, Status, lock};
+use super::{Claim, Request, Shared, Status, Waiter, lock};
 use crate::home_assistant::error::HomeError;
 use crate::home_assistant::message::{self, Command};
 use crate::home_assistant::transport::Stream;
@@ -44,7 +44,7 @@ impl Writer {
                     claim,
                 } => {
                     // Nobody waits for it any more.
-                    if replies.iter().all(oneshot::Sender::is_closed) {
+                    if replies.iter().all(|waiter| waiter.reply.is_closed()) {
                         continue;
                     }
                     // One who gave up while this waited in the queue was told `not_sent`.
@@ -52,6 +52,11 @@ impl Writer {
                         continue;
                     }
                     self.write(commands, replies, claim).await
+                }
+                Request::Look(seen) => {
+                    // It was looked at above.
+                    let _ = seen.send(());
+                    true
                 }
                 Request::Ping(pong) => {
                     lock(&self.shared.waiting).pongs.push(pong);
@@ -75,14 +80,16 @@ impl Writer {
     async fn write(
         &mut self,
         commands: Vec<Command>,
-        replies: Vec<oneshot::Sender<Reply>>,
+        replies: Vec<Waiter>,
         claim: Arc<Claim>,
     ) -> bool {
         let count = u64::try_from(replies.len()).unwrap_or(u64::MAX);
         let first_id = {
             let mut waiting = lock(&self.shared.waiting);
             // Callers who left without waiting for their replies leave nothing behind.
-            waiting.replies.retain(|_, reply| !reply.is_closed());
+            waiting
+                .replies
+                .retain(|_, waiter| !waiter.reply.is_closed());
             let first_id = waiting.next_id + 1;
             waiting.next_id += count;
             // Before the frame is written: a reply may come before the write returns.
@@ -91,10 +98,8 @@ impl Writer {
         };
         // An error means that the kernel did not take the whole frame. (Were it a pong queued behind the frame that it did
         // not take, the reader would have met the error first: it is polled first and flushes pongs.)
-        let sent = match message::frame(&commands, first_id) {
-            Ok(text) => self.sink.send(Message::text(text)).await.is_ok(),
-            Err(_) => false,
-        };
+        let frame = message::frame(&commands, first_id);
+        let sent = self.sink.send(Message::text(frame)).await.is_ok();
         if !sent {
             let mut waiting = lock(&self.shared.waiting);
             let replies = (first_id..first_id + count)

@@ -1,5 +1,6 @@
 //! How a session is, for reports.
 
+use super::super::connection::Connection;
 use super::super::error::HomeError;
 use crate::clock::Timestamp;
 
@@ -39,4 +40,14 @@ pub struct SessionReport {
     pub home_version: Option<String>,
     /// Why the last attempt failed, if it did.
     pub last_error: Option<HomeError>,
+}
+
+/// What a session knows of its connections.
+#[derive(Default)]
+pub(super) struct Known {
+    pub(super) report: SessionReport,
+    pub(super) attempts: u64,
+    /// How many attempts failed to reach the home.
+    pub(super) failures: u64,
+    pub(super) connection: Option<Connection>,
 }

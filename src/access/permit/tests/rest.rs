@@ -239,11 +239,11 @@ fn what_is_called() {
                 (TURN_ON, "\u{feff}{\"entity_id\":\"light.a\"}"),
                 open,
             ),
-            // Of two members of one name, both here and in the home, the last one counts.
+            // Two members of one name could be read in two ways.
             (
                 LIGHTS,
-                (TURN_ON, r#"{"entity_id":"light.a","entity_id":"lock.a"}"#),
-                Some("call:light.turn_on:lock.a"),
+                (TURN_ON, r#"{"entity_id":"light.a","entity_id":"light.b"}"#),
+                open,
             ),
             // The home reads no target from the query.
             (

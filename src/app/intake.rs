@@ -1,0 +1,143 @@
+//! What is kept of the home's answers to commands, as they come: what the caller may see, and what a reply can carry.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::access::Permit;
+use crate::home_assistant::{Answer, Command, CommandFailure, JsonSlice, Outcome, Sieve};
+use crate::idempotency::MAX_OUTCOME_BYTES;
+use crate::json::json_bytes;
+use crate::reply::ProblemName;
+
+/// How many bytes of results a reply can carry.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Room {
+    /// How many.
+    pub(crate) bytes: usize,
+    /// Whether the results travel inside a JSON string, in which each quotation mark is two bytes.
+    pub(crate) is_in_string: bool,
+}
+
+/// Takes answers in.
+pub(super) struct Intake {
+    permit: Permit,
+    commands: Arc<[Command]>,
+    room: Room,
+    // A std mutex: nothing awaits while it is held.
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    used_bytes: usize,
+    /// The whole answers by their place, for whoever repeats the request and may see more; `None` once they are too large
+    /// to be remembered, or if nobody can ask for them.
+    whole: Option<Vec<Option<Answer>>>,
+    whole_bytes: usize,
+}
+
+impl Intake {
+    /// An intake for the answers to `commands`. With `remembers` the whole answers are kept as well.
+    pub(super) fn new(
+        permit: &Permit,
+        commands: Arc<[Command]>,
+        room: Room,
+        remembers: bool,
+    ) -> Arc<Self> {
+        let whole = remembers.then(|| commands.iter().map(|_| None).collect());
+        Arc::new(Self {
+            permit: permit.clone(),
+            commands,
+            room,
+            state: Mutex::new(State {
+                whole,
+                ..State::default()
+            }),
+        })
+    }
+
+    /// The intake as the connection wants it.
+    pub(super) fn sieve(self: &Arc<Self>) -> Arc<Sieve> {
+        let intake = self.clone();
+        Arc::new(move |place, answer| intake.take(place, answer))
+    }
+
+    /// What is left of the answer to the command in this place of the batch.
+    pub(super) fn take(&self, place: usize, answer: Answer) -> Answer {
+        self.remember(place, &answer);
+        let Some(command) = self.commands.get(place) else {
+            return answer;
+        };
+        match answer {
+            Answer::Success(None) => Answer::Success(None),
+            Answer::Success(Some(result)) => self.fit(command, result),
+            Answer::Failure(CommandFailure { code, message }) => Answer::Failure(CommandFailure {
+                code,
+                message: self.permit.redacted_message(command, message),
+            }),
+        }
+    }
+
+    /// The whole outcomes of the batch, if they are to be remembered and small enough.
+    pub(super) fn whole(&self, outcomes: &[Outcome]) -> Option<Vec<Outcome>> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let whole = state.whole.take()?;
+        let whole = outcomes.iter().zip(whole);
+        let whole = whole.map(|(outcome, answer)| match (outcome, answer) {
+            (Outcome::Answered(_), Some(answer)) => Some(Outcome::Answered(answer)),
+            (Outcome::Unknown(error), _) => Some(Outcome::Unknown(error.clone())),
+            (Outcome::Answered(_), None) => None,
+        });
+        whole.collect()
+    }
+
+    fn remember(&self, place: usize, answer: &Answer) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.whole_bytes += match answer {
+            Answer::Success(result) => result.as_ref().map_or(0, |result| result.get().len()),
+            Answer::Failure(failure) => failure.message.len(),
+        };
+        if state.whole_bytes > MAX_OUTCOME_BYTES {
+            state.whole = None;
+        }
+        if let Some(kept) = state.whole.as_mut().and_then(|whole| whole.get_mut(place)) {
+            *kept = Some(answer.clone());
+        }
+    }
+
+    /// What the caller may see of a result, if the reply can carry it.
+    fn fit(&self, command: &Command, result: JsonSlice) -> Answer {
+        let result = if self.permit.redacts() {
+            match self.permit.redacted_result(command, result.get()) {
+                Ok(text) => JsonSlice::from_text(text),
+                Err(error) => {
+                    let message = format!("the home answered, but {error}");
+                    return failure(ProblemName::NotHomeAssistant, message);
+                }
+            }
+        } else {
+            result
+        };
+        let bytes = match self.room.is_in_string {
+            true => json_bytes(&result.get()),
+            false => result.get().len(),
+        };
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if bytes > self.room.bytes.saturating_sub(state.used_bytes) {
+            let limit = self.room.bytes;
+            let message = format!(
+                "the home answered, but the result has {bytes} bytes, and the results of one reply can have {limit} together; \
+                 ask for less in one request"
+            );
+            return failure(ProblemName::MessageTooLarge, message);
+        }
+        state.used_bytes += bytes;
+        Answer::Success(Some(result))
+    }
+}
+
+fn failure(name: ProblemName, message: String) -> Answer {
+    Answer::Failure(CommandFailure {
+        code: name.name().into(),
+        message,
+    })
+}
