@@ -81,8 +81,10 @@ impl CommandsRequest {
             .into_iter()
             .enumerate()
             .map(|(index, command)| {
-                Command::parse(command.get())
-                    .map_err(|error| RequestError::Command { index, error })
+                Command::parse(command.get()).map_err(|error| match error {
+                    CommandError::NotJson(error) => error.into(),
+                    error => RequestError::Command { index, error },
+                })
             })
             .collect::<Result<Arc<[Command]>, _>>()?;
         // What is sent counts, not what was received.

@@ -33,9 +33,9 @@ impl PartialEq for Command {
 /// Why something is not a command latchkey sends.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
-    /// An object in it holds a member twice, so it could be read in two ways.
+    /// Not JSON, or an object in it holds a member twice, so that it could be read in two ways.
     #[error("it is not usable JSON ({0})")]
-    Ambiguous(#[from] JsonError),
+    NotJson(#[from] JsonError),
     /// Not an object.
     #[error("a command is a JSON object; this is {0}")]
     NotAnObject(&'static str),
@@ -381,7 +381,7 @@ mod tests {
             r#"{"type":"call_service","target":{"entity_id":"light.a","entity_id":"lock.b"}}"#,
         ] {
             let error = Command::parse(text).unwrap_err();
-            assert!(matches!(error, CommandError::Ambiguous(_)), "{error}");
+            assert!(matches!(error, CommandError::NotJson(_)), "{error}");
         }
         assert_eq!(
             Command::parse(r#"{"type":"ping","\u0069d":1}"#),

@@ -19,14 +19,17 @@ mod callers;
 mod answerers;
 mod homes;
 mod identities;
+mod kept;
 mod rates;
 mod rest;
+mod room;
 mod router;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use callers::{SECRET, SECRET_PARAMETER, variables};
+use latchkey::clock::SystemClock;
 use latchkey::function::Function;
 use latchkey_dev::home::{HomeOptions, SimulatedHome};
 use latchkey_dev::stack::AwsEmulator;
@@ -47,17 +50,37 @@ impl Stage {
     /// A stage with more variables than usual.
     async fn with(more: &[(&str, &str)]) -> Self {
         let home = SimulatedHome::start(HomeOptions::default()).await.unwrap();
+        Self::at(home, more).await
+    }
+
+    /// A stage with this home.
+    async fn at(home: SimulatedHome, more: &[(&str, &str)]) -> Self {
         let aws = AwsEmulator::start().await.unwrap();
         let token = home.mint_token("latchkey");
         aws.put_token(lambda::PARAMETER, &token).await.unwrap();
         aws.put_token(SECRET_PARAMETER, SECRET).await.unwrap();
+        let app = Self::app(&home, &aws, more, 1).await;
+        Self { home, aws, app }
+    }
+
+    /// Another execution environment of the same function.
+    async fn another(&self, more: &[(&str, &str)]) -> Arc<Function> {
+        Self::app(&self.home, &self.aws, more, 2).await
+    }
+
+    async fn app(
+        home: &SimulatedHome,
+        aws: &AwsEmulator,
+        more: &[(&str, &str)],
+        seed: u64,
+    ) -> Arc<Function> {
         let url = home.url();
         let all = variables(&url).into_iter().chain(more.iter().copied());
         let lookup: BTreeMap<String, String> = all
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
-        let app = in_process::app(&aws, &lookup).await;
-        Self { home, aws, app }
+        let clock = Arc::new(SystemClock::new());
+        in_process::app_with_clock(aws, &lookup, clock, seed).await
     }
 
     async fn ask(&self, request: &Value) -> (u64, Value) {

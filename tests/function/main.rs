@@ -17,6 +17,7 @@ mod configuration;
 mod events;
 mod input;
 mod logs;
+mod memory;
 mod metrics;
 mod parameter_store;
 

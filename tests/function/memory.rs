@@ -1,0 +1,73 @@
+//! How much memory large batches take.
+
+use std::path::PathBuf;
+
+use latchkey_dev::home::{HomeOptions, SimulatedHome};
+use latchkey_dev::stack::{AwsEmulator, Function};
+use serde_json::{Value, json};
+
+use crate::lambda::{self, invoke, sample};
+
+const STATES_BYTES: usize = 1_200_000;
+const LIMIT_KIB: u64 = 64 << 10;
+
+/// The most memory that the function with this home ever had, by the kernel's account.
+fn peak_kib(home_url: &str) -> u64 {
+    let setting = format!("HA_URL={home_url}");
+    let executable = std::fs::canonicalize(lambda::bootstrap()).unwrap();
+    let is_it = |process: &PathBuf| {
+        std::fs::read_link(process.join("exe")).is_ok_and(|path| path == executable)
+            && std::fs::read(process.join("environ")).is_ok_and(|environment| {
+                let mut variables = environment.split(|byte| *byte == 0);
+                variables.any(|variable| variable == setting.as_bytes())
+            })
+    };
+    let processes = std::fs::read_dir("/proc").unwrap();
+    let mut processes = processes.filter_map(|entry| Some(entry.ok()?.path()));
+    let process = processes.find(is_it).expect("the function's process");
+    let status = std::fs::read_to_string(process.join("status")).unwrap();
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let peak = peak.and_then(|line| line.split_whitespace().next());
+    peak.unwrap().parse().unwrap()
+}
+
+/// All that is there of the first results, and a refusal for each that the reply has no room for.
+fn assert_as_many_as_fit(results: &Value) {
+    let results = results.as_array().unwrap();
+    assert_eq!(results.len(), 100);
+    let whole = results.iter().take_while(|one| one["success"] == true);
+    let whole = whole.count();
+    assert!((2..6).contains(&whole), "{whole} results are there");
+    for one in &results[whole..] {
+        assert_eq!(one["outcome"], "answered");
+        assert_eq!(one["error"]["code"], "message-too-large", "{one}");
+    }
+}
+
+#[tokio::test]
+async fn a_batch_of_large_reads_stays_within_bounded_memory() {
+    let home = SimulatedHome::start(HomeOptions {
+        states_bytes: Some(STATES_BYTES),
+        ..HomeOptions::default()
+    })
+    .await
+    .unwrap();
+    let aws = AwsEmulator::start().await.unwrap();
+    let token = home.mint_token("latchkey");
+    aws.put_token(lambda::PARAMETER, &token).await.unwrap();
+    let options = lambda::options(&aws, &home.url());
+    let function = Function::start(options).await.unwrap();
+    let batch = json!({ "commands": vec![json!({ "type": "get_states" }); 100] });
+    let answer = invoke(&function, &batch).await;
+    assert_eq!(answer["statusCode"], 200);
+    assert_as_many_as_fit(&answer["results"]);
+    let mut event = sample("events/http-api-command.json");
+    event["body"] = batch.to_string().into();
+    let answer = invoke(&function, &event).await;
+    assert_eq!(answer["statusCode"], 200, "{}", answer["body"]);
+    let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    assert_as_many_as_fit(&body["results"]);
+    let peak = peak_kib(&home.url());
+    println!("peak {peak} KiB");
+    assert!(peak < LIMIT_KIB, "{peak} KiB");
+}
