@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use latchkey::function::Function;
+use latchkey_dev::stack::http_client;
 use serde_json::{Value, json};
 
 use crate::callers::{request, token};
@@ -129,6 +130,35 @@ async fn the_rest_api_is_the_homes_own() {
     let (status, _) = ask(&app, "GET", "/api/config", &["read"], None).await;
     assert_eq!(status, 200);
     assert_eq!(home.failed_logins().await.unwrap(), 1);
+    aws.stop().await;
+    home.stop().await;
+}
+
+/// The session answers some reads, with every value as the home's own REST API has it.
+#[tokio::test]
+async fn reads_over_the_session_equal_the_rest_answers() {
+    let (home, aws, app) = behind_the_door().await;
+    let client = http_client().unwrap();
+    let own = async |path: &str| -> Value {
+        let url = format!("{}{path}", home.url());
+        let answer = client.get(url).bearer_auth(home.token()).send();
+        answer.await.unwrap().json().await.unwrap()
+    };
+    for path in ["/api/", "/api/config", "/api/services", "/api/states"] {
+        // Until nothing changes meanwhile.
+        let (seen, truth) = loop {
+            let before = own(path).await;
+            let (status, seen) = ask(&app, "GET", path, &["read"], None).await;
+            assert_eq!(status, 200, "{path}: {seen}");
+            if own(path).await == before {
+                break (seen, before);
+            }
+        };
+        assert_eq!(seen, truth, "{path}");
+    }
+    // The home's own answer to a path with a slash at its end.
+    let (status, _) = ask(&app, "GET", "/api/states/", &["read"], None).await;
+    assert_eq!(status, 404);
     aws.stop().await;
     home.stop().await;
 }

@@ -8,6 +8,9 @@
 )]
 
 #[allow(dead_code, reason = "each test binary uses a part of this")]
+#[path = "../lambda/callers.rs"]
+mod callers;
+#[allow(dead_code, reason = "each test binary uses a part of this")]
 #[path = "../lambda/mod.rs"]
 mod lambda;
 #[allow(dead_code, reason = "each test binary uses a part of this")]
@@ -18,3 +21,4 @@ mod cell;
 mod crowd;
 mod errors;
 mod failing_source;
+mod storm;
