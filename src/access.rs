@@ -9,6 +9,7 @@ mod entities;
 mod error;
 mod jwks;
 mod keys;
+mod naming;
 mod permission;
 mod permit;
 mod redact;

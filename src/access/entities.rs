@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+
+use super::naming::{Naming, acts_on_more, naming};
 
 /// What a call is about.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,28 +17,36 @@ pub(super) struct Targets {
 }
 
 /// Members whose entities cannot be told here.
-const OPEN_MEMBERS: [&str; 4] = ["area_id", "device_id", "floor_id", "label_id"];
+const OPEN_MEMBERS: [&str; 5] = ["area_id", "device_id", "device_ids", "floor_id", "label_id"];
 
 /// Members by which a call says what it is about; `entities` are those of a scene or a group.
 const NAMING_MEMBERS: [&str; 2] = ["entity_id", "entities"];
 
-/// What a call with this target and these data is about.
+/// What a call of a service is about. `parts` are its target and its data, which Home Assistant takes together.
 ///
-/// Beside `entity_id`, services name entities in members of their own (`snapshot_entities`, `group_members`, …): whatever
-/// looks like an entity's id counts, wherever it stands.
-pub(super) fn targets(target: Option<&Value>, data: Option<&Value>) -> Targets {
+/// Beside `entity_id`, services name entities in members of their own. Those that are known to are in [`naming`]; in all
+/// others, whatever looks like an entity's id counts, wherever it stands.
+pub(super) fn targets<'a>(
+    domain: &str,
+    service: &str,
+    parts: impl IntoIterator<Item = Option<&'a Value>>,
+) -> Targets {
     let mut found = Targets {
         entities: BTreeSet::new(),
-        is_open: false,
+        is_open: acts_on_more(domain, service),
     };
     let mut names_something = false;
-    for part in [target, data].into_iter().flatten() {
+    for part in parts.into_iter().flatten() {
         match part {
             Value::Object(members) => {
                 names_something |= NAMING_MEMBERS
                     .iter()
                     .any(|name| members.contains_key(*name));
-                found.object(members);
+                for (name, value) in members {
+                    let naming = naming(domain, service, name);
+                    names_something |= matches!(naming, Some(Naming::ObjectId(_)));
+                    found.member(name, value, naming);
+                }
             }
             Value::Null => {}
             _ => found.is_open = true,
@@ -47,16 +58,36 @@ pub(super) fn targets(target: Option<&Value>, data: Option<&Value>) -> Targets {
 }
 
 impl Targets {
-    fn object(&mut self, members: &Map<String, Value>) {
-        for (name, value) in members {
-            if name == "entity_id" {
-                self.entity_ids(value);
-            } else if OPEN_MEMBERS.contains(&name.as_str()) {
-                self.is_open |= !is_empty(value);
-            } else {
-                self.maybe_an_id(name);
-                self.anything(value);
+    fn member(&mut self, name: &str, value: &Value, naming: Option<Naming>) {
+        if name == "entity_id" {
+            self.entity_ids(value);
+        } else if OPEN_MEMBERS.contains(&name) {
+            self.is_open |= !is_empty(value);
+        } else {
+            match naming {
+                Some(Naming::ObjectId(domain)) => self.object_id(domain, value),
+                Some(Naming::EntityIds) => self.entity_ids(value),
+                Some(Naming::Unknown) => self.is_open |= !is_empty(value),
+                None => {
+                    self.maybe_an_id(name);
+                    self.anything(value);
+                }
             }
+        }
+    }
+
+    /// An id's part behind the dot. Home Assistant takes numbers too.
+    fn object_id(&mut self, domain: &str, value: &Value) {
+        let name = match value {
+            Value::String(text) => text.to_lowercase(),
+            Value::Number(number) => number.to_string(),
+            Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => String::new(),
+        };
+        let id = format!("{domain}.{name}");
+        if looks_like_an_id(&id) {
+            self.entities.insert(id);
+        } else {
+            self.is_open = true;
         }
     }
 
@@ -83,11 +114,48 @@ impl Targets {
         match value {
             Value::String(text) => {
                 self.is_open |= ["{{", "{%", "{#"].iter().any(|sign| text.contains(sign));
+                self.address(text);
                 text.split(',').for_each(|part| self.maybe_an_id(part));
             }
             Value::Array(values) => values.iter().for_each(|value| self.anything(value)),
-            Value::Object(members) => self.object(members),
+            Value::Object(members) => {
+                for (name, value) in members {
+                    self.member(name, value, None);
+                }
+            }
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
+        }
+    }
+
+    /// An address within the home, such as `media-source://camera/camera.a` or `/api/camera_proxy/camera.a`: what plays it shows
+    /// the entity.
+    fn address(&mut self, text: &str) {
+        let mut decoded = text.to_owned();
+        // What is encoded twice is decoded once by a player and once by the home.
+        for _ in 0..2 {
+            decoded = percent_decode_str(&decoded)
+                .decode_utf8_lossy()
+                .into_owned();
+        }
+        if let Some(source) = decoded.split("media-source:").nth(1) {
+            let source = source.trim_start_matches('/');
+            let (kind, identifier) = source.split_once('/').unwrap_or((source, ""));
+            match kind {
+                "media_source" | "radio_browser" => {}
+                "camera" | "image" if looks_like_an_id(identifier) => self.maybe_an_id(identifier),
+                "tts" => {
+                    let engine = identifier.split('?').next().unwrap_or_default();
+                    self.maybe_an_id(engine);
+                }
+                // A list of what there is, or pictures of a camera by the camera's own number.
+                _ => self.is_open = true,
+            }
+        }
+        if decoded.contains("/api/") {
+            let is_of_an_id = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+            decoded
+                .split(|c| !is_of_an_id(c))
+                .for_each(|piece| self.maybe_an_id(piece));
         }
     }
 
@@ -233,7 +301,7 @@ mod tests {
             (json!(["light.a"]), Value::Null, vec![], true),
             (json!({"entity_id": 5}), Value::Null, vec![], true),
         ] {
-            let found = targets(Some(&target), Some(&data));
+            let found = targets("light", "turn_on", [Some(&target), Some(&data)]);
             let expected = Targets {
                 entities: entities.into_iter().map(str::to_owned).collect(),
                 is_open,

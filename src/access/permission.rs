@@ -17,6 +17,8 @@
 //! (`shell_command`, `rest_command`, `notify`, …). `call:*:light.*` is about the former alone; the latter take a permission
 //! that writes their domain out, or one for anything.
 
+use std::collections::BTreeSet;
+
 /// One permission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Permission {
@@ -85,6 +87,57 @@ impl Glob {
     /// Whether it stands for whatever there is.
     pub fn is_anything(&self) -> bool {
         self.0.bytes().all(|byte| byte == b'*')
+    }
+
+    /// Whether it stands for at least one entity's id: one of this domain, or of any if there is none.
+    pub(super) fn matches_an_id_of(&self, domain: Option<&str>) -> bool {
+        let is_slug = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
+        let mut places = self.places([0].into());
+        match domain {
+            Some(domain) => {
+                for byte in domain.bytes() {
+                    places = self.after(&places, |other| other == byte);
+                }
+            }
+            None => {
+                places = self.after(&places, |byte| byte.is_ascii_lowercase());
+                // Each place that more letters lead to; no more letters are needed than the pattern is long.
+                for _ in 0..self.0.len() {
+                    let more = self.after(&places, is_slug);
+                    places.extend(more);
+                }
+            }
+        }
+        let places = self.after(&places, |byte| byte == b'.');
+        places.into_iter().any(|place| {
+            let rest = &self.0.as_bytes()[place..];
+            !rest.is_empty()
+                && rest
+                    .iter()
+                    .all(|byte| is_slug(*byte) || b"*?".contains(byte))
+        })
+    }
+
+    /// Where the pattern may go on after one more character that `is_next` allows.
+    fn after(&self, places: &BTreeSet<usize>, is_next: impl Fn(u8) -> bool) -> BTreeSet<usize> {
+        let next = places
+            .iter()
+            .filter_map(|place| match self.0.as_bytes().get(*place)? {
+                b'*' => Some(*place),
+                b'?' => Some(place + 1),
+                byte => is_next(*byte).then_some(place + 1),
+            });
+        self.places(next.collect())
+    }
+
+    /// These places, and those behind a `*` that stands for nothing.
+    fn places(&self, mut places: BTreeSet<usize>) -> BTreeSet<usize> {
+        for (place, byte) in self.0.bytes().enumerate() {
+            if byte == b'*' && places.contains(&place) {
+                places.insert(place + 1);
+            }
+        }
+        places
     }
 
     /// Whether it stands for `text`.

@@ -3,11 +3,14 @@
 //! Home Assistant's tokens have no scopes: whoever has one may do everything its user may. So this is the firewall. The
 //! decision is pure, denies what it does not know, and yields a [`Permit`], without which nothing reaches a home.
 
+mod calls;
+
 use serde_json::Value;
 
+use self::calls::{could_call, first_of, may_call};
 use super::caller::{Caller, Reads};
-use super::entities::{Targets, looks_like_an_id, normal, targets};
-use super::permission::{Glob, Permission};
+use super::entities::{looks_like_an_id, normal, targets};
+use super::permission::Permission;
 use super::rest::RestRequest;
 use super::route::RestRoute;
 use crate::home_assistant::Command;
@@ -76,13 +79,7 @@ impl Permit {
 
     /// Whether a service of an answer may be seen: one that could be called on something.
     pub fn shows_service(&self, domain: &str, service: &str) -> bool {
-        let name = format!("{domain}.{service}");
-        self.reads == Reads::Everything
-            || self.calls.iter().any(|permission| match permission {
-                Permission::Call { services, .. } => services.matches(&name),
-                Permission::Admin => true,
-                Permission::Read(_) | Permission::ReadHealth => false,
-            })
+        self.reads == Reads::Everything || could_call(&self.calls, domain, service)
     }
 }
 
@@ -94,7 +91,8 @@ fn may_run(caller: &Caller, command: &Command) -> Result<(), Denied> {
         "get_services" => may_see_services(caller),
         "call_service" => match (text("domain"), text("service")) {
             (Some(domain), Some(service)) => {
-                let about = targets(command.get("target"), command.get("service_data"));
+                let parts = [command.get("target"), command.get("service_data")];
+                let about = targets(&domain, &service, parts);
                 may_call(caller, &domain, &service, &about)
             }
             // The home will refuse it; until then it could be anything.
@@ -122,131 +120,19 @@ fn may_ask(caller: &Caller, request: &RestRequest) -> Result<(), Denied> {
         | RestRoute::Calendar(entity_id) => may_read(caller, entity_id),
         RestRoute::Services => may_see_services(caller),
         RestRoute::Call { domain, service } => {
-            let about = targets(None, request.body());
-            may_call(caller, &normal(domain), &normal(service), &about)
+            let (domain, service) = (normal(domain), normal(service));
+            let about = targets(&domain, &service, [request.body()]);
+            may_call(caller, &domain, &service, &about)
         }
-        RestRoute::Alexa => may_call(caller, "alexa", "smart_home", &targets(None, None)),
+        RestRoute::Alexa => {
+            let about = targets("alexa", "smart_home", []);
+            may_call(caller, "alexa", "smart_home", &about)
+        }
         RestRoute::Events => may_read_all(caller),
         RestRoute::History => may_read_each(caller, about("filter_entity_id").as_ref()),
         RestRoute::Logbook => may_read_each(caller, about("entity").as_ref()),
         RestRoute::Other => must_be_admin(caller),
     }
-}
-
-/// What only an administrator may call, whatever else they may: it stops the home, changes it, or reaches beyond it.
-fn is_for_admins(domain: &str, service: &str) -> bool {
-    match domain {
-        "backup" | "hassio" | "logger" | "recorder" | "system_log" => true,
-        "homeassistant" => !matches!(service, "turn_on" | "turn_off" | "toggle" | "update_entity"),
-        _ => false,
-    }
-}
-
-/// Domains whose services act on the entities named to them, and on nothing else.
-pub(super) const ENTITY_DOMAINS: [&str; 41] = [
-    "alarm_control_panel",
-    "assist_satellite",
-    "automation",
-    "button",
-    "calendar",
-    "camera",
-    "climate",
-    "counter",
-    "cover",
-    "date",
-    "datetime",
-    "fan",
-    "homeassistant",
-    "humidifier",
-    "image_processing",
-    "input_boolean",
-    "input_button",
-    "input_datetime",
-    "input_number",
-    "input_select",
-    "input_text",
-    "lawn_mower",
-    "light",
-    "lock",
-    "media_player",
-    "number",
-    "remote",
-    "scene",
-    "script",
-    "select",
-    "siren",
-    "switch",
-    "text",
-    "time",
-    "timer",
-    "todo",
-    "update",
-    "vacuum",
-    "valve",
-    "water_heater",
-    "weather",
-];
-
-/// The entity that a service is: each script is one of its domain's services.
-fn entity_of_service(domain: &str, service: &str) -> Option<String> {
-    let is_one = domain == "script" && !matches!(service, "turn_on" | "turn_off" | "toggle");
-    is_one.then(|| format!("{domain}.{service}"))
-}
-
-fn may_call(caller: &Caller, domain: &str, service: &str, about: &Targets) -> Result<(), Denied> {
-    if caller.is_admin() {
-        return Ok(());
-    }
-    if is_for_admins(domain, service) {
-        return denied("admin");
-    }
-    let name = format!("{domain}.{service}");
-    let mut allowed: Vec<&Glob> = Vec::new();
-    for permission in &caller.permissions {
-        match permission {
-            Permission::Call { services, entities } if services.matches(&name) => match entities {
-                None => return Ok(()),
-                Some(glob) if glob.is_anything() => return Ok(()),
-                Some(glob) if ENTITY_DOMAINS.contains(&domain) || services.names_domain(domain) => {
-                    allowed.push(glob);
-                }
-                Some(_) => {}
-            },
-            Permission::Call { .. }
-            | Permission::Read(_)
-            | Permission::ReadHealth
-            | Permission::Admin => {}
-        }
-    }
-    // What is no service's name is repeated to nobody.
-    if !looks_like_an_id(&name) {
-        return denied("call:*");
-    }
-    if about.is_open {
-        return first_of([format!("call:{name}"), "call:*".into()]);
-    }
-    // Each entity may be allowed by another permission.
-    let own = entity_of_service(domain, service);
-    let unallowed = about
-        .entities
-        .iter()
-        .chain(&own)
-        .find(|entity_id| !allowed.iter().any(|glob| glob.matches(entity_id)));
-    match unallowed {
-        None => Ok(()),
-        Some(entity_id) => first_of([
-            format!("call:{name}:{entity_id}"),
-            format!("call:{name}"),
-            "call:*".into(),
-        ]),
-    }
-}
-
-/// Denies, and asks for the first of these, from narrow to broad, that can be written.
-fn first_of<const N: usize>(permissions: [String; N]) -> Result<(), Denied> {
-    let mut permissions = permissions.into_iter();
-    let wanted = permissions.find(|permission| Permission::parse(permission).is_some());
-    denied(wanted.unwrap_or_else(|| "admin".into()))
 }
 
 fn may_see_services(caller: &Caller) -> Result<(), Denied> {

@@ -104,8 +104,7 @@ impl Permit {
             // No other command is allowed to those who may not read everything.
             _ => return Err(Unreadable),
         };
-        let named = targets(command.get("target"), command.get("service_data")).entities;
-        self.sight(named).redacted(content, result)
+        self.sight(named(command)).redacted(content, result)
     }
 
     /// Whether not all of the home's answer to a REST request may be seen.
@@ -118,8 +117,7 @@ impl Permit {
         if !self.redacts() {
             return message;
         }
-        let named = targets(command.get("target"), command.get("service_data")).entities;
-        let sight = self.sight(named);
+        let sight = self.sight(named(command));
         let mut message = Value::String(message);
         value::redact(&mut message, &|entity_id| sight.knows(entity_id));
         match message {
@@ -139,7 +137,10 @@ impl Permit {
         match content(route) {
             Some(content) if self.redacts() => {
                 let named = match route {
-                    RestRoute::Call { .. } => targets(None, request.body()).entities,
+                    RestRoute::Call { domain, service } => {
+                        let (domain, service) = (normal(domain), normal(service));
+                        targets(&domain, &service, [request.body()]).entities
+                    }
                     RestRoute::State(entity_id) | RestRoute::Calendar(entity_id) => {
                         BTreeSet::from([normal(entity_id)])
                     }
@@ -158,6 +159,15 @@ impl Permit {
             named,
         }
     }
+}
+
+/// The entities that a command names.
+fn named(command: &Command) -> BTreeSet<String> {
+    let text = |name: &str| command.get(name).and_then(Value::as_str).map(normal);
+    let (domain, service) = (text("domain"), text("service"));
+    let parts = [command.get("target"), command.get("service_data")];
+    let (domain, service) = (domain.unwrap_or_default(), service.unwrap_or_default());
+    targets(&domain, &service, parts).entities
 }
 
 /// What the answer to a REST request holds; `None` if there is nothing in it that only some may see.

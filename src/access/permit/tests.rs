@@ -8,8 +8,10 @@ use super::*;
 
 mod calls;
 mod commands;
+mod naming;
 mod property;
 mod rest;
+mod services;
 mod targets;
 
 /// A caller with these permissions, written with blanks between them.
@@ -149,25 +151,6 @@ fn a_permit_shows_what_may_be_read() {
         let reads = caller(permissions).reads();
         assert_eq!(reads == Reads::Everything, is_everything, "{permissions}");
         assert_eq!(reads.is_nothing(), is_nothing, "{permissions}");
-    }
-}
-
-#[test]
-fn a_permit_shows_services_that_could_be_called() {
-    let ping = [command(json!({"type": "ping"}))];
-    for (permissions, domain, service, shown) in [
-        ("read", "lock", "unlock", true),
-        ("admin", "lock", "unlock", true),
-        ("call:*", "lock", "unlock", true),
-        ("call:lock.unlock:lock.front", "lock", "unlock", true),
-        ("call:lock.unlock", "lock", "lock", false),
-        ("call:lock.*", "light", "turn_on", false),
-        ("read:lock.*", "lock", "unlock", false),
-        ("health:read", "lock", "unlock", false),
-    ] {
-        let permit = Permit::of_commands(&caller(permissions), &ping).unwrap();
-        let found = permit.shows_service(domain, service);
-        assert_eq!(found, shown, "{permissions} {domain}.{service}");
     }
 }
 

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::super::entities::looks_like_an_id;
-use super::super::permit::ENTITY_DOMAINS;
+use super::super::naming::acts_on_entities;
 
 /// Domains of entities that no service acts on, or none of their own domain.
 const OTHER_DOMAINS: [&str; 21] = [
@@ -128,7 +128,7 @@ fn is_foreign(text: &str, knows: &dyn Fn(&str) -> bool) -> bool {
 
 fn is_entity_id(text: &str) -> bool {
     let domain = text.split_once('.').map_or("", |(domain, _)| domain);
-    (ENTITY_DOMAINS.contains(&domain) || OTHER_DOMAINS.contains(&domain)) && looks_like_an_id(text)
+    (acts_on_entities(domain) || OTHER_DOMAINS.contains(&domain)) && looks_like_an_id(text)
 }
 
 /// The text with each id of an entity that the caller does not know replaced; `None` if there is none.

@@ -287,10 +287,10 @@ fn scenes_and_groups_are_about_what_they_hold() {
                     json!({}),
                     json!({"scene_id": "x", "snapshot_entities": ["light.a"]}),
                 ),
-                Some("call:scene.create"),
+                Some("call:scene.create:scene.x"),
             ),
             (
-                "call:group.set:light.*",
+                "call:group.set:light.* call:group.set:group.x",
                 call(
                     "group.set",
                     json!({}),
@@ -299,7 +299,7 @@ fn scenes_and_groups_are_about_what_they_hold() {
                 None,
             ),
             (
-                "call:group.set:light.*",
+                "call:group.set:light.* call:group.set:group.x",
                 call(
                     "group.set",
                     json!({}),
