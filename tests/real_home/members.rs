@@ -1,0 +1,311 @@
+//! The services of the installed Home Assistant, held against what is known of how they name entities.
+//!
+//! A new version of Home Assistant that adds a service, or a member to one, fails here with its name. Then either it names
+//! entities, and `src/access/naming.rs` gets a row, or it does not, and [`REVIEWED`] gets one that says why.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use latchkey::access::{Caller, Permission, Permit};
+use latchkey::home_assistant::Command;
+use latchkey_dev::stack::{script, tool};
+use serde::Deserialize;
+use serde_json::{Value, json};
+
+/// The one entity that the caller may call anything on.
+const OWN: &str = "light.kitchen_lights";
+
+/// Members that may look as if they named an entity, of services that take entities: domain, members, and why a caller may
+/// use them.
+const REVIEWED: &[(&str, &[&str], &str)] = &[
+    (
+        "assist_satellite",
+        &["media_id", "preannounce_media_id", "start_media_id"],
+        "media: an address within the home is read as one",
+    ),
+    ("bang_olufsen", &["source_id"], "an input of the player"),
+    (
+        "blink",
+        &["name"],
+        "of no service of today: the schema is left over",
+    ),
+    (
+        "broadlink",
+        &["device"],
+        "a device that the remote has learned the codes of",
+    ),
+    ("color_extractor", &["color_name"], "a colour"),
+    (
+        "ecobee",
+        &["vacation_name"],
+        "a vacation that the thermostat keeps",
+    ),
+    ("foscam", &["preset_name"], "a position of the camera"),
+    (
+        "group",
+        &["name"],
+        "how the group is called; `object_id` says which it is",
+    ),
+    ("habitica", &["name"], "an account, and what is on its list"),
+    ("homematic", &["name"], "a variable of the hub"),
+    (
+        "husqvarna_automower",
+        &["work_area_id"],
+        "a part of the mower's lawn",
+    ),
+    ("isy994", &["name"], "how the entity is called from now on"),
+    (
+        "kodi",
+        &["artist_name", "media_id", "media_name"],
+        "of the player's own library",
+    ),
+    (
+        "lifx",
+        &["color_name", "zones"],
+        "a colour, and parts of the light",
+    ),
+    ("light", &["color_name"], "a colour"),
+    (
+        "logbook",
+        &["name"],
+        "who the entry says it is about; nothing happens to them",
+    ),
+    (
+        "media_extractor",
+        &["media_content_id"],
+        "media: an address within the home is read as one",
+    ),
+    (
+        "media_player",
+        &["media_content_id"],
+        "media: an address within the home is read as one",
+    ),
+    ("media_player", &["source"], "an input of the player"),
+    (
+        "modbus",
+        &["slave"],
+        "an address on the bus, of services that take no entities",
+    ),
+    (
+        "music_assistant",
+        &["media_id"],
+        "media: an address within the home is read as one",
+    ),
+    ("neato", &["zone"], "a part of the vacuum's map"),
+    (
+        "netatmo",
+        &["person", "persons", "schedule_name"],
+        "somebody whom the camera knows, a schedule of the thermostat",
+    ),
+    ("notify", &["target"], "who gets the message"),
+    (
+        "nx584",
+        &["zone"],
+        "a zone of the alarm panel that is named",
+    ),
+    (
+        "remember_the_milk",
+        &["id", "name"],
+        "a task of the account",
+    ),
+    (
+        "remote",
+        &["device"],
+        "a device that the remote has learned the codes of",
+    ),
+    ("scene", &["entities"], "an object whose keys are ids"),
+    ("sensibo", &["light"], "the display of the device"),
+    (
+        "simplisafe",
+        &["label", "light"],
+        "a PIN of the alarm system, its light",
+    ),
+    ("songpal", &["name"], "a setting of the player"),
+    (
+        "sonos",
+        &["alarm_id", "include_linked_zones", "with_group"],
+        "an alarm of the player, and the group that it plays in",
+    ),
+    (
+        "telegram_bot",
+        &[
+            "callback_query_id",
+            "chat_id",
+            "message_id",
+            "message_thread_id",
+            "sticker_id",
+            "target",
+        ],
+        "of a chat",
+    ),
+    ("twentemilieu", &["id"], "an account"),
+    ("vizio", &["setting_name"], "a setting of the television"),
+    (
+        "xiaomi_miio",
+        &["scene", "zone"],
+        "a scene of the light itself, a part of the vacuum's map",
+    ),
+    ("yamaha", &["scene"], "a scene of the receiver itself"),
+    (
+        "zeroconf",
+        &["location_name", "uuid"],
+        "what the home announces: no service of Home Assistant's",
+    ),
+    (
+        "zwave_js",
+        &["method_name"],
+        "a method of the node that is named",
+    ),
+];
+
+/// Services without a target that a caller with entities may call, and why.
+const WITHOUT_TARGET: &[(&str, &str, &str)] = &[
+    ("scene", "apply", "its entities are the keys of `entities`"),
+    (
+        "scene",
+        "create",
+        "`scene_id` and `entities` are its entities",
+    ),
+];
+
+/// What the script found.
+#[derive(Deserialize)]
+struct Found {
+    /// Domain, service, member, how it may name an entity, and whether the service takes entities as well.
+    members: Vec<(String, String, String, String, bool)>,
+    /// Domain, service, and whether it has a target.
+    services: Vec<(String, String, bool)>,
+}
+
+async fn installed() -> Found {
+    let output = tool("homeassistant", "python")
+        .unwrap()
+        .arg("-B")
+        .arg(script("service_members.py").unwrap())
+        .output()
+        .await
+        .unwrap();
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{errors}");
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+/// Whether a caller who may call everything of this domain on [`OWN`] alone may make this call.
+fn may_call(permissions: &[String], domain: &str, service: &str, data: &Value) -> bool {
+    let caller = Caller {
+        subject: "ann".into(),
+        tenant: None,
+        permissions: permissions
+            .iter()
+            .map(|text| Permission::parse(text).unwrap())
+            .collect(),
+        plan: None,
+        expires_at: Duration::MAX,
+    };
+    let command = Command::new(json!({
+        "type": "call_service", "domain": domain, "service": service, "service_data": data,
+    }));
+    Permit::of_commands(&caller, &[command.unwrap()]).is_ok()
+}
+
+/// The members by which a caller could reach an entity of somebody else's, and that nobody has looked at.
+fn unseen(found: &Found, reviewed: &[(&str, &[&str], &str)]) -> BTreeSet<String> {
+    let mut unseen = BTreeSet::new();
+    for (domain, service, member, how, takes_entities) in &found.members {
+        let permissions = [format!("call:*:{OWN}"), format!("call:{domain}.*:{OWN}")];
+        let others: &[&str] = match how.as_str() {
+            "entity" => &["lock.front_door", "all", "evening"],
+            "device" => &["0123456789abcdef0123456789abcdef"],
+            "name" => &["evening"],
+            other => panic!("{other}"),
+        };
+        let reaches = others.iter().any(|other| {
+            let mut data = json!({});
+            if *takes_entities {
+                data["entity_id"] = json!(OWN);
+            }
+            data[member] = json!(other);
+            let service = service.replace('*', "any_service");
+            may_call(&permissions, domain, &service, &data)
+        });
+        let is_reviewed = reviewed
+            .iter()
+            .any(|row| row.0 == domain && row.1.contains(&member.as_str()));
+        if reaches != is_reviewed && (reaches || *takes_entities) {
+            let what = if reaches {
+                "not looked at"
+            } else {
+                "reviewed in vain"
+            };
+            unseen.insert(format!("{domain}.{service} {member} ({how}): {what}"));
+        }
+    }
+    unseen
+}
+
+#[tokio::test]
+async fn members_that_name_entities_are_known() {
+    let found = installed().await;
+    let has = |domain: &str, member: &str| {
+        let mut members = found.members.iter();
+        members.any(|row| row.0 == domain && row.2 == member)
+    };
+    // Found in `services.yaml`, found in a schema alone, and found by a bare key of a schema.
+    assert!(has("group", "object_id") && has("scene", "scene_id") && has("device_tracker", "mac"));
+    assert!(found.members.len() > 300, "{}", found.members.len());
+    let unseen = unseen(&found, REVIEWED);
+    assert!(unseen.is_empty(), "{unseen:#?}");
+    for (domain, members, _) in REVIEWED {
+        for member in *members {
+            assert!(has(domain, member), "{domain} {member} is there no more");
+        }
+    }
+}
+
+#[tokio::test]
+async fn services_of_entity_domains_have_targets() {
+    let found = installed().await;
+    assert!(found.services.len() > 900, "{}", found.services.len());
+    let permissions = [format!("call:*:{OWN}")];
+    let mut unseen = Vec::new();
+    let mut allowed = 0;
+    for (domain, service, has_target) in &found.services {
+        let is_allowed = may_call(&permissions, domain, service, &json!({ "entity_id": OWN }));
+        allowed += usize::from(is_allowed);
+        let is_known = WITHOUT_TARGET
+            .iter()
+            .any(|row| row.0 == domain && row.1 == service);
+        // A name with a dot in front is a part of the description that others refer to.
+        if is_allowed && !has_target && !is_known && !service.starts_with('.') {
+            unseen.push(format!("{domain}.{service}"));
+        }
+    }
+    assert!(unseen.is_empty(), "{unseen:#?}");
+    assert!(allowed > 100, "{allowed}");
+}
+
+#[test]
+fn members_that_nobody_looked_at_are_reported() {
+    let row = |domain: &str, service: &str, member: &str, how: &str| {
+        let [domain, service, member, how] = [domain, service, member, how].map(str::to_owned);
+        (domain, service, member, how, true)
+    };
+    let found = Found {
+        members: vec![
+            row("scene", "create", "scene_id", "name"),
+            row("scene", "rename", "new_scene_id", "name"),
+            row("light", "follow", "leader", "entity"),
+            row("light", "follow", "room_name", "name"),
+        ],
+        services: Vec::new(),
+    };
+    let reviewed: &[(&str, &[&str], &str)] = &[("light", &["room_name"], "a name for the room")];
+    let reported: Vec<_> = unseen(&found, reviewed).into_iter().collect();
+    assert_eq!(
+        reported,
+        [
+            "light.follow leader (entity): not looked at",
+            "scene.rename new_scene_id (name): not looked at",
+        ]
+    );
+}
