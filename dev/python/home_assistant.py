@@ -28,6 +28,9 @@ homeassistant:
   name: Latchkey test home
   unit_system: metric
   time_zone: UTC
+  latitude: 52.371807
+  longitude: 4.896029
+  elevation: 17
 http:
   server_host: 127.0.0.1
   server_port: {port}
@@ -42,6 +45,52 @@ recorder:
 history:
 logbook:
 demo:
+input_boolean:
+  drill:
+    name: Fire drill
+  guest_mode:
+    name: Guests are here
+scene:
+  - name: Evening
+    entities:
+      light.ceiling_lights: "on"
+      lock.front_door: locked
+  - name: Cooking
+    entities:
+      light.kitchen_lights: "on"
+group:
+  mygroup:
+    name: Ways in
+    entities:
+      - lock.front_door
+      - cover.garage_door
+  worktop:
+    name: Worktop
+    entities:
+      - light.kitchen_lights
+script:
+  evening:
+    alias: Lock up
+    sequence:
+      - action: lock.lock
+        target:
+          entity_id: lock.front_door
+  cooking:
+    alias: Cook
+    sequence:
+      - action: light.turn_on
+        target:
+          entity_id: light.kitchen_lights
+automation:
+  - id: drill
+    alias: Watchdog of the drill
+    triggers:
+      - trigger: state
+        entity_id: input_boolean.drill
+    actions:
+      - action: light.toggle
+        target:
+          entity_id: light.kitchen_lights
 alexa:
   smart_home:
 """

@@ -18,12 +18,16 @@ mod alexa;
 mod callers;
 mod clients;
 mod commands;
+mod members;
 mod metrics;
+mod narrow_callers;
 mod openapi;
 mod rejection;
 mod rest;
 mod rotation;
 mod routes;
+#[path = "../support/seed.rs"]
+mod seed;
 
 use std::sync::Arc;
 
