@@ -88,9 +88,9 @@ automation:
       - trigger: state
         entity_id: input_boolean.drill
     actions:
-      - action: light.toggle
+      - action: homeassistant.toggle
         target:
-          entity_id: light.kitchen_lights
+          entity_id: [light.kitchen_lights, light.bed_light, switch.decorative_lights]
 alexa:
   smart_home:
 """

@@ -93,16 +93,11 @@ impl Corpus {
         }
     }
 
-    /// The part of an id behind its dot.
-    fn object_id(&self, rng: &mut Rng) -> Value {
-        let prefix = *rng
-            .choice(&["scene.", "group.", "device_tracker.", "script."])
-            .unwrap();
-        let those = self
-            .entities
-            .iter()
-            .filter_map(|id| id.strip_prefix(prefix));
-        json!(rng.choice(those.collect::<Vec<_>>()).unwrap_or("evening"))
+    /// The part behind the dot of an id of this domain.
+    fn object_id(&self, domain: &str, rng: &mut Rng) -> Value {
+        let ids = self.entities.iter().filter_map(|id| id.split_once('.'));
+        let those = ids.filter(|(of, _)| *of == domain).map(|(_, name)| name);
+        json!(rng.choice(those.collect::<Vec<_>>()).unwrap_or("new"))
     }
 
     /// A target, or data beside one.
@@ -121,9 +116,9 @@ impl Corpus {
                 13 => ("entities", json!({ entity: "on" })),
                 14 => ("entities", json!([entity])),
                 15 => ("snapshot_entities", json!([entity])),
-                16 | 17 => ("scene_id", self.object_id(rng)),
-                18 => ("object_id", self.object_id(rng)),
-                19 => ("dev_id", self.object_id(rng)),
+                16 | 17 => ("scene_id", self.object_id("scene", rng)),
+                18 => ("object_id", self.object_id("group", rng)),
+                19 => ("dev_id", self.object_id("device_tracker", rng)),
                 20 => ("group_members", self.id(own, rng)),
                 21 => ("media_player_entity_id", self.id(own, rng)),
                 22 => (
@@ -208,14 +203,14 @@ impl Corpus {
     fn trick(&self, own: &[String], rng: &mut Rng) -> (String, String, Value, Value) {
         let mine = rng.choice(own).map_or("light.bed_light", String::as_str);
         let other = rng.choice(&self.entities).unwrap().as_str();
-        let object_id = self.object_id(rng);
         let (name, target, data) = match rng.u8(..9) {
             0 | 1 => {
-                let data = json!({ "scene_id": object_id, "entities": { mine: "on" } });
+                let data =
+                    json!({ "scene_id": self.object_id("scene", rng), "entities": { mine: "on" } });
                 ("scene.create", json!({}), data)
             }
             2 | 3 => {
-                let data = json!({ "object_id": object_id, "entities": [mine] });
+                let data = json!({ "object_id": self.object_id("group", rng), "entities": [mine] });
                 ("group.set", json!({}), data)
             }
             4 => (
