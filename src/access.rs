@@ -20,7 +20,7 @@ mod verifier;
 
 pub use caller::{Caller, Reads};
 pub use door::Door;
-pub use error::AccessError;
+pub use error::{AccessError, KeysError};
 pub use jwks::HttpJwks;
 pub use keys::{JwksSource, KeySource, KeyStore};
 pub use permission::{Glob, Permission};

@@ -114,9 +114,21 @@ impl App {
         let category = problem.name.name();
         let stage = failure.stage();
         if problem.status < 500 {
-            tracing::info!(request_id, category, stage, error = %failure, "refused");
+            tracing::info!(
+                request_id,
+                category,
+                stage,
+                error = problem.detail,
+                "refused"
+            );
         } else {
-            tracing::error!(request_id, category, stage, error = %failure, "failed");
+            tracing::error!(
+                request_id,
+                category,
+                stage,
+                error = problem.detail,
+                "failed"
+            );
         }
         problem
     }

@@ -22,6 +22,7 @@ use breaker::{Breaker, News};
 pub use health::{Finding, Health, SessionHealth, Status, TokenHealth, Warmth};
 use prover::Prover;
 pub use retry::Retry;
+use retry::Waits;
 
 use crate::clock::{Clock, Deadline};
 use crate::home_assistant::{
@@ -126,11 +127,11 @@ impl Bridge {
         }
     }
 
-    /// Makes token and session ready for the next command, and says how they are. With `patience` a home that is down is
-    /// tried again, as for a command.
-    pub async fn keep_warm(&self, patience: bool, deadline: Deadline) -> Warmth {
+    /// Makes token and session ready for the next command, and says how they are. A home that is down is asked once, whatever
+    /// the breaker says: nobody waits for it, and the next event is minutes away.
+    pub async fn keep_warm(&self, deadline: Deadline) -> Warmth {
         let refreshed = self.refresh(deadline).await;
-        let delays = self.delays().take(if patience { usize::MAX } else { 0 });
+        let delays = std::iter::empty();
         let outcome = match &refreshed {
             // Nothing is left to go on with, and to ask once more would bring no more.
             Err(error) if self.prover.tokens.cached().is_none() => Err(error.clone()),
@@ -164,7 +165,7 @@ impl Bridge {
     pub async fn token_changed(&self, deadline: Deadline) -> Warmth {
         self.prover.tokens.expire();
         self.prover.forget_proof();
-        self.keep_warm(true, deadline).await
+        self.keep_warm(deadline).await
     }
 
     /// Proves a token that is not in use yet.
@@ -257,14 +258,16 @@ impl Bridge {
     async fn with_connection<T, F>(
         &self,
         deadline: Deadline,
-        mut delays: impl Iterator<Item = Duration>,
+        delays: impl Iterator<Item = Duration>,
         work: impl Fn(Checkout) -> F,
     ) -> Result<T, BridgeError>
     where
         F: Future<Output = Result<T, BridgeError>>,
     {
         let (mut replaced_token, mut replaced_connection) = (false, false);
+        let mut waits = Waits::new(delays, self.clock.now());
         let outcome = loop {
+            let began = self.clock.now();
             let (error, reused) = match self.attempt(deadline, &work).await {
                 Ok(done) => break Ok(done),
                 Err(failure) => failure,
@@ -279,8 +282,7 @@ impl Bridge {
                     replaced_connection = true;
                 }
                 BridgeError::Home(transient) if transient.is_transient() => {
-                    let remaining = deadline.remaining(self.clock.now());
-                    match delays.next().filter(|delay| *delay < remaining) {
+                    match waits.next(transient, began, self.clock.now(), deadline) {
                         Some(delay) => {
                             tracing::info!(
                                 error = %transient, delay_ms = delay.as_millis(), "trying again"

@@ -24,7 +24,7 @@ use crate::metrics::{CloudWatchSink, EmfSink, MetricSink, Metrics};
 use crate::rate_limit::RateLimiter;
 use crate::rotation::{LeaseStore, MemoryLeases, Rotation, SharedLeases};
 use crate::source::{
-    Encryption, FileSource, HomeStore, SecretSource, SsmHomes, SsmSource, SsmVersions,
+    Encryption, FileSource, HomeStore, SecretSource, Setting, SsmHomes, SsmSource, SsmVersions,
     TokenVersions, VariableSource,
 };
 use crate::table::Table;
@@ -51,13 +51,7 @@ impl From<SdkConfig> for Aws {
 }
 
 /// A function as `config` says it. `seed` is where all its randomness comes from.
-pub async fn function(
-    config: Config,
-    aws: &Aws,
-    clock: Arc<dyn Clock>,
-    retry: Retry,
-    seed: u64,
-) -> Function {
+pub async fn function(config: Config, aws: &Aws, clock: Arc<dyn Clock>, seed: u64) -> Function {
     let mut seeds = fastrand::Rng::with_seed(seed);
     let sink = metric_sink(&config.metrics, aws).await;
     let metrics = Arc::new(Metrics::new(sink, clock.clone()));
@@ -75,7 +69,11 @@ pub async fn function(
         limits: config.limits,
         token_ttl: config.token.ttl,
         token_format: config.token.format,
-        retry,
+        retry: Retry {
+            base: config.retry.base,
+            attempts: config.retry.attempts,
+            ..Retry::default()
+        },
         clock: clock.clone(),
         metrics: metrics.clone(),
         verdicts,
@@ -131,7 +129,8 @@ async fn door(callers: Callers, aws: &Aws, clock: &Arc<dyn Clock>) -> Door {
     let source = match jwt.keys {
         KeysConfig::Jwks(url) => KeySource::Jwks(Box::new(HttpJwks::new(url))),
         KeysConfig::Secret(name) => {
-            KeySource::Secret(aws.parameter(name, Encryption::Required).await)
+            let (encryption, setting) = (Encryption::Required, Setting::CallerSecret);
+            KeySource::Secret(aws.parameter(name, encryption, setting).await)
         }
     };
     let config = VerifierConfig {
@@ -164,14 +163,18 @@ async fn default_home(
     let setting_parameters = settings.into_iter().flatten().cloned().collect();
     let (token_parameter, source): (_, Box<dyn SecretSource>) = match origin {
         TokenOrigin::Parameter(name) => {
-            let source = aws.parameter(name.clone(), Encryption::Required).await;
+            let (encryption, setting) = (Encryption::Required, Setting::Token);
+            let source = aws.parameter(name.clone(), encryption, setting).await;
             (Some(name), source)
         }
         TokenOrigin::Variable(value) => (None, Box::new(VariableSource::new(value))),
         TokenOrigin::File(path) => (None, Box::new(FileSource::new(path))),
     };
     let versions: Option<Arc<dyn TokenVersions>> = match &token_parameter {
-        Some(name) => Some(Arc::new(SsmVersions::new(aws.ssm().await.clone(), name))),
+        Some(name) => {
+            let client = aws.ssm().await.clone();
+            Some(Arc::new(SsmVersions::new(client, name, Setting::Token)))
+        }
         None => None,
     };
     let extras = extras(&config, aws).await;
@@ -195,14 +198,15 @@ async fn metric_sink(config: &MetricsConfig, aws: &Aws) -> Option<Box<dyn Metric
 }
 
 async fn extras(config: &HomeConfig, aws: &Aws) -> Extras {
-    let secret = async |name: &Option<String>, encryption| match name {
-        Some(name) => Some(aws.parameter(name.clone(), encryption).await),
+    let secret = async |name: &Option<String>, encryption, setting| match name {
+        Some(name) => Some(aws.parameter(name.clone(), encryption, setting).await),
         None => None,
     };
+    let (optional, required) = (Encryption::Optional, Encryption::Required);
     Extras {
-        ca: secret(&config.ca_parameter, Encryption::Optional).await,
-        client_cert: secret(&config.client_cert_parameter, Encryption::Required).await,
-        headers: secret(&config.headers_parameter, Encryption::Required).await,
+        ca: secret(&config.ca_parameter, optional, Setting::Ca).await,
+        client_cert: secret(&config.client_cert_parameter, required, Setting::ClientCert).await,
+        headers: secret(&config.headers_parameter, required, Setting::Headers).await,
         labels: Labels::VARIABLES,
     }
 }
@@ -218,8 +222,14 @@ impl Aws {
             .await
     }
 
-    async fn parameter(&self, name: String, encryption: Encryption) -> Box<dyn SecretSource> {
-        Box::new(SsmSource::new(self.ssm().await.clone(), name, encryption))
+    async fn parameter(
+        &self,
+        name: String,
+        encryption: Encryption,
+        setting: Setting,
+    ) -> Box<dyn SecretSource> {
+        let client = self.ssm().await.clone();
+        Box::new(SsmSource::new(client, name, encryption, setting))
     }
 }
 

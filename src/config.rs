@@ -30,6 +30,8 @@ pub struct Config {
     pub homes_prefix: Option<String>,
     /// The limits on talking to any home.
     pub limits: HomeLimits,
+    /// How failed connections are tried again.
+    pub retry: RetryConfig,
     /// Where the token comes from and how long it is kept.
     pub token: TokenConfig,
     /// The DynamoDB table for what all sandboxes share; without one it is kept in memory.
@@ -72,6 +74,15 @@ pub struct HomeLimits {
     pub command_timeout: Duration,
     /// The largest message accepted from the home.
     pub max_message_bytes: usize,
+}
+
+/// How failed connections are tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RetryConfig {
+    /// How many attempts there are in all; 0 and 1 both mean one.
+    pub attempts: usize,
+    /// The first delay; each further one is twice as long.
+    pub base: Duration,
 }
 
 /// Where the token comes from and how long it is kept.
@@ -231,6 +242,7 @@ impl Config {
         let mut reader = Reader::new(lookup);
         let local = reader.is_local();
         let limits = reader.limits();
+        let retry = reader.retry();
         let homes_prefix = reader.homes_prefix();
         let home = reader.home(homes_prefix.is_some());
         let token = reader.token(local);
@@ -248,6 +260,7 @@ impl Config {
             home,
             homes_prefix,
             limits,
+            retry,
             token,
             table,
             is_concurrent,

@@ -19,6 +19,7 @@ use lru::LruCache;
 
 use crate::bridge::Bridge;
 use crate::metrics::Metric;
+use crate::parameter::ParameterName;
 use crate::source::{HomeName, HomeStore, TokenVersions};
 
 /// How many stored homes one sandbox keeps open, unless it is told otherwise.
@@ -293,16 +294,16 @@ impl Homes {
     }
 }
 
-/// Whether both name the same parameter: one may be an ARN, or have no slash at its beginning.
-fn is_same_parameter(one: &str, other: &str) -> bool {
-    let plain = |name: &str| {
-        let name = match name.split_once(":parameter/") {
-            Some((_, name)) => name,
-            None => name,
-        };
-        name.trim_start_matches('/').to_owned()
-    };
-    plain(one) == plain(other)
+/// Whether a change of the parameter `changed` is one of what `configured` names. One may be an ARN, or have no slash at its
+/// beginning. What is pinned to a version or a label is read again too: a label may have moved, or the parameter be deleted.
+fn is_same_parameter(configured: &str, changed: &str) -> bool {
+    match (
+        ParameterName::parse(configured),
+        ParameterName::parse(changed),
+    ) {
+        (Ok(configured), Ok(changed)) => configured.is_same(&changed),
+        (Err(_), _) | (_, Err(_)) => configured == changed,
+    }
 }
 
 #[cfg(test)]
@@ -310,10 +311,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parameters_are_the_same_by_name_and_by_arn() {
+    fn is_same_parameter_knows_names_arns_and_pinned_versions() {
         let arn = "arn:aws:ssm:eu-central-1:123456789012:parameter/a/b";
-        for (one, other) in [("/a/b", "/a/b"), (arn, "/a/b"), ("/a/b", arn), ("a", "/a")] {
-            assert!(is_same_parameter(one, other), "{one} {other}");
+        let pinned = format!("{arn}:prod");
+        for (configured, changed) in [
+            ("/a/b", "/a/b"),
+            (arn, "/a/b"),
+            ("/a/b", arn),
+            ("a", "/a"),
+            ("/a/b:1", "/a/b"),
+            (&pinned, "/a/b"),
+        ] {
+            assert!(
+                is_same_parameter(configured, changed),
+                "{configured} {changed}"
+            );
         }
         assert!(!is_same_parameter("/a/b", "/a/c"));
         assert!(!is_same_parameter(arn, "/b"));

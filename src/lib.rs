@@ -49,6 +49,7 @@ mod json;
 pub mod lambda;
 pub mod logging;
 pub mod metrics;
+mod parameter;
 pub mod rate_limit;
 pub mod reply;
 pub mod rotation;

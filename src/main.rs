@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use latchkey::bridge::Retry;
 use latchkey::clock::SystemClock;
 use latchkey::composition::{Aws, function};
 use latchkey::config::{Config, Environment, LogConfig};
@@ -27,6 +26,6 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     let clock = Arc::new(SystemClock::new());
     // Sandboxes start alike, at times to the nanosecond: only the system tells them apart.
     let seed = getrandom::u64()?;
-    let function = function(config, &Aws::default(), clock, Retry::default(), seed).await;
+    let function = function(config, &Aws::default(), clock, seed).await;
     lambda::run(Arc::new(function), WARM_UP_LIMIT, is_concurrent).await
 }

@@ -2,12 +2,14 @@
 //!
 //! [`SecretSource`] is the role; [`SsmSource`] reads Parameter Store, the others are for local use.
 
+mod error;
 mod homes;
 mod ssm;
 mod versions;
 
 use std::path::PathBuf;
 
+pub use error::{Origin, Setting, SourceError, SourceFault};
 use futures_util::future::BoxFuture;
 pub use homes::{HomeName, HomeStore, KeptSecret, StoredHome, StoredToken};
 use secrecy::SecretString;
@@ -18,11 +20,18 @@ pub use versions::{StoreOutcome, StoredVersion, TokenVersions, Versions};
 pub trait SecretSource: Send + Sync {
     /// Reads the secret afresh.
     fn fetch(&self) -> BoxFuture<'_, Result<StoredSecret, SourceError>>;
+
+    /// What it reads, for messages.
+    fn origin(&self) -> Origin;
 }
 
 impl<T: SecretSource + ?Sized> SecretSource for std::sync::Arc<T> {
     fn fetch(&self) -> BoxFuture<'_, Result<StoredSecret, SourceError>> {
         (**self).fetch()
+    }
+
+    fn origin(&self) -> Origin {
+        (**self).origin()
     }
 }
 
@@ -33,65 +42,6 @@ pub struct StoredSecret {
     pub value: SecretString,
     /// The version of the parameter; `None` where the place keeps no versions.
     pub version: Option<i64>,
-}
-
-/// Why a secret could not be read. One variant for each thing an operator would do about it.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum SourceError {
-    /// There is no such parameter or file.
-    #[error("{place} does not exist")]
-    NotFound {
-        /// The parameter's or file's name.
-        place: String,
-    },
-    /// The parameter is stored in clear text.
-    #[error("the parameter {place} is a {kind}, not a SecureString")]
-    NotSecure {
-        /// The parameter's name.
-        place: String,
-        /// The type it has.
-        kind: String,
-    },
-    /// The role may not read it.
-    #[error("access to {place} is denied")]
-    AccessDenied {
-        /// The parameter's or file's name.
-        place: String,
-    },
-    /// The key may not be used, is disabled or gone.
-    #[error("{place} could not be decrypted ({code})")]
-    Decryption {
-        /// The parameter's name.
-        place: String,
-        /// The error code of SSM or KMS.
-        code: String,
-    },
-    /// What was read belongs to another address, or other settings, than it was asked for.
-    #[error("what is stored of {place} has changed")]
-    Superseded {
-        /// The home's name.
-        place: String,
-    },
-    /// Too many requests.
-    #[error("Parameter Store is limiting the rate of requests")]
-    Throttled,
-    /// No answer in time.
-    #[error("Parameter Store did not answer in time")]
-    TimedOut,
-    /// No connection, or no credentials.
-    #[error("Parameter Store could not be reached ({reason})")]
-    Unreachable {
-        /// What failed, without addresses or values.
-        reason: &'static str,
-    },
-    /// Anything else.
-    #[error("{place} could not be read ({code})")]
-    Failed {
-        /// The parameter's or file's name.
-        place: String,
-        /// The error code.
-        code: String,
-    },
 }
 
 /// A token from `HA_TOKEN`; local use only.
@@ -113,6 +63,10 @@ impl SecretSource for VariableSource {
         };
         Box::pin(std::future::ready(Ok(stored)))
     }
+
+    fn origin(&self) -> Origin {
+        Origin::new(Setting::TokenVariable, "")
+    }
 }
 
 /// A token from a file; local use only.
@@ -126,21 +80,22 @@ impl FileSource {
     }
 
     fn read(&self) -> Result<StoredSecret, SourceError> {
-        let place = format!("the file {}", self.0.display());
-        match std::fs::read_to_string(&self.0) {
-            Ok(text) => Ok(StoredSecret {
-                value: text.into(),
-                version: None,
-            }),
-            Err(error) => Err(match error.kind() {
-                std::io::ErrorKind::NotFound => SourceError::NotFound { place },
-                std::io::ErrorKind::PermissionDenied => SourceError::AccessDenied { place },
-                kind => SourceError::Failed {
-                    place,
+        let fault = match std::fs::read_to_string(&self.0) {
+            Ok(text) => {
+                return Ok(StoredSecret {
+                    value: text.into(),
+                    version: None,
+                });
+            }
+            Err(error) => match error.kind() {
+                std::io::ErrorKind::NotFound => SourceFault::NotFound,
+                std::io::ErrorKind::PermissionDenied => SourceFault::AccessDenied,
+                kind => SourceFault::Failed {
                     code: kind.to_string(),
                 },
-            }),
-        }
+            },
+        };
+        Err(self.origin().failed(fault))
     }
 }
 
@@ -148,5 +103,9 @@ impl SecretSource for FileSource {
     fn fetch(&self) -> BoxFuture<'_, Result<StoredSecret, SourceError>> {
         // A small local file: blocking for it is cheaper than a thread.
         Box::pin(std::future::ready(self.read()))
+    }
+
+    fn origin(&self) -> Origin {
+        Origin::new(Setting::TokenFile, self.0.display().to_string())
     }
 }

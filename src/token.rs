@@ -24,7 +24,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::config::TokenFormat;
 use crate::metrics::Meter;
 use crate::secret::Fingerprint;
-use crate::source::{SecretSource, SourceError};
+use crate::source::SecretSource;
 
 /// A fetch that has not ended after this long has lost its callers, or the sandbox was frozen in the midst of it.
 const FETCH_LIMIT: Duration = Duration::from_secs(6);
@@ -126,7 +126,7 @@ impl TokenService {
         }
         let read = tokio::time::timeout(WAIT_WITH_A_STALE_ONE, self.fetch()).await;
         // The read goes on, and lands when it does.
-        Some(read.unwrap_or_else(|_| Err(SourceError::TimedOut.into())))
+        Some(read.unwrap_or_else(|_| Err(self.inner.timed_out())))
     }
 
     /// Whether others have waited for the read under way as long as anybody should.
@@ -200,13 +200,11 @@ impl TokenService {
                     fetch.future.clone()
                 }
                 _ => {
-                    let inner = self.inner.clone();
+                    let (inner, stopped) = (self.inner.clone(), self.inner.clone());
                     // A task: a read that nobody waits for any more lands all the same.
                     let task = tokio::spawn(async move { inner.fetch().await });
-                    let future = async move {
-                        task.await
-                            .unwrap_or_else(|_| Err(SourceError::TimedOut.into()))
-                    };
+                    let future =
+                        async move { task.await.unwrap_or_else(|_| Err(stopped.timed_out())) };
                     let future = future.boxed().shared();
                     *flight = Some(Fetch {
                         future: future.clone(),

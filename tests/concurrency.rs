@@ -281,13 +281,7 @@ async fn however_many_ask_a_revoked_token_is_presented_once() {
     let before = relay.counters();
     let keep_warm = tokio::spawn({
         let latchkey = latchkey.clone();
-        async move {
-            latchkey
-                .bridge
-                .keep_warm(true, latchkey.deadline())
-                .await
-                .valid
-        }
+        async move { latchkey.bridge.keep_warm(latchkey.deadline()).await.valid }
     });
     // It has its pong, and next it proves its token.
     relay

@@ -347,7 +347,7 @@ async fn a_rejected_token_is_presented_once_and_replaced_once() {
     for _ in 0..10 {
         let end = seen(fixture.bridge.run(&ping, fixture.deadline()).await);
         assert_eq!(end, NotSent(TokenRejected));
-        let warmth = fixture.bridge.keep_warm(true, fixture.deadline()).await;
+        let warmth = fixture.bridge.keep_warm(fixture.deadline()).await;
         assert_eq!(warmth.valid, Some(false));
     }
     assert_eq!(

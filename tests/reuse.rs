@@ -22,7 +22,7 @@ use std::time::Duration;
 use latchkey::bridge::BridgeError;
 use latchkey::clock::{Clock, ManualClock, Timestamp};
 use latchkey::home_assistant::{HomeError, Outcome};
-use latchkey::source::SourceError;
+use latchkey::source::SourceFault;
 use latchkey::token::TokenError;
 use latchkey_dev::home::HomeOptions;
 use sandbox::{Sandbox, World};
@@ -229,7 +229,7 @@ fn a_greeting_kept_for_want_of_a_token_is_not_used_once_the_home_has_hung_up() {
     for looks_around in [true, false] {
         let mut world = World::start(HomeOptions::default());
         let sandbox = world.sandbox(clock());
-        sandbox.latchkey.stored.put(Err(SourceError::Throttled));
+        sandbox.latchkey.stored.fail(SourceFault::Throttled);
         sandbox.toggle().unwrap_err();
         assert_eq!(world.counters().websocket_upgrades, 1);
         world.restart(false);

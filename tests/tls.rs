@@ -14,7 +14,7 @@ use latchkey::bridge::BridgeError;
 use latchkey::clock::SystemClock;
 use latchkey::home_assistant::{Answer, Extras, HomeError, Outcome};
 use latchkey::reply::{Failure, Problem, ProblemName};
-use latchkey::source::{SecretSource, SourceError, VariableSource};
+use latchkey::source::{SecretSource, SourceFault, VariableSource};
 use latchkey_dev::home::{HomeOptions, SimulatedHome};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
@@ -192,7 +192,7 @@ async fn settings_that_cannot_be_read_or_used_are_named_and_tried_anew() {
     })
     .await;
     let ca = Arc::new(Stored::default());
-    ca.put(Err(SourceError::Throttled));
+    ca.fail(SourceFault::Throttled);
     let extras = Extras {
         ca: Some(Box::new(ca.clone())),
         ..Extras::default()

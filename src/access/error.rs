@@ -1,5 +1,7 @@
 //! Why a caller is not let in.
 
+use crate::source::SourceError;
+
 /// Why a caller is not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AccessError {
@@ -37,6 +39,25 @@ pub enum AccessError {
     #[error("no way is set up by which callers could prove who they are")]
     NotSetUp,
     /// The keys cannot be had, so nobody can be let in for now.
-    #[error("the keys that callers' tokens are verified with could not be read ({0})")]
-    KeysUnavailable(String),
+    #[error(transparent)]
+    KeysUnavailable(KeysError),
+}
+
+/// Why there are no keys that callers' tokens could be verified with.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum KeysError {
+    /// The secret could not be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// The secret is too short to be safe.
+    #[error(
+        "the secret in the parameter that CALLER_JWT_SECRET_PARAMETER names has fewer than {least_bytes} bytes"
+    )]
+    SecretTooShort {
+        /// How many it must have.
+        least_bytes: usize,
+    },
+    /// The issuer's key set could not be read, or holds no usable key.
+    #[error("the key set at CALLER_JWT_JWKS_URL is not usable: {0}")]
+    KeySet(String),
 }

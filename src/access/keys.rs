@@ -12,7 +12,7 @@ use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 use secrecy::ExposeSecret as _;
 
-use super::error::AccessError;
+use super::error::{AccessError, KeysError};
 use crate::clock::{Clock, Timestamp};
 use crate::source::SecretSource;
 
@@ -64,14 +64,19 @@ impl KeySource {
         }
     }
 
-    async fn read(&self) -> Result<Vec<KnownKey>, String> {
+    async fn read(&self) -> Result<Vec<KnownKey>, KeysError> {
         match self {
-            Self::Jwks(source) => key_set(&source.fetch().await?),
+            Self::Jwks(source) => {
+                let read = source.fetch().await.and_then(|json| key_set(&json));
+                read.map_err(KeysError::KeySet)
+            }
             Self::Secret(source) => {
-                let stored = source.fetch().await.map_err(|error| error.to_string())?;
+                let stored = source.fetch().await?;
                 let secret = stored.value.expose_secret().trim().as_bytes();
                 if secret.len() < LEAST_SECRET_BYTES {
-                    return Err("the secret is shorter than 32 bytes".into());
+                    return Err(KeysError::SecretTooShort {
+                        least_bytes: LEAST_SECRET_BYTES,
+                    });
                 }
                 Ok(vec![KnownKey {
                     id: None,
@@ -105,7 +110,7 @@ struct Kept {
     keys: Vec<KnownKey>,
     read_at: Option<Timestamp>,
     tried_at: Option<Timestamp>,
-    failure: Option<String>,
+    failure: Option<KeysError>,
 }
 
 /// What a look at the kept keys came to.
@@ -165,7 +170,7 @@ impl KeyStore {
         let kept = self.kept();
         let has_usable = kept.read_at.is_some_and(|at| now.since(at) < KEPT_AT_MOST);
         match &kept.failure {
-            Some(reason) if !has_usable => Err(AccessError::KeysUnavailable(reason.clone())),
+            Some(error) if !has_usable => Err(AccessError::KeysUnavailable(error.clone())),
             _ => Err(AccessError::UnknownKey),
         }
     }
@@ -222,7 +227,7 @@ impl KeyStore {
             .is_none_or(|at| now.since(at) >= COOL_DOWN)
     }
 
-    fn keep(&self, read: Result<Vec<KnownKey>, String>) {
+    fn keep(&self, read: Result<Vec<KnownKey>, KeysError>) {
         let now = self.clock.now();
         let mut kept = self.kept();
         kept.tried_at = Some(now);
@@ -236,9 +241,9 @@ impl KeyStore {
                     failure: None,
                 };
             }
-            Err(reason) => {
-                tracing::warn!(category = "access", reason, "no keys");
-                kept.failure = Some(reason);
+            Err(error) => {
+                tracing::warn!(category = "access", error = %error, "no keys");
+                kept.failure = Some(error);
             }
         }
     }

@@ -16,7 +16,7 @@ use tokio::sync::Semaphore;
 use super::keys::{JwksSource, KeySource, KeyStore};
 use super::verifier::{Verifier, VerifierConfig};
 use crate::clock::ManualClock;
-use crate::source::{SecretSource, SourceError, StoredSecret};
+use crate::source::{Origin, SecretSource, Setting, SourceError, SourceFault, StoredSecret};
 
 pub(super) const ISSUER: &str = "https://issuer.example";
 pub(super) const AUDIENCE: &str = "latchkey";
@@ -234,16 +234,17 @@ impl JwksSource for Arc<Place> {
 impl SecretSource for Place {
     fn fetch(&self) -> BoxFuture<'_, Result<StoredSecret, SourceError>> {
         Box::pin(async {
-            let failed = |code| SourceError::Failed {
-                place: "/the/secret".into(),
-                code,
-            };
+            let failed = |code| self.origin().failed(SourceFault::Failed { code });
             let secret = self.read().await.map_err(failed)?;
             Ok(StoredSecret {
                 value: String::from_utf8(secret).unwrap().into(),
                 version: None,
             })
         })
+    }
+
+    fn origin(&self) -> Origin {
+        Origin::new(Setting::CallerSecret, "/the/secret")
     }
 }
 

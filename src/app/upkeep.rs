@@ -48,15 +48,13 @@ impl App {
         tenant: Option<&str>,
         deadline: Deadline,
     ) -> Result<Warmth, Failure> {
-        // Of several homes one that is down must not hold up the others; the next event is minutes away.
-        let patience = !self.homes.are_several();
         let home = self.find(name, tenant, deadline).await?;
-        let warmth = home.bridge.keep_warm(patience, deadline).await;
+        let warmth = home.bridge.keep_warm(deadline).await;
         if !home.is_outdated() {
             return Ok(warmth);
         }
         let home = self.find(name, tenant, deadline).await?;
-        Ok(home.bridge.keep_warm(patience, deadline).await)
+        Ok(home.bridge.keep_warm(deadline).await)
     }
 
     /// Brings up to date what a changed parameter was about.
@@ -78,7 +76,7 @@ impl App {
                 (home.name.clone(), warmth)
             }
             Change::Settings(home) => {
-                let warmth = home.bridge.keep_warm(true, deadline).await;
+                let warmth = home.bridge.keep_warm(deadline).await;
                 (home.name.clone(), Ok(warmth))
             }
         };

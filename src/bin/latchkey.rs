@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use lambda_http::Context;
-use latchkey::bridge::Retry;
 use latchkey::clock::{Clock, SystemClock};
 use latchkey::composition::{Aws, function};
 use latchkey::config::{Config, Environment};
@@ -66,14 +65,7 @@ async fn run(command: Command) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let clock = Arc::new(SystemClock::new());
     let (payload, limit) = payload(command);
     let end = clock.now().after(limit);
-    let function = function(
-        config,
-        &Aws::default(),
-        clock,
-        Retry::default(),
-        getrandom::u64()?,
-    )
-    .await;
+    let function = function(config, &Aws::default(), clock, getrandom::u64()?).await;
     let mut context = Context::default();
     context.request_id = format!("{:016x}", getrandom::u64()?);
     context.deadline = u64::try_from(end.unix.as_millis())?;

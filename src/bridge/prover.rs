@@ -197,6 +197,7 @@ impl Prover {
                 Err(HomeError::Unreachable {
                     stage: Stage::Validate,
                     reason: "the presentation was stopped".into(),
+                    refused: false,
                 })
             })
         }

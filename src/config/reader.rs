@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use super::{
     Fault, HomeAddress, HomeConfig, HomeLimits, LogConfig, LogFormat, Lookup, MetricsConfig,
-    MetricsSink, TokenConfig, TokenFormat, TokenOrigin,
+    MetricsSink, RetryConfig, TokenConfig, TokenFormat, TokenOrigin,
 };
+use crate::parameter::ParameterName;
 
 const DEFAULT_PARAMETER: &str = "/homeautomation/tokens/home-assistant";
 const DEFAULT_NAMESPACE: &str = "LEE/HomeAssistant";
@@ -106,11 +107,8 @@ impl<'a> Reader<'a> {
 
     pub(super) fn parameter(&mut self, name: &'static str) -> Option<String> {
         let parameter = self.text(name)?;
-        if !is_parameter_name(&parameter) {
-            self.fault(
-                name,
-                "is no parameter name; use letters, digits and . - _ /, starting with /, or an ARN",
-            );
+        if let Err(error) = ParameterName::parse(&parameter) {
+            self.fault(name, error.to_string());
         }
         Some(parameter)
     }
@@ -146,7 +144,7 @@ impl<'a> Reader<'a> {
         const NAME: &str = "HOMES_PARAMETER_PREFIX";
         let prefix = self.text(NAME)?;
         let prefix = prefix.trim_end_matches('/');
-        if !prefix.starts_with('/') || !is_parameter_name(prefix) || prefix.contains(':') {
+        if !ParameterName::parse(prefix).is_ok_and(|name| name.is_prefix()) {
             self.fault(
                 NAME,
                 "is no path of parameters; use letters, digits and . - _ /, starting with /, like /latchkey/homes",
@@ -163,6 +161,14 @@ impl<'a> Reader<'a> {
             command_timeout: self.milliseconds("HA_COMMAND_TIMEOUT_MS", 10_000),
             // The range above fits every platform latchkey runs on.
             max_message_bytes: usize::try_from(max_message_bytes).unwrap_or(usize::MAX),
+        }
+    }
+
+    pub(super) fn retry(&mut self) -> RetryConfig {
+        RetryConfig {
+            // The range fits every platform.
+            attempts: usize::try_from(self.number("HA_RETRY_ATTEMPTS", 5, 0..=10)).unwrap_or(1),
+            base: Duration::from_millis(self.number("HA_RETRY_BASE_MS", 1_000, 100..=60_000)),
         }
     }
 
@@ -273,13 +279,4 @@ impl<'a> Reader<'a> {
             ),
         }
     }
-}
-
-/// The characters SSM takes in a parameter's name (an ARN adds the colon).
-fn is_parameter_name(name: &str) -> bool {
-    name.len() <= 2_048
-        && name
-            .chars()
-            .all(|c| c.is_ascii_alphanumeric() || ".-_/:".contains(c))
-        && (name.starts_with('/') || name.starts_with("arn:") || !name.contains('/'))
 }

@@ -13,6 +13,8 @@ fn defaults_are_those_of_the_manual() {
     assert_eq!(config.limits.connect_timeout, Duration::from_secs(5));
     assert_eq!(config.limits.command_timeout, Duration::from_secs(10));
     assert_eq!(config.limits.max_message_bytes, 33_554_432);
+    assert_eq!(config.retry.attempts, 5);
+    assert_eq!(config.retry.base, Duration::from_secs(1));
     assert_eq!(config.token.ttl, Duration::from_secs(300));
     assert_eq!(config.token.format, TokenFormat::Jwt);
     assert!(
@@ -34,6 +36,8 @@ fn every_fault_is_reported_at_once_and_no_value_is_shown() {
         ("HA_CONNECT_TIMEOUT_MS", "0"),
         ("HA_COMMAND_TIMEOUT_MS", "1e3"),
         ("HA_MAX_MESSAGE_BYTES", "canary"),
+        ("HA_RETRY_ATTEMPTS", "11"),
+        ("HA_RETRY_BASE_MS", "canary"),
         ("HA_TOKEN_PARAMETER", "canary canary"),
         ("HA_TOKEN_FORMAT", "canary"),
         ("HA_CA_PARAMETER", "canary canary"),
@@ -58,6 +62,8 @@ fn every_fault_is_reported_at_once_and_no_value_is_shown() {
         "HA_COMMAND_TIMEOUT_MS",
         "HA_CONNECT_TIMEOUT_MS",
         "HA_MAX_MESSAGE_BYTES",
+        "HA_RETRY_ATTEMPTS",
+        "HA_RETRY_BASE_MS",
         "HA_TOKEN_FORMAT",
         "HA_TOKEN_PARAMETER",
         "HA_URL",
@@ -92,6 +98,65 @@ fn ttl_runs_from_nothing_to_a_day() {
     assert_eq!(ttl("0"), Ok(0));
     assert_eq!(ttl("86400"), Ok(86_400));
     assert_eq!(ttl("86401"), Err(vec!["TOKEN_TTL_SECONDS"]));
+}
+
+#[test]
+fn retry_settings_have_their_ranges() {
+    let read = |name, text| {
+        Config::read(&[("HA_URL", "http://ha"), (name, text)])
+            .map(|config| (config.retry.attempts, config.retry.base.as_millis()))
+            .map_err(|error| names(&error))
+    };
+    for (name, text, expected) in [
+        ("HA_RETRY_ATTEMPTS", "0", (0, 1_000)),
+        ("HA_RETRY_ATTEMPTS", "10", (10, 1_000)),
+        ("HA_RETRY_BASE_MS", "100", (5, 100)),
+        ("HA_RETRY_BASE_MS", "60000", (5, 60_000)),
+    ] {
+        assert_eq!(read(name, text), Ok(expected), "{name}={text}");
+    }
+    for (name, text) in [
+        ("HA_RETRY_ATTEMPTS", "11"),
+        ("HA_RETRY_ATTEMPTS", "-1"),
+        ("HA_RETRY_BASE_MS", "99"),
+        ("HA_RETRY_BASE_MS", "60001"),
+    ] {
+        assert_eq!(read(name, text), Err(vec![name]), "{name}={text}");
+    }
+}
+
+#[test]
+fn an_arn_of_another_service_is_a_fault_of_every_parameter_variable() {
+    let secret = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:ha-AbCdEf";
+    let parameter = "arn:aws:ssm:eu-central-1:123456789012:parameter/ha:prod";
+    let base = [
+        ("HA_URL", "http://ha"),
+        ("CALLER_JWT_ISSUER", "https://issuer"),
+        ("CALLER_JWT_AUDIENCE", "latchkey"),
+    ];
+    for name in [
+        "HA_TOKEN_PARAMETER",
+        "HA_CA_PARAMETER",
+        "HA_CLIENT_CERT_PARAMETER",
+        "HA_HEADERS_PARAMETER",
+        "CALLER_JWT_SECRET_PARAMETER",
+    ] {
+        let read = |value: &str| {
+            let keys = ("CALLER_JWT_SECRET_PARAMETER", "/callers");
+            // The first of two settings of a variable is the one that counts.
+            let [url, issuer, audience] = base;
+            Config::read(&[(name, value), url, issuer, audience, keys])
+        };
+        let error = read(secret).unwrap_err();
+        assert_eq!(names(&error), [name], "{error}");
+        let told = error.to_string();
+        assert!(told.contains("arn:aws:ssm:"), "{told}");
+        assert!(!told.contains("AbCdEf"), "{told}");
+        assert!(read("arn:aws:ssm:eu-central-1:123456789012:document/ha").is_err());
+        assert!(read(parameter).is_ok(), "{name}");
+    }
+    let error = Config::read(&[("HOMES_PARAMETER_PREFIX", parameter)]).unwrap_err();
+    assert_eq!(names(&error), ["HOMES_PARAMETER_PREFIX"]);
 }
 
 #[test]

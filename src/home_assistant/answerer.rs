@@ -95,6 +95,7 @@ pub(super) fn foreign_answer(
     let unreachable = || HomeError::Unreachable {
         stage: expected.stage(),
         reason: format!("status {code}"),
+        refused: false,
     };
     let never_arrived = |error| {
         Some(ForeignAnswer {

@@ -79,13 +79,8 @@ pub enum HomeError {
     #[error("the home is starting")]
     Starting,
     /// A setting of this home's that lies in a parameter could not be read.
-    #[error("{variable}: {error}")]
-    SettingUnavailable {
-        /// The variable that names the parameter.
-        variable: &'static str,
-        /// Why not.
-        error: SourceError,
-    },
+    #[error(transparent)]
+    SettingUnavailable(SourceError),
     /// A setting of this home's that lies in a parameter is not what it should be.
     #[error("{variable}: {problem}")]
     SettingInvalid {
@@ -122,6 +117,8 @@ pub enum HomeError {
         stage: Stage,
         /// What failed.
         reason: String,
+        /// Whether it was known at once that nothing listens there, so that whoever asked may try again as well.
+        refused: bool,
     },
     /// An open connection ended.
     #[error("the home closed the connection")]
@@ -162,6 +159,11 @@ impl HomeError {
             | Self::DeadlineExceeded { .. }
             | Self::MessageTooLarge { .. } => false,
         }
+    }
+
+    /// Whether it is told at once: the name does not resolve, or nothing listens at the address.
+    pub fn is_refusal(&self) -> bool {
+        matches!(self, Self::Dns | Self::Unreachable { refused: true, .. })
     }
 
     /// Whether it means that the home is down, for everyone and for now.
@@ -208,7 +210,8 @@ mod tests {
         assert!(
             HomeError::Unreachable {
                 stage: Stage::Tcp,
-                reason: "refused".into()
+                reason: "refused".into(),
+                refused: true,
             }
             .is_transient()
         );

@@ -10,7 +10,7 @@ use secrecy::ExposeSecret as _;
 use zeroize::Zeroizing;
 
 use super::error::HomeError;
-use crate::source::SecretSource;
+use crate::source::{SecretSource, Setting};
 
 /// What the settings are called where they are set, for messages.
 #[derive(Clone, Copy, Debug)]
@@ -26,16 +26,16 @@ pub struct Labels {
 impl Labels {
     /// The variables that name the parameters of the one home.
     pub const VARIABLES: Self = Self {
-        ca: "HA_CA_PARAMETER",
-        client_cert: "HA_CLIENT_CERT_PARAMETER",
-        headers: "HA_HEADERS_PARAMETER",
+        ca: Setting::Ca.label(),
+        client_cert: Setting::ClientCert.label(),
+        headers: Setting::Headers.label(),
     };
 
     /// The parameters of one home of several.
     pub const PARAMETERS: Self = Self {
-        ca: "the home's /ca",
-        client_cert: "the home's /client-cert",
-        headers: "the home's /headers",
+        ca: Setting::HomeCa.label(),
+        client_cert: Setting::HomeClientCert.label(),
+        headers: Setting::HomeHeaders.label(),
     };
 }
 
@@ -71,9 +71,9 @@ impl Extras {
     pub(super) async fn load(&self) -> Result<Loaded, HomeError> {
         let labels = self.labels;
         let (ca, client_cert, headers) = tokio::try_join!(
-            read(self.ca.as_deref(), labels.ca),
-            read(self.client_cert.as_deref(), labels.client_cert),
-            read(self.headers.as_deref(), labels.headers),
+            read(self.ca.as_deref()),
+            read(self.client_cert.as_deref()),
+            read(self.headers.as_deref()),
         )?;
         let mut roots = webpki_roots::TLS_SERVER_ROOTS.to_vec();
         if let Some(pem) = ca {
@@ -92,10 +92,7 @@ impl Extras {
     }
 }
 
-async fn read(
-    source: Option<&dyn SecretSource>,
-    variable: &'static str,
-) -> Result<Text, HomeError> {
+async fn read(source: Option<&dyn SecretSource>) -> Result<Text, HomeError> {
     let Some(source) = source else {
         return Ok(None);
     };
@@ -103,7 +100,7 @@ async fn read(
         Ok(stored) => Ok(Some(Zeroizing::new(
             stored.value.expose_secret().to_owned(),
         ))),
-        Err(error) => Err(HomeError::SettingUnavailable { variable, error }),
+        Err(error) => Err(HomeError::SettingUnavailable(error)),
     }
 }
 

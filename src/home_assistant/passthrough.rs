@@ -86,6 +86,10 @@ pub struct BrokenAnswer {
 
 /// What became of a request that was sent.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "one a request, and mostly the larger variant"
+)]
 pub enum RestOutcome {
     /// The home answered.
     Answered(RestAnswer),

@@ -94,6 +94,7 @@ async fn greeted(
                 return Err(HomeError::Unreachable {
                     stage: Stage::Upgrade,
                     reason: "closed before the greeting".into(),
+                    refused: false,
                 });
             }
             Some(Err(error)) => return Err(failed(error, target)),
@@ -121,6 +122,7 @@ fn failed(error: SocketError, target: &Target) -> HomeError {
         SocketError::ConnectionClosed | SocketError::AlreadyClosed => HomeError::Unreachable {
             stage: Stage::Upgrade,
             reason: "closed before the greeting".into(),
+            refused: false,
         },
         SocketError::Protocol(
             tokio_tungstenite::tungstenite::error::ProtocolError::HandshakeIncomplete
@@ -128,6 +130,7 @@ fn failed(error: SocketError, target: &Target) -> HomeError {
         ) => HomeError::Unreachable {
             stage: Stage::Upgrade,
             reason: "closed during the upgrade".into(),
+            refused: false,
         },
         SocketError::Url(_)
         | SocketError::Tls(_)

@@ -180,22 +180,23 @@ pub(super) fn sources<'a>(
 
 /// What a failure of a connection attempt was at bottom: found by walking down its sources.
 pub(super) fn from_source(error: &(dyn std::error::Error + 'static), stage: Stage) -> HomeError {
-    let mut reason = None;
+    let mut found = None;
     for source in sources(error) {
         if source.is::<NotResolved>() {
             return HomeError::Dns;
         }
         if let Some(io) = source.downcast_ref::<std::io::Error>() {
             match from_io(io, stage) {
-                HomeError::Unreachable { reason: found, .. } => reason = Some(found),
+                unreachable @ HomeError::Unreachable { .. } => found = Some(unreachable),
                 tls => return tls,
             }
         }
     }
-    HomeError::Unreachable {
+    found.unwrap_or_else(|| HomeError::Unreachable {
         stage,
-        reason: reason.unwrap_or_else(|| "the connection broke".into()),
-    }
+        reason: "the connection broke".into(),
+        refused: false,
+    })
 }
 
 /// An I/O error as seen from a step.
@@ -207,8 +208,18 @@ pub(super) fn from_io(error: &std::io::Error, stage: Stage) -> HomeError {
         None => HomeError::Unreachable {
             stage,
             reason: error.kind().to_string(),
+            refused: is_refusal(error.kind()),
         },
     }
+}
+
+/// Whether a connection was turned away, rather than broken off or never answered.
+fn is_refusal(kind: std::io::ErrorKind) -> bool {
+    use std::io::ErrorKind;
+    matches!(
+        kind,
+        ErrorKind::ConnectionRefused | ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable
+    )
 }
 
 /// rustls wraps its errors in I/O errors, and its adapters wrap those once more.

@@ -16,12 +16,12 @@ pub enum HomesError {
     #[error("a home's name has 1 to 64 letters, digits and . - _")]
     NoName,
     /// There is no such home.
-    #[error("there is no home {name} ({place} does not exist)")]
+    #[error("there is no home {name}: {error}")]
     Unknown {
         /// Its name.
         name: String,
         /// Which parameter is missing.
-        place: String,
+        error: SourceError,
     },
     /// The sandbox belongs to a tenant, and the home to another.
     #[error("the request is for another home than its tenant's")]

@@ -9,7 +9,8 @@ use super::{Home, Homes, HomesError, Opening, Stored};
 use crate::config::HomeAddress;
 use crate::home_assistant::{Extras, Labels};
 use crate::source::{
-    HomeName, HomeStore, KeptSecret, SecretSource, SourceError, StoredHome, StoredToken,
+    HomeName, HomeStore, KeptSecret, SecretSource, SourceError, SourceFault, StoredHome,
+    StoredToken,
 };
 
 impl Homes {
@@ -49,11 +50,14 @@ impl Homes {
         name: &HomeName,
     ) -> Result<Arc<Home>, HomesError> {
         let mut stored = store.read(name).await.map_err(|error| match error {
-            SourceError::NotFound { place } => HomesError::Unknown {
+            SourceError {
+                fault: SourceFault::NotFound,
+                ..
+            } => HomesError::Unknown {
                 name: name.as_str().to_owned(),
-                place,
+                error,
             },
-            other => HomesError::Source(other),
+            error => HomesError::Source(error),
         })?;
         let address =
             HomeAddress::parse(stored.url.value.expose_secret().trim()).map_err(|error| {

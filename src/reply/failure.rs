@@ -90,7 +90,7 @@ pub enum Failure {
     #[error("several homes are served here, and the caller's token names no tenant")]
     NoTenant,
     /// A route, but not with this method.
-    #[error("{path} does not take {method}")]
+    #[error("the route {path} does not take {method}")]
     OtherMethod {
         /// The method.
         method: String,

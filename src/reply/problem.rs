@@ -4,6 +4,7 @@
 //! decided what the caller is told.
 
 mod rotation;
+mod source;
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -17,7 +18,6 @@ use crate::bridge::BridgeError;
 use crate::commands::RequestError;
 use crate::home_assistant::HomeError;
 use crate::homes::HomesError;
-use crate::source::SourceError;
 use crate::token::TokenError;
 use crate::trigger::TriggerError;
 
@@ -28,7 +28,9 @@ pub struct Problem {
     pub name: ProblemName,
     /// Its HTTP status, which is mostly the one that goes with the name.
     pub status: u16,
-    /// What happened, for people.
+    /// What went wrong in a few words: mostly what goes with the name.
+    pub title: Cow<'static, str>,
+    /// What happened, for people: also what the log says.
     pub detail: String,
     /// What to do about it.
     pub action: Cow<'static, str>,
@@ -167,10 +169,7 @@ impl Problem {
                 ProblemName::Unauthenticated,
                 "set CALLER_JWT_ISSUER, CALLER_JWT_AUDIENCE and where the keys are, or invoke the function directly",
             ),
-            AccessError::KeysUnavailable(_) => (
-                ProblemName::TokenSourceUnavailable,
-                "try again; if it stays, see that CALLER_JWT_JWKS_URL or CALLER_JWT_SECRET_PARAMETER can be read and holds keys",
-            ),
+            AccessError::KeysUnavailable(error) => return Self::of_keys(error),
             AccessError::TwoTokens => (ProblemName::Unauthenticated, "send one token"),
             AccessError::Origin => (
                 ProblemName::Unauthenticated,
@@ -201,10 +200,11 @@ impl Problem {
                 ProblemName::BadRequest,
                 "name the home as its parameters are named",
             ),
-            HomesError::Unknown { .. } => (
-                ProblemName::NotFound,
-                "store the home's address and token under HOMES_PARAMETER_PREFIX, or name another one",
-            ),
+            HomesError::Unknown { .. } => {
+                let action = "store the home's address and token below HOMES_PARAMETER_PREFIX, or name another home";
+                return Self::new(ProblemName::NotFound, error, action)
+                    .titled("There is no such home");
+            }
             HomesError::OtherTenant => (
                 ProblemName::Forbidden,
                 "leave `home` out, or name the tenant's own",
@@ -232,46 +232,6 @@ impl Problem {
             TokenError::Rejected { .. } => (
                 ProblemName::TokenRejected,
                 "make a new long-lived access token in Home Assistant (profile, security) and store it in the parameter; the rejected one is not tried again",
-            ),
-        };
-        Self::new(name, error, action)
-    }
-
-    fn of_source(error: &SourceError) -> Self {
-        use ProblemName::TokenSourceUnavailable as Unavailable;
-        let (name, action) = match error {
-            SourceError::NotFound { .. } => (
-                ProblemName::TokenMissing,
-                "store the token as a SecureString of that name, or set HA_TOKEN_PARAMETER to the name it has",
-            ),
-            SourceError::NotSecure { .. } => (
-                Unavailable,
-                "delete the parameter and store the token as a SecureString; then revoke it in Home Assistant, since it lay in clear text",
-            ),
-            SourceError::AccessDenied { .. } => (
-                Unavailable,
-                "allow the function's role ssm:GetParameter on exactly this parameter; of stored homes ssm:GetParameters below their prefix, and ssm:GetParametersByPath on it",
-            ),
-            SourceError::Decryption { .. } => (
-                Unavailable,
-                "allow the function's role kms:Decrypt on the parameter's key, and see that the key is enabled",
-            ),
-            SourceError::Superseded { .. } => (Unavailable, "try again"),
-            SourceError::Throttled => (
-                Unavailable,
-                "try again shortly; if it stays, raise TOKEN_TTL_SECONDS or Parameter Store's throughput",
-            ),
-            SourceError::TimedOut => (
-                Unavailable,
-                "try again; if it stays, see that the function's network reaches Parameter Store (a VPC needs an endpoint or NAT)",
-            ),
-            SourceError::Unreachable { .. } => (
-                Unavailable,
-                "see that the function has a role and a region and that its network reaches Parameter Store",
-            ),
-            SourceError::Failed { .. } => (
-                Unavailable,
-                "look the error code up in the documentation of Parameter Store",
             ),
         };
         Self::new(name, error, action)
@@ -314,11 +274,13 @@ impl Problem {
                 ProblemName::HomeTls,
                 "see that the home's certificate is valid, names the host of HA_URL, and comes from a public authority",
             ),
-            HomeError::SettingUnavailable { error, .. } => return Self::of_source(error),
-            HomeError::SettingInvalid { .. } => (
-                ProblemName::Internal,
-                "mend the parameter that the variable names, as the README describes it",
-            ),
+            HomeError::SettingUnavailable(error) => return Self::of_source(error),
+            HomeError::SettingInvalid { variable, .. } => {
+                let action = "correct the value of the parameter, as the README describes it";
+                return Self::new(ProblemName::Internal, error, action).titled(capitalised(
+                    format!("{variable}: the parameter is not usable"),
+                ));
+            }
             HomeError::Dns => (
                 ProblemName::HomeUnreachable,
                 "see that the host in HA_URL is a public name that resolves",
@@ -343,28 +305,31 @@ impl Problem {
         Self::new(name, error, action)
     }
 
-    fn new(name: ProblemName, detail: impl ToString, action: &'static str) -> Self {
-        let mut detail = detail.to_string();
-        if let Some(first) = detail.get(..1) {
-            detail = first.to_uppercase() + &detail[1..];
-        }
+    fn new(name: ProblemName, detail: impl ToString, action: impl Into<Cow<'static, str>>) -> Self {
         Self {
             name,
             status: name.status(),
-            detail,
-            action: Cow::Borrowed(action),
+            title: Cow::Borrowed(name.title()),
+            detail: capitalised(detail.to_string()),
+            action: action.into(),
             retry_after: None,
+        }
+    }
+
+    fn titled(self, title: impl Into<Cow<'static, str>>) -> Self {
+        Self {
+            title: title.into(),
+            ..self
         }
     }
 
     /// The problem as JSON for one request. `with_status_code` adds `statusCode`, which direct callers look at.
     pub fn document<'a>(&'a self, request_id: &'a str, with_status_code: bool) -> Document<'a> {
-        let (_, title, _) = self.name.row();
         let status = self.status;
         Document {
             status_code: with_status_code.then_some(status),
             r#type: self.name.urn(),
-            title,
+            title: &self.title,
             status,
             detail: &self.detail,
             action: &self.action,
@@ -379,9 +344,18 @@ pub struct Document<'a> {
     #[serde(rename = "statusCode", skip_serializing_if = "Option::is_none")]
     status_code: Option<u16>,
     r#type: String,
-    title: &'static str,
+    title: &'a str,
     status: u16,
     detail: &'a str,
     action: &'a str,
     request_id: &'a str,
+}
+
+/// A sentence with a capital. Errors begin with a word of ours, never with a name that somebody typed: names are
+/// case-sensitive.
+fn capitalised(mut sentence: String) -> String {
+    if let Some(first) = sentence.get_mut(..1) {
+        first.make_ascii_uppercase();
+    }
+    sentence
 }

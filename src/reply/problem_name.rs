@@ -60,7 +60,7 @@ impl ProblemName {
     ];
 
     /// Name, title and HTTP status.
-    pub(super) fn row(self) -> (&'static str, &'static str, u16) {
+    fn row(self) -> (&'static str, &'static str, u16) {
         match self {
             Self::TokenMissing => ("token-missing", "No token is stored", 503),
             Self::TokenMalformed => ("token-malformed", "The stored text is not a token", 503),
@@ -112,6 +112,11 @@ impl ProblemName {
     /// The stable name.
     pub fn name(self) -> &'static str {
         self.row().0
+    }
+
+    /// What it means in a few words.
+    pub(super) fn title(self) -> &'static str {
+        self.row().1
     }
 
     /// The name as a URN, which stands in documents.

@@ -9,7 +9,7 @@ use secrecy::SecretString;
 
 use crate::clock::{Clock, Timestamp};
 
-use super::{SecretSource, SourceError, StoredSecret, TokenVersions};
+use super::{Origin, SecretSource, Setting, SourceError, SourceFault, StoredSecret, TokenVersions};
 
 /// The name of a home: 1 to 64 letters, digits and `. - _`, so that it is one step in a path of parameters; and nothing
 /// that looks like the beginning of a token, since names are repeated in messages.
@@ -65,7 +65,7 @@ impl StoredHome {
 
 /// A place that homes are stored in by name.
 pub trait HomeStore: Send + Sync {
-    /// Reads everything of one home, in one call. [`SourceError::NotFound`] if it has no address or no token.
+    /// Reads everything of one home, in one call. [`SourceFault::NotFound`] if it has no address or no token.
     fn read<'a>(&'a self, home: &'a HomeName) -> BoxFuture<'a, Result<StoredHome, SourceError>>;
 
     /// The names of all homes, in their order.
@@ -124,9 +124,7 @@ impl StoredToken {
         if stored.settings() != self.settings {
             self.outdated.store(true, Ordering::Relaxed);
             // The token may be another home's by now, and must not be shown to this one.
-            return Err(SourceError::Superseded {
-                place: self.home.as_str().to_owned(),
-            });
+            return Err(self.origin().failed(SourceFault::Superseded));
         }
         Ok(stored.token)
     }
@@ -145,6 +143,10 @@ impl SecretSource for StoredToken {
             Some((first, _)) => Box::pin(std::future::ready(Ok(first))),
             None => Box::pin(self.read()),
         }
+    }
+
+    fn origin(&self) -> Origin {
+        Origin::new(Setting::Home, self.home.as_str())
     }
 }
 
@@ -166,6 +168,11 @@ impl SecretSource for KeptSecret {
             version: self.0.version,
         };
         Box::pin(std::future::ready(Ok(stored)))
+    }
+
+    /// Reading it never fails, so it is known as the home that it was read with.
+    fn origin(&self) -> Origin {
+        Origin::new(Setting::Home, "")
     }
 }
 

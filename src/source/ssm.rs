@@ -12,7 +12,7 @@ pub use homes::SsmHomes;
 use secrecy::SecretString;
 pub use versions::SsmVersions;
 
-use super::{SecretSource, SourceError, StoredSecret};
+use super::{Origin, SecretSource, Setting, SourceError, SourceFault, StoredSecret};
 
 /// Whether a parameter must be stored encrypted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,15 +29,17 @@ pub struct SsmSource {
     client: Client,
     name: String,
     encryption: Encryption,
+    setting: Setting,
 }
 
 impl SsmSource {
-    /// A source that reads the parameter `name`.
-    pub fn new(client: Client, name: String, encryption: Encryption) -> Self {
+    /// A source that reads the parameter `name`, which `setting` names.
+    pub fn new(client: Client, name: String, encryption: Encryption, setting: Setting) -> Self {
         Self {
             client,
             name,
             encryption,
+            setting,
         }
     }
 
@@ -49,11 +51,11 @@ impl SsmSource {
             .with_decryption(true)
             .send()
             .await
-            .map_err(|error| classify(&error, &self.name))?;
+            .map_err(|error| classify(&error, self.origin()))?;
         let Some(parameter) = output.parameter else {
-            return Err(failed(&self.name, "EmptyAnswer"));
+            return Err(self.origin().failed(failed("EmptyAnswer")));
         };
-        stored(parameter, self.encryption)
+        stored(parameter, self.encryption, || self.origin())
     }
 }
 
@@ -61,22 +63,31 @@ impl SecretSource for SsmSource {
     fn fetch(&self) -> BoxFuture<'_, Result<StoredSecret, SourceError>> {
         Box::pin(self.get())
     }
+
+    fn origin(&self) -> Origin {
+        Origin::new(self.setting, &self.name)
+    }
 }
 
 /// What a parameter holds, if it is stored as it should be.
-fn stored(parameter: Parameter, encryption: Encryption) -> Result<StoredSecret, SourceError> {
+fn stored(
+    parameter: Parameter,
+    encryption: Encryption,
+    origin: impl FnOnce() -> Origin,
+) -> Result<StoredSecret, SourceError> {
     if encryption == Encryption::Required && parameter.r#type != Some(ParameterType::SecureString) {
-        let kind = parameter
-            .r#type
-            .map_or_else(|| "value of no type".to_owned(), |kind| kind.to_string());
-        return Err(SourceError::NotSecure {
-            place: parameter.name.unwrap_or_default(),
-            kind,
-        });
+        return Err(origin().failed(not_secure(parameter.r#type)));
     }
     Ok(StoredSecret {
         // The SDK's string is moved, not copied: its memory is zeroed with the secret.
         value: SecretString::from(parameter.value.unwrap_or_default()),
         version: Some(parameter.version),
     })
+}
+
+/// The fault of a parameter that has another type than SecureString.
+fn not_secure(kind: Option<ParameterType>) -> SourceFault {
+    SourceFault::NotSecure {
+        kind: kind.map_or_else(|| "value of no type".to_owned(), |kind| kind.to_string()),
+    }
 }

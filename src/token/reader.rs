@@ -14,7 +14,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::config::TokenFormat;
 use crate::metrics::{Meter, Metric};
 use crate::secret::AccessToken;
-use crate::source::{SecretSource, SourceError, StoredSecret};
+use crate::source::{SecretSource, SourceError, SourceFault, StoredSecret};
 
 /// With less than this left of a token, whoever reads the log is told.
 const EXPIRES_SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
@@ -73,7 +73,10 @@ impl Inner {
                 match error {
                     _ if state.is_overtaken(started) => {}
                     // Whoever deleted it meant it.
-                    TokenError::Source(SourceError::NotFound { .. }) => state.cache.clear(),
+                    TokenError::Source(SourceError {
+                        fault: SourceFault::NotFound,
+                        ..
+                    }) => state.cache.clear(),
                     TokenError::Source(_)
                     | TokenError::Malformed(_)
                     | TokenError::Expired { .. }
@@ -83,6 +86,11 @@ impl Inner {
             }
         }
         outcome
+    }
+
+    /// The failure of a read that nobody waits for any longer.
+    pub(super) fn timed_out(&self) -> TokenError {
+        self.source.origin().failed(SourceFault::TimedOut).into()
     }
 
     /// Tells when a token ends, by its own word.

@@ -10,7 +10,7 @@ use tokio::sync::Semaphore;
 use super::*;
 use crate::clock::ManualClock;
 use crate::metrics::Metrics;
-use crate::source::StoredSecret;
+use crate::source::{Origin, Setting, SourceError, SourceFault, StoredSecret};
 
 /// How long tokens are kept: due from 270 to 300 s on, stale from 600 s on.
 const TTL: Duration = Duration::from_secs(300);
@@ -47,6 +47,10 @@ impl SecretSource for Script {
                 version: Some(version),
             })
         })
+    }
+
+    fn origin(&self) -> Origin {
+        origin()
     }
 }
 
@@ -116,38 +120,42 @@ fn ending_at(unix_seconds: u64) -> String {
     format!("{}.{}.{}", encode("{}"), encode(&claims), encode("s"))
 }
 
+fn origin() -> Origin {
+    Origin::new(Setting::Token, "/p")
+}
+
+fn source_error(fault: SourceFault) -> SourceError {
+    origin().failed(fault)
+}
+
 fn not_found() -> SourceError {
-    SourceError::NotFound {
-        place: "/p".to_owned(),
-    }
+    source_error(SourceFault::NotFound)
 }
 
 /// Every failure that says nothing of the token read before.
 fn failures() -> Vec<SourceError> {
-    let place = || "/p".to_owned();
-    vec![
-        SourceError::AccessDenied { place: place() },
-        SourceError::Decryption {
-            place: place(),
+    [
+        SourceFault::AccessDenied,
+        SourceFault::Decryption {
             code: "InvalidKeyId".to_owned(),
         },
-        SourceError::NotSecure {
-            place: place(),
+        SourceFault::NotSecure {
             kind: "String".to_owned(),
         },
-        SourceError::Throttled,
-        SourceError::TimedOut,
-        SourceError::Unreachable { reason: "gone" },
-        SourceError::Failed {
-            place: place(),
+        SourceFault::Throttled,
+        SourceFault::TimedOut,
+        SourceFault::Unreachable { reason: "gone" },
+        SourceFault::Failed {
             code: "500".to_owned(),
         },
     ]
+    .map(source_error)
+    .into()
 }
 
 #[tokio::test]
 async fn concurrent_misses_make_one_call_and_share_its_outcome() {
-    for answer in [Ok("token-a"), Err(SourceError::Throttled)] {
+    for answer in [Ok("token-a"), Err(source_error(SourceFault::Throttled))] {
         let fixture = fixture([answer.clone()]);
         fixture.script.gate.forget_permits(1_000);
         let started = Arc::new(AtomicUsize::new(0));
@@ -269,11 +277,15 @@ async fn a_stored_text_that_is_of_no_use_does_no_harm_to_the_token_before_it() {
 
 #[tokio::test]
 async fn a_refresh_that_fails_is_told_of_and_made_again_after_a_while() {
-    let fixture = fixture([Ok("token-a"), Err(SourceError::Throttled), Ok("token-b")]);
+    let fixture = fixture([
+        Ok("token-a"),
+        Err(source_error(SourceFault::Throttled)),
+        Ok("token-b"),
+    ]);
     fixture.current().await.unwrap();
     fixture.clock.advance(TTL);
     let error = fixture.service.refresh().await.unwrap_err();
-    assert_eq!(error, SourceError::Throttled.into());
+    assert_eq!(error, source_error(SourceFault::Throttled).into());
     for _ in 0..2 {
         fixture.clock.advance(BACK_OFF / 2);
         assert_eq!(fixture.kept().await, "token-a");
@@ -303,7 +315,7 @@ async fn a_deleted_token_is_dropped() {
 
 #[tokio::test]
 async fn everyone_past_the_hard_ttl_shares_one_failed_read() {
-    let fixture = fixture([Ok("token-a"), Err(SourceError::Throttled)]);
+    let fixture = fixture([Ok("token-a"), Err(source_error(SourceFault::Throttled))]);
     fixture.current().await.unwrap();
     fixture.clock.advance(HARD);
     let all = futures_util::future::join_all((0..100).map(|_| fixture.current())).await;
@@ -351,15 +363,18 @@ async fn a_read_that_never_ends_is_given_up() {
 #[tokio::test]
 async fn neither_its_own_end_nor_a_rejection_is_outlived() {
     let ending = ending_at(1_650);
-    let fixture = fixture([Ok(ending.as_str()), Err(SourceError::Throttled)]);
+    let fixture = fixture([
+        Ok(ending.as_str()),
+        Err(source_error(SourceFault::Throttled)),
+    ]);
     fixture.current().await.unwrap();
     fixture.clock.advance(HARD);
     assert_eq!(fixture.current().await.unwrap(), ending);
     fixture.clock.advance(Duration::from_secs(50));
-    let failed = Err(TokenError::Source(SourceError::Throttled));
+    let failed = Err(TokenError::Source(source_error(SourceFault::Throttled)));
     assert_eq!(fixture.current().await, failed);
 
-    let fixture = self::fixture([Ok("token-a"), Err(SourceError::Throttled)]);
+    let fixture = self::fixture([Ok("token-a"), Err(source_error(SourceFault::Throttled))]);
     let rejected = fixture.service.current().await.unwrap();
     fixture.service.reject(rejected.fingerprint());
     assert_eq!(fixture.current().await, failed);
@@ -370,12 +385,15 @@ async fn a_ttl_of_nothing_keeps_nothing() {
     let answers = [
         Ok(("token-a", 1)),
         Ok(("token-b", 2)),
-        Err(SourceError::TimedOut),
+        Err(source_error(SourceFault::TimedOut)),
     ];
     let fixture = fixture_with(answers, Duration::ZERO, 7);
     assert_eq!(fixture.current().await.unwrap(), "token-a");
     assert_eq!(fixture.current().await.unwrap(), "token-b");
-    assert_eq!(fixture.current().await, Err(SourceError::TimedOut.into()));
+    assert_eq!(
+        fixture.current().await,
+        Err(source_error(SourceFault::TimedOut).into())
+    );
     assert!(!fixture.service.is_due());
 }
 
@@ -393,8 +411,11 @@ async fn a_token_known_to_have_changed_is_due_though_it_is_fresh() {
 
 #[tokio::test]
 async fn an_error_is_not_kept() {
-    let fixture = fixture([Err(SourceError::Throttled), Ok("token-a")]);
+    let fixture = fixture([Err(source_error(SourceFault::Throttled)), Ok("token-a")]);
     let error = fixture.service.current().await.unwrap_err();
-    assert_eq!(error, TokenError::Source(SourceError::Throttled));
+    assert_eq!(
+        error,
+        TokenError::Source(source_error(SourceFault::Throttled))
+    );
     assert!(fixture.service.current().await.is_ok());
 }

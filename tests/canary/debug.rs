@@ -12,7 +12,8 @@ use latchkey::metrics::{Meter, Metrics};
 use latchkey::reply::{Failure, KeepWarmReply, Problem};
 use latchkey::secret::AccessToken;
 use latchkey::source::{
-    Encryption, FileSource, SecretSource as _, SourceError, SsmSource, StoredSecret, VariableSource,
+    Encryption, FileSource, Origin, SecretSource as _, Setting, SourceFault, SsmSource,
+    StoredSecret, VariableSource,
 };
 use latchkey::token::{Token, TokenCache, TokenError, TokenService, Ttl, inspect};
 use latchkey_dev::home::{HomeOptions, SimulatedHome};
@@ -90,7 +91,12 @@ async fn no_debug_output_shows_the_token() {
     let client = aws_sdk_ssm::Client::new(aws.sdk_config());
     shown.debug(
         "SsmSource",
-        &SsmSource::new(client, "/token".to_owned(), Encryption::Required),
+        &SsmSource::new(
+            client,
+            "/token".to_owned(),
+            Encryption::Required,
+            Setting::Token,
+        ),
     );
     let url = home.url();
     let config = Config::read(&[("HA_URL", url.as_str()), ("HA_TOKEN", text.as_str())]).unwrap();
@@ -113,14 +119,13 @@ async fn no_debug_output_shows_the_token() {
 
     // What is said of it when it goes wrong.
     let fingerprint = token.fingerprint();
-    let place = "/token".to_owned();
     let mut errors = vec![
         TokenError::Expired { fingerprint },
         TokenError::Rejected {
             fingerprint,
             version: Some(1),
         },
-        TokenError::Source(SourceError::NotFound { place }),
+        TokenError::Source(Origin::new(Setting::Token, "/token").failed(SourceFault::NotFound)),
     ];
     for damaged in [
         format!("Bearer {text}"),

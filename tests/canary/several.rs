@@ -13,8 +13,8 @@ use latchkey::reply::{Failure, Problem, RotationReply};
 use latchkey::rotation::{Progress, RotationError, RotationReport, SharedLeases};
 use latchkey::secret::AccessToken;
 use latchkey::source::{
-    HomeName, HomeStore, KeptSecret, SecretSource as _, SourceError, SsmHomes, SsmVersions,
-    StoreOutcome, StoredHome, StoredSecret, StoredToken, TokenVersions as _, Versions,
+    HomeName, HomeStore, KeptSecret, Origin, SecretSource as _, Setting, SourceFault, SsmHomes,
+    SsmVersions, StoreOutcome, StoredHome, StoredSecret, StoredToken, TokenVersions as _, Versions,
 };
 use latchkey::table::{Condition, Item, Key, Table, TableError, Write};
 use latchkey::token::TokenError;
@@ -78,7 +78,7 @@ async fn what_is_stored_of_a_home_is_not_shown() {
     shown.debug("KeptSecret", &kept);
     shown.debug("what KeptSecret fetches", &kept.fetch().await.unwrap());
 
-    let versions = SsmVersions::new(client, &name("token"));
+    let versions = SsmVersions::new(client, &name("token"), Setting::HomeToken);
     shown.debug("SsmVersions", &versions);
     let another = SecretString::from(key.as_str());
     let outcome: StoreOutcome = versions.store(&another, None).await;
@@ -129,7 +129,8 @@ async fn what_is_said_of_homes_and_rotations_does_not_show_the_token() {
             version: Some(1),
         })
     };
-    let source = || SourceError::AccessDenied { place: name("url") };
+    let source_error = |fault| Origin::new(Setting::HomeToken, name("token")).failed(fault);
+    let source = || source_error(SourceFault::AccessDenied);
     let address = HomeAddress::parse(&text).unwrap_err();
     let homes = [
         HomesError::NotNamed,
@@ -139,7 +140,7 @@ async fn what_is_said_of_homes_and_rotations_does_not_show_the_token() {
         HomesError::Source(source()),
         HomesError::Unknown {
             name: "cabin".into(),
-            place: name("url"),
+            error: Origin::new(Setting::HomeUrl, name("url")).failed(SourceFault::NotFound),
         },
         HomesError::Address {
             name: "cabin".into(),
@@ -163,7 +164,7 @@ async fn what_is_said_of_homes_and_rotations_does_not_show_the_token() {
         },
         RotationError::Unproven(HomeError::Rejected.into()),
         RotationError::NotStored(source()),
-        RotationError::StoredOrNot(SourceError::TimedOut),
+        RotationError::StoredOrNot(source_error(SourceFault::TimedOut)),
         RotationError::Overtaken,
         RotationError::LeaseLost,
         RotationError::Table(TableError("no answer".into())),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use latchkey::clock::SystemClock;
 use latchkey::config::TokenFormat;
 use latchkey::metrics::{Meter, Metrics};
-use latchkey::source::{Encryption, SsmSource};
+use latchkey::source::{Encryption, Setting, SsmSource};
 use latchkey::token::TokenService;
 use latchkey_dev::stack::Function;
 use serde_json::json;
@@ -24,6 +24,7 @@ async fn a_hundred_first_uses_make_one_call() {
             client,
             PARAMETER.to_owned(),
             Encryption::Required,
+            Setting::Token,
         )),
         TokenFormat::Jwt,
         Duration::from_secs(300),

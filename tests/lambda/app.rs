@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lambda_http::Context;
-use latchkey::bridge::Retry;
 use latchkey::clock::{Clock, SystemClock};
 use latchkey::composition;
 use latchkey::config::{Config, Lookup};
@@ -24,13 +23,10 @@ pub(crate) async fn app_with_clock(
     clock: Arc<dyn Clock>,
     seed: u64,
 ) -> Arc<Function> {
-    let config = Config::read(lookup).unwrap();
-    let retry = Retry {
-        base: Duration::from_millis(1),
-        ..Retry::default()
-    };
+    let mut config = Config::read(lookup).unwrap();
+    config.retry.base = Duration::from_millis(1);
     let aws = aws.sdk_config().clone().into();
-    Arc::new(composition::function(config, &aws, clock, retry, seed).await)
+    Arc::new(composition::function(config, &aws, clock, seed).await)
 }
 
 /// Hands the application one event; it has 20 s.

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
-use latchkey::bridge::Retry;
 use latchkey::composition;
 use latchkey::config::Config;
 use latchkey::function::Function;
@@ -24,7 +23,7 @@ async fn impatient(stage: &Stage) -> Arc<Function> {
     let aws = aws.into_builder().timeout_config(timeouts).build().into();
     let config = Config::read(&stage.variables()).unwrap();
     let clock = stage.clock.clone();
-    Arc::new(composition::function(config, &aws, clock, Retry::default(), fastrand::u64(..)).await)
+    Arc::new(composition::function(config, &aws, clock, fastrand::u64(..)).await)
 }
 
 #[tokio::test]

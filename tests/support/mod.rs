@@ -12,7 +12,7 @@ use latchkey::clock::{Clock, Deadline, SystemClock};
 use latchkey::config::{Config, TokenFormat};
 use latchkey::home_assistant::{Command, Extras, Session};
 use latchkey::metrics::{Meter, Metrics};
-use latchkey::source::{SecretSource, SourceError, StoredSecret};
+use latchkey::source::{Origin, SecretSource, Setting, SourceError, SourceFault, StoredSecret};
 use latchkey::token::TokenService;
 use serde_json::Value;
 
@@ -30,6 +30,12 @@ impl Stored {
         self.version.fetch_add(1, Ordering::SeqCst);
     }
 
+    /// From now on it cannot be read.
+    pub(crate) fn fail(&self, fault: SourceFault) {
+        *self.value.lock().unwrap() = Some(Err(self.origin().failed(fault)));
+        self.version.fetch_add(1, Ordering::SeqCst);
+    }
+
     pub(crate) fn reads(&self) -> u64 {
         self.reads.load(Ordering::SeqCst)
     }
@@ -44,6 +50,10 @@ impl SecretSource for Stored {
             value: text.into(),
             version: Some(version),
         })))
+    }
+
+    fn origin(&self) -> Origin {
+        Origin::new(Setting::Token, "/stored")
     }
 }
 

@@ -8,7 +8,7 @@ use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use lambda_http::Context;
-use latchkey::bridge::{Health, Retry};
+use latchkey::bridge::Health;
 use latchkey::clock::{Clock, ManualClock, SystemClock};
 use latchkey::composition;
 use latchkey::config::Config;
@@ -77,12 +77,9 @@ impl Sandbox {
         clock: Arc<dyn Clock>,
         seed: u64,
     ) -> Self {
-        let config = Config::read(variables).unwrap();
-        let retry = Retry {
-            base: Duration::from_millis(1),
-            ..Retry::default()
-        };
-        let app = composition::function(config, &aws.into(), clock.clone(), retry, seed).await;
+        let mut config = Config::read(variables).unwrap();
+        config.retry.base = Duration::from_millis(1);
+        let app = composition::function(config, &aws.into(), clock.clone(), seed).await;
         Self {
             app: Arc::new(app),
             clock,

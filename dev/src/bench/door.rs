@@ -16,7 +16,6 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use lambda_runtime::Context;
 use latchkey::access::{Caller, Permission, Permit};
-use latchkey::bridge::Retry;
 use latchkey::clock::{Clock, SystemClock};
 use latchkey::commands::CommandsRequest;
 use latchkey::composition;
@@ -136,7 +135,7 @@ async fn function(
     .map_err(|error| Error::Wrong(error.to_string()))?;
     let aws = surroundings.aws().sdk_config().clone().into();
     let clock = Arc::new(SystemClock::new());
-    Ok(composition::function(config, &aws, clock, Retry::default(), 1).await)
+    Ok(composition::function(config, &aws, clock, 1).await)
 }
 
 /// How long the decision on one command takes, in microseconds.

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use lambda_runtime::Context;
-use latchkey::bridge::Retry;
 use latchkey::clock::{Clock as _, ManualClock};
 use latchkey::composition;
 use latchkey::config::Config;
@@ -85,7 +84,7 @@ async fn day(surroundings: &Surroundings) -> Result<Figure, Error> {
     ])
     .map_err(|error| Error::Wrong(error.to_string()))?;
     let aws = surroundings.aws().sdk_config().clone().into();
-    let app = composition::function(config, &aws, clock.clone(), Retry::default(), 1).await;
+    let app = composition::function(config, &aws, clock.clone(), 1).await;
     let app = Arc::new(app);
     for event in 0..EVENTS_A_DAY {
         let is_good = event < EVENTS_A_DAY / 2;

@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use home::Home;
-use latchkey::bridge::Retry;
 use latchkey::clock::SystemClock;
 use latchkey::composition;
 use latchkey::config::Config;
@@ -174,7 +173,7 @@ async fn local_port(
     let aws = aws.sdk_config().clone().into();
     let clock = Arc::new(SystemClock::new());
     let seed = fastrand::u64(..);
-    let function = composition::function(config, &aws, clock, Retry::default(), seed).await;
+    let function = composition::function(config, &aws, clock, seed).await;
     let port = LocalPort::open(Arc::new(function)).await;
     port.map_err(|error| error.to_string())
 }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::*;
 use crate::access::Verifier;
 use crate::access::testing::{Place, SECRET, Stage, TestKey, claims, key_set, with};
+use crate::source::{Origin, Setting, SourceFault};
 
 const MINUTES_10: u64 = 600;
 const HOURS_24: u64 = 24 * 60 * 60;
@@ -21,7 +22,9 @@ async fn find(store: &KeyStore, id: &str) -> Result<Arc<DecodingKey>, AccessErro
 }
 
 fn unavailable(reason: &str) -> Result<Arc<DecodingKey>, AccessError> {
-    Err(AccessError::KeysUnavailable(reason.into()))
+    Err(AccessError::KeysUnavailable(KeysError::KeySet(
+        reason.into(),
+    )))
 }
 
 /// Keys have no equality of their own; which error it is, if it is one, is what counts.
@@ -235,26 +238,28 @@ async fn nobody_who_has_an_old_key_waits_for_another_reading() {
 
 #[tokio::test]
 async fn a_secret_has_at_least_32_bytes() {
-    let short = "the secret is shorter than 32 bytes";
+    let short = KeysError::SecretTooShort { least_bytes: 32 };
     let long_enough = format!("  {}\n", "s".repeat(32));
     let padded = format!("{}{}", "s".repeat(31), " ".repeat(40));
-    for (secret, reason) in [
-        ("", Some(short)),
-        (&*"s".repeat(31), Some(short)),
-        (&*padded, Some(short)),
-        (&*"s".repeat(32), None),
-        (&*long_enough, None),
+    for (secret, is_long_enough) in [
+        ("", false),
+        (&*"s".repeat(31), false),
+        (&*padded, false),
+        (&*"s".repeat(32), true),
+        (&*long_enough, true),
     ] {
         let stage = Stage::new(Place::holding(secret.as_bytes()));
         let found = stage.secret().find(None, Algorithm::HS256).await;
-        let expected = reason.map(|reason| AccessError::KeysUnavailable(reason.into()));
+        let expected = (!is_long_enough).then(|| AccessError::KeysUnavailable(short.clone()));
         assert_eq!(found.err(), expected, "{} bytes", secret.len());
     }
     let stage = Stage::new(Place::holding(b""));
     stage.place.set(Err("AccessDeniedException"));
     let found = stage.secret().find(None, Algorithm::HS256).await;
-    let reason = "/the/secret could not be read (AccessDeniedException)";
-    same(found, unavailable(reason));
+    let code = "AccessDeniedException".to_owned();
+    let error =
+        Origin::new(Setting::CallerSecret, "/the/secret").failed(SourceFault::Failed { code });
+    same(found, Err(AccessError::KeysUnavailable(error.into())));
 }
 
 fn hs256(secret: &[u8]) -> String {

@@ -1,11 +1,13 @@
 //! The rows of the table for rotations.
 
+use std::borrow::Cow;
+
 use super::Problem;
 use crate::bridge::BridgeError;
 use crate::home_assistant::HomeError;
 use crate::reply::ProblemName;
 use crate::rotation::RotationError;
-use crate::source::SourceError;
+use crate::source::{SourceError, SourceFault};
 
 impl Problem {
     pub(super) fn of_rotation(error: &RotationError) -> Self {
@@ -25,7 +27,24 @@ impl Problem {
             ),
             RotationError::Bridge(BridgeError::Token(error)) => return Self::of_token(error),
             RotationError::Bridge(BridgeError::Home(error)) => return Self::of_home(error),
-            RotationError::Source(error) => return Self::of_source(error),
+            RotationError::Source(error) => {
+                let of_source = Self::of_source(error);
+                return match error.fault {
+                    SourceFault::AccessDenied => Self {
+                        action: "let the role that rotates call ssm:GetParameter and ssm:GetParameterHistory on the parameter".into(),
+                        ..of_source
+                    },
+                    SourceFault::NotFound
+                    | SourceFault::NotSecure { .. }
+                    | SourceFault::Decryption { .. }
+                    | SourceFault::Superseded
+                    | SourceFault::Pinned { .. }
+                    | SourceFault::Throttled
+                    | SourceFault::TimedOut
+                    | SourceFault::Unreachable { .. }
+                    | SourceFault::Failed { .. } => of_source,
+                };
+            }
             RotationError::Refused { .. } => (
                 ProblemName::NotHomeAssistant,
                 "look the code up in Home Assistant's log; the token that is stored stays in use",
@@ -33,24 +52,24 @@ impl Problem {
             // What stood in the way decides what to do, but it was the new token's proof that it stood in the way of.
             RotationError::Unproven(BridgeError::Home(home)) if *home != HomeError::Rejected => {
                 let of_home = Self::of_home(home);
-                let detail = Self::new(of_home.name, error, "").detail;
-                return Self { detail, ..of_home };
+                return Self::new(of_home.name, error, of_home.action).titled(of_home.title);
             }
             RotationError::Unproven(_) => (
                 ProblemName::TokenRejected,
                 "the token that is stored stays in use; run it again",
             ),
-            RotationError::NotStored(
-                error @ (SourceError::Throttled
-                | SourceError::TimedOut
-                | SourceError::Unreachable { .. }
-                | SourceError::Failed { .. }),
-            ) => return Self::of_source(error),
-            RotationError::NotStored(_) => (
-                ProblemName::TokenSourceUnavailable,
-                "let the role that rotates call ssm:PutParameter on the parameter and kms:Encrypt on its key",
-            ),
-            RotationError::StoredOrNot(_) => (ProblemName::TokenSourceUnavailable, LATER),
+            RotationError::NotStored(refusal) => {
+                return Self::new(
+                    ProblemName::TokenSourceUnavailable,
+                    error,
+                    not_stored(refusal),
+                )
+                .titled("The new token was not stored");
+            }
+            RotationError::StoredOrNot(_) => {
+                return Self::new(ProblemName::TokenSourceUnavailable, error, LATER)
+                    .titled("It is not known whether the new token was stored");
+            }
             RotationError::Table(_) => (
                 ProblemName::Internal,
                 "see that TABLE_NAME names a table that the function's role may use, and run it again",
@@ -62,5 +81,23 @@ impl Problem {
             RotationError::OutOfTime => (ProblemName::DeadlineExceeded, LATER),
         };
         Self::new(name, error, action)
+    }
+}
+
+/// What to do about a token that Parameter Store did not take.
+fn not_stored(refusal: &SourceError) -> Cow<'static, str> {
+    match &refusal.fault {
+        SourceFault::Throttled
+        | SourceFault::TimedOut
+        | SourceFault::Unreachable { .. }
+        | SourceFault::Failed { .. } => Problem::of_source(refusal).action,
+        SourceFault::NotFound
+        | SourceFault::NotSecure { .. }
+        | SourceFault::AccessDenied
+        | SourceFault::Decryption { .. }
+        | SourceFault::Superseded
+        | SourceFault::Pinned { .. } => {
+            "let the role that rotates call ssm:PutParameter on the parameter and kms:Encrypt on its key".into()
+        }
     }
 }

@@ -2,63 +2,62 @@
 
 use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
 
-use super::super::SourceError;
+use super::super::{Origin, SourceError, SourceFault};
 
-/// The meaning of a failed call that was about `place`.
-pub(super) fn classify<E: ProvideErrorMetadata>(error: &SdkError<E>, place: &str) -> SourceError {
-    match error {
-        SdkError::TimeoutError(_) => SourceError::TimedOut,
-        SdkError::DispatchFailure(failure) if failure.is_timeout() => SourceError::TimedOut,
-        SdkError::DispatchFailure(failure) if failure.is_io() => SourceError::Unreachable {
+/// The meaning of a failed call that was about `origin`.
+pub(super) fn classify<E: ProvideErrorMetadata>(
+    error: &SdkError<E>,
+    origin: Origin,
+) -> SourceError {
+    origin.failed(match error {
+        SdkError::TimeoutError(_) => SourceFault::TimedOut,
+        SdkError::DispatchFailure(failure) if failure.is_timeout() => SourceFault::TimedOut,
+        SdkError::DispatchFailure(failure) if failure.is_io() => SourceFault::Unreachable {
             reason: "no connection",
         },
         // Credentials are resolved while the request is dispatched.
-        SdkError::DispatchFailure(_) => SourceError::Unreachable {
+        SdkError::DispatchFailure(_) => SourceFault::Unreachable {
             reason: "no credentials or no usable endpoint",
         },
-        SdkError::ConstructionFailure(_) => SourceError::Unreachable {
+        SdkError::ConstructionFailure(_) => SourceFault::Unreachable {
             reason: "no region or no usable endpoint",
         },
-        SdkError::ServiceError(service) => by_code(service.err(), place),
-        SdkError::ResponseError(_) => failed(place, "UnreadableAnswer"),
-        _ => failed(place, "Unknown"),
-    }
+        SdkError::ServiceError(service) => by_code(service.err()),
+        SdkError::ResponseError(_) => failed("UnreadableAnswer"),
+        _ => failed("Unknown"),
+    })
 }
 
 /// A failure with no more to say than its code.
-pub(super) fn failed(place: &str, code: &str) -> SourceError {
-    SourceError::Failed {
-        place: place.to_owned(),
+pub(super) fn failed(code: &str) -> SourceFault {
+    SourceFault::Failed {
         code: code.to_owned(),
     }
 }
 
-fn by_code(error: &impl ProvideErrorMetadata, place: &str) -> SourceError {
+fn by_code(error: &impl ProvideErrorMetadata) -> SourceFault {
     let code = error.code().unwrap_or("Unknown");
     // SSM passes KMS's refusal on as its own AccessDenied, told apart by what the message speaks of.
     let about_key = code.contains("KMS")
         || error
             .message()
             .is_some_and(|text| text.contains("kms:") || text.contains("ciphertext"));
-    let place = place.to_owned();
     match code {
-        "ParameterNotFound" | "ParameterVersionNotFound" => SourceError::NotFound { place },
-        "InvalidKeyId" => SourceError::Decryption {
-            place,
+        "ParameterNotFound" | "ParameterVersionNotFound" => SourceFault::NotFound,
+        "InvalidKeyId" => SourceFault::Decryption {
             code: code.to_owned(),
         },
-        _ if about_key => SourceError::Decryption {
-            place,
+        _ if about_key => SourceFault::Decryption {
             code: code.to_owned(),
         },
         "AccessDeniedException"
         | "AccessDenied"
         | "UnrecognizedClientException"
         | "ExpiredTokenException"
-        | "InvalidSignatureException" => SourceError::AccessDenied { place },
+        | "InvalidSignatureException" => SourceFault::AccessDenied,
         "ThrottlingException" | "Throttling" | "TooManyUpdates" | "RequestLimitExceeded" => {
-            SourceError::Throttled
+            SourceFault::Throttled
         }
-        _ => failed(&place, code),
+        _ => failed(code),
     }
 }

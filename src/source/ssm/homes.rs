@@ -8,7 +8,7 @@ use aws_sdk_ssm::types::Parameter;
 use futures_util::future::BoxFuture;
 
 use super::super::homes::{HomeName, HomeStore, StoredHome};
-use super::super::{SourceError, StoredSecret, TokenVersions};
+use super::super::{Origin, Setting, SourceError, SourceFault, TokenVersions};
 use super::error::classify;
 use super::{Encryption, SsmVersions, stored};
 
@@ -41,7 +41,7 @@ impl SsmHomes {
             .with_decryption(true)
             .send()
             .await
-            .map_err(|error| classify(&error, &place))?;
+            .map_err(|error| classify(&error, Origin::new(Setting::Home, home.as_str())))?;
         let mut found: HashMap<String, Parameter> = output
             .parameters
             .unwrap_or_default()
@@ -51,21 +51,23 @@ impl SsmHomes {
                 Some((leaf.to_owned(), parameter))
             })
             .collect();
-        let mut take = |leaf: &str, encryption| -> Result<Option<StoredSecret>, SourceError> {
+        let origin = |setting, leaf: &str| Origin::new(setting, format!("{place}/{leaf}"));
+        let mut take = |leaf: &str, encryption, setting| -> Result<Option<_>, SourceError> {
             let parameter = found.remove(leaf);
             parameter
-                .map(|parameter| stored(parameter, encryption))
+                .map(|parameter| stored(parameter, encryption, || origin(setting, leaf)))
                 .transpose()
         };
-        let missing = |leaf: &str| SourceError::NotFound {
-            place: format!("{place}/{leaf}"),
-        };
+        let missing = |setting, leaf: &str| origin(setting, leaf).failed(SourceFault::NotFound);
+        let (optional, required) = (Encryption::Optional, Encryption::Required);
         Ok(StoredHome {
-            url: take(URL, Encryption::Optional)?.ok_or_else(|| missing(URL))?,
-            token: take(TOKEN, Encryption::Required)?.ok_or_else(|| missing(TOKEN))?,
-            ca: take(CA, Encryption::Optional)?,
-            client_cert: take(CLIENT_CERT, Encryption::Required)?,
-            headers: take(HEADERS, Encryption::Required)?,
+            url: take(URL, optional, Setting::HomeUrl)?
+                .ok_or_else(|| missing(Setting::HomeUrl, URL))?,
+            token: take(TOKEN, required, Setting::HomeToken)?
+                .ok_or_else(|| missing(Setting::HomeToken, TOKEN))?,
+            ca: take(CA, optional, Setting::HomeCa)?,
+            client_cert: take(CLIENT_CERT, required, Setting::HomeClientCert)?,
+            headers: take(HEADERS, required, Setting::HomeHeaders)?,
         })
     }
 
@@ -81,7 +83,8 @@ impl SsmHomes {
             .send();
         let mut names = BTreeSet::new();
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| classify(&error, &self.prefix))?;
+            let origin = || Origin::new(Setting::Homes, &self.prefix);
+            let page = page.map_err(|error| classify(&error, origin()))?;
             for parameter in page.parameters.unwrap_or_default() {
                 let owner = parameter.name.as_deref().and_then(|name| self.owner(name));
                 if let Some((home, URL)) = owner {
@@ -104,7 +107,11 @@ impl HomeStore for SsmHomes {
 
     fn versions(&self, home: &HomeName) -> Arc<dyn TokenVersions> {
         let name = format!("{}/{}/{TOKEN}", self.prefix, home.as_str());
-        Arc::new(SsmVersions::new(self.client.clone(), &name))
+        Arc::new(SsmVersions::new(
+            self.client.clone(),
+            &name,
+            Setting::HomeToken,
+        ))
     }
 
     fn owner<'a>(&self, parameter: &'a str) -> Option<(HomeName, &'a str)> {

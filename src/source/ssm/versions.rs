@@ -8,29 +8,46 @@ use aws_sdk_ssm::types::ParameterType;
 use futures_util::future::BoxFuture;
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::super::SourceError;
 use super::super::versions::{StoreOutcome, StoredVersion, TokenVersions, Versions};
+use super::super::{Origin, Setting, SourceError, SourceFault};
 use super::error::{classify, failed};
+use super::not_secure;
+use crate::parameter::ParameterName;
 
 /// The versions of one parameter.
 #[derive(Debug)]
 pub struct SsmVersions {
     client: Client,
+    /// What calls about versions take: neither an ARN nor a selector.
     name: String,
+    /// The version or label that the parameter is pinned to.
+    selector: Option<String>,
+    setting: Setting,
 }
 
 impl SsmVersions {
-    /// The versions of the parameter of this name or ARN.
-    pub fn new(client: Client, name: &str) -> Self {
-        // The history is not to be had by ARN.
-        let name = match name.split_once(":parameter/") {
-            Some((_, name)) => format!("/{name}"),
-            None => name.to_owned(),
-        };
-        Self { client, name }
+    /// The versions of the parameter of this name or ARN, which `setting` names.
+    pub fn new(client: Client, name: &str, setting: Setting) -> Self {
+        let parsed = ParameterName::parse(name).ok();
+        Self {
+            client,
+            name: parsed.map_or_else(|| name.to_owned(), |parsed| parsed.plain()),
+            selector: parsed
+                .and_then(|parsed| parsed.selector())
+                .map(str::to_owned),
+            setting,
+        }
+    }
+
+    fn origin(&self) -> Origin {
+        Origin::new(self.setting, &self.name)
     }
 
     async fn get(&self) -> Result<Versions, SourceError> {
+        if let Some(selector) = &self.selector {
+            let selector = selector.clone();
+            return Err(self.origin().failed(SourceFault::Pinned { selector }));
+        }
         // The history has no ARN.
         let current = self
             .client
@@ -39,7 +56,7 @@ impl SsmVersions {
             .with_decryption(false)
             .send()
             .await
-            .map_err(|error| classify(&error, &self.name))?;
+            .map_err(|error| classify(&error, self.origin()))?;
         let place = current.parameter.and_then(|parameter| parameter.arn);
         let mut pages = self
             .client
@@ -50,20 +67,15 @@ impl SsmVersions {
             .send();
         let mut versions = Vec::new();
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| classify(&error, &self.name))?;
+            let page = page.map_err(|error| classify(&error, self.origin()))?;
             for version in page.parameters.unwrap_or_default() {
                 if version.r#type != Some(ParameterType::SecureString) {
-                    return Err(SourceError::NotSecure {
-                        place: self.name.clone(),
-                        kind: version
-                            .r#type
-                            .map_or_else(|| "value of no type".to_owned(), |kind| kind.to_string()),
-                    });
+                    return Err(self.origin().failed(not_secure(version.r#type)));
                 }
                 let stored_at = version
                     .last_modified_date
                     .and_then(|date| Duration::try_from_secs_f64(date.as_secs_f64()).ok())
-                    .ok_or_else(|| failed(&self.name, "NoDate"))?;
+                    .ok_or_else(|| self.origin().failed(failed("NoDate")))?;
                 versions.push(StoredVersion {
                     number: version.version,
                     value: SecretString::from(version.value.unwrap_or_default()),
@@ -74,7 +86,7 @@ impl SsmVersions {
         }
         versions.sort_by_key(|version| version.number);
         Ok(Versions {
-            place: place.ok_or_else(|| failed(&self.name, "NoArn"))?,
+            place: place.ok_or_else(|| self.origin().failed(failed("NoArn")))?,
             all: versions,
         })
     }
@@ -104,14 +116,14 @@ impl SsmVersions {
                 let is_refusal = error
                     .raw_response()
                     .is_some_and(|response| response.status().is_client_error());
-                let error = classify(&error, &self.name);
+                let error = classify(&error, self.origin());
                 if is_refusal {
                     StoreOutcome::Refused(error)
                 } else {
                     StoreOutcome::Unknown(error)
                 }
             }
-            Err(error) => StoreOutcome::Unknown(classify(&error, &self.name)),
+            Err(error) => StoreOutcome::Unknown(classify(&error, self.origin())),
         }
     }
 }

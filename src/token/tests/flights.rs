@@ -21,6 +21,10 @@ impl SecretSource for Desk {
             })
         })
     }
+
+    fn origin(&self) -> Origin {
+        origin()
+    }
 }
 
 impl Desk {
@@ -73,7 +77,7 @@ async fn two_reads() -> (Arc<TokenService>, Arc<Desk>, [Read; 2]) {
 async fn a_slow_read_does_not_undo_a_quicker_one_that_began_after_it() {
     for late in [
         Ok(("token-a", 1)),
-        Err(SourceError::Throttled),
+        Err(source_error(SourceFault::Throttled)),
         Err(not_found()),
     ] {
         let (service, desk, [first, second]) = two_reads().await;
@@ -90,7 +94,7 @@ async fn a_slow_read_does_not_undo_a_quicker_one_that_began_after_it() {
 #[tokio::test]
 async fn a_read_that_nobody_overtakes_is_kept() {
     let (service, desk, [first, second]) = two_reads().await;
-    desk.answer_last(Err(SourceError::Throttled));
+    desk.answer_last(Err(source_error(SourceFault::Throttled)));
     assert!(second.await.unwrap().is_err());
     desk.answer_last(Ok(("token-a", 1)));
     let token = first.await.unwrap().unwrap();
