@@ -7,6 +7,9 @@
     reason = "tests may panic, also in what they share"
 )]
 
+#[path = "../lambda/callers.rs"]
+#[allow(dead_code, reason = "each test binary uses a part of this")]
+mod callers;
 #[path = "../lambda/app.rs"]
 mod in_process;
 #[path = "../lambda/mod.rs"]
@@ -20,6 +23,7 @@ mod logs;
 mod memory;
 mod metrics;
 mod parameter_store;
+mod settings;
 
 use latchkey_dev::home::{HomeOptions, SimulatedHome};
 use latchkey_dev::stack::{AwsEmulator, Function, FunctionOptions};

@@ -216,3 +216,163 @@ fn action(setting: Setting, fault: &SourceFault) -> Cow<'static, str> {
         },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::capitalised;
+    use super::*;
+    use crate::access::AccessError;
+    use crate::bridge::BridgeError;
+    use crate::home_assistant::HomeError;
+    use crate::homes::HomesError;
+    use crate::reply::Failure;
+    use crate::rotation::RotationError;
+    use crate::source::Origin;
+    use crate::token::TokenError;
+
+    /// Stands where a name does; names are case-sensitive.
+    const PLACE: &str = "hatoken";
+
+    fn faults() -> [SourceFault; 10] {
+        [
+            SourceFault::NotFound,
+            SourceFault::NotSecure {
+                kind: "String".into(),
+            },
+            SourceFault::AccessDenied,
+            SourceFault::Decryption {
+                code: "InvalidKeyId".into(),
+            },
+            SourceFault::Superseded,
+            SourceFault::Pinned {
+                selector: "prod".into(),
+            },
+            SourceFault::Throttled,
+            SourceFault::TimedOut,
+            SourceFault::Unreachable {
+                reason: "no connection",
+            },
+            SourceFault::Failed {
+                code: "InternalServerError".into(),
+            },
+        ]
+    }
+
+    /// Every way in which a failed read ends an invocation.
+    fn failures(error: &SourceError) -> [Failure; 5] {
+        [
+            Failure::Bridge(BridgeError::Token(TokenError::Source(error.clone()))),
+            Failure::Bridge(BridgeError::Home(HomeError::SettingUnavailable(
+                error.clone(),
+            ))),
+            Failure::Access(AccessError::KeysUnavailable(error.clone().into())),
+            Failure::Homes(HomesError::Source(error.clone())),
+            Failure::Rotation(RotationError::Source(error.clone())),
+        ]
+    }
+
+    #[test]
+    fn every_failure_of_every_setting_names_the_setting_and_advises_what_is_right_for_it() {
+        for setting in Setting::ALL {
+            let label = setting.label();
+            for fault in faults() {
+                let error = Origin::new(setting, PLACE).failed(fault.clone());
+                for failure in failures(&error) {
+                    let problem = Problem::of(&failure);
+                    let case = format!("{setting:?} {fault:?}: {problem:?}");
+                    let title = problem.title.to_ascii_lowercase();
+                    assert!(title.contains(&label.to_ascii_lowercase()), "{case}");
+                    assert!(problem.detail.contains(label), "{case}");
+                    if setting != Setting::TokenVariable {
+                        assert!(problem.detail.contains(PLACE), "{case}");
+                    }
+                    assert!(!problem.detail.contains("Hatoken"), "{case}");
+                    // The log line of the failure itself says the same.
+                    assert_eq!(capitalised(failure.to_string()), problem.detail, "{case}");
+
+                    let is_missing = problem.name == ProblemName::TokenMissing;
+                    let is_gone = fault == SourceFault::NotFound;
+                    assert_eq!(is_missing, is_gone && setting.is_token(), "{case}");
+                    assert!(!problem.action.is_empty(), "{case}");
+                    if !setting.is_token() {
+                        assert!(!problem.action.contains("the token"), "{case}");
+                        assert!(!problem.title.contains("token"), "{case}");
+                    }
+                    for other in Setting::ALL.map(Setting::label) {
+                        let is_foreign = !label.contains(other)
+                            && other.ends_with("_PARAMETER")
+                            && problem.action.contains(other);
+                        assert!(!is_foreign, "{case}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn titles_and_actions_are_as_documented() {
+        let problem = |setting, fault| {
+            let error = Origin::new(setting, "/x").failed(fault);
+            let problem = Problem::of_source(&error);
+            (problem.title.into_owned(), problem.action.into_owned())
+        };
+        let (title, action) = problem(Setting::Token, SourceFault::NotFound);
+        assert_eq!(
+            title,
+            "The parameter that HA_TOKEN_PARAMETER names does not exist"
+        );
+        assert_eq!(
+            action,
+            "store the token as a SecureString of that name, or set HA_TOKEN_PARAMETER to the name it has"
+        );
+        let (title, action) = problem(Setting::Ca, SourceFault::TimedOut);
+        assert_eq!(
+            title,
+            "The parameter that HA_CA_PARAMETER names could not be read"
+        );
+        assert!(action.contains("Parameter Store"));
+        let kind = "String".to_owned();
+        let (title, action) = problem(Setting::HomeClientCert, SourceFault::NotSecure { kind });
+        assert_eq!(title, "The home's /client-cert is not a SecureString");
+        assert!(action.contains("replace the key"), "{action}");
+        let selector = "1".to_owned();
+        let (title, action) = problem(Setting::Token, SourceFault::Pinned { selector });
+        assert!(title.ends_with("cannot be rotated"), "{title}");
+        assert!(action.starts_with("set HA_TOKEN_PARAMETER to"), "{action}");
+    }
+
+    #[test]
+    fn a_token_that_could_not_be_stored_keeps_the_setting_in_its_detail() {
+        for fault in faults() {
+            let error = Origin::new(Setting::Token, PLACE).failed(fault);
+            for failure in [
+                RotationError::NotStored(error.clone()),
+                RotationError::StoredOrNot(error),
+            ] {
+                let problem = Problem::of(&Failure::Rotation(failure));
+                assert!(problem.detail.contains("HA_TOKEN_PARAMETER"), "{problem:?}");
+                assert!(problem.title.contains("stored"), "{problem:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn keys_of_callers_are_not_explained_as_the_token() {
+        for (error, label) in [
+            (
+                KeysError::SecretTooShort { least_bytes: 32 },
+                "CALLER_JWT_SECRET_PARAMETER",
+            ),
+            (
+                KeysError::KeySet("the issuer did not answer in time".into()),
+                "CALLER_JWT_JWKS_URL",
+            ),
+        ] {
+            let problem = Problem::of(&Failure::Access(AccessError::KeysUnavailable(error)));
+            assert_eq!(problem.name, ProblemName::TokenSourceUnavailable);
+            assert!(problem.title.contains(label), "{problem:?}");
+            assert!(problem.detail.contains(label), "{problem:?}");
+            assert!(!problem.title.contains("token"), "{problem:?}");
+        }
+    }
+}

@@ -141,3 +141,36 @@ impl TokenVersions for SsmVersions {
         Box::pin(self.put(value, key_id))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn versions(name: &str) -> SsmVersions {
+        let config = aws_sdk_ssm::Config::builder()
+            .behavior_version(aws_sdk_ssm::config::BehaviorVersion::latest())
+            .build();
+        SsmVersions::new(Client::from_conf(config), name, Setting::Token)
+    }
+
+    #[tokio::test]
+    async fn a_pinned_version_or_label_has_no_versions_to_rotate() {
+        for (name, plain, selector) in [
+            ("/x:1", "/x", "1"),
+            ("hatoken:prod", "hatoken", "prod"),
+            (
+                "arn:aws:ssm:eu-central-1:123456789012:parameter/a/b:prod",
+                "/a/b",
+                "prod",
+            ),
+        ] {
+            let error = versions(name).read().await.unwrap_err();
+            let selector = selector.to_owned();
+            let expected =
+                Origin::new(Setting::Token, plain).failed(SourceFault::Pinned { selector });
+            assert_eq!(error, expected, "{name}");
+        }
+        let arn = "arn:aws:ssm:eu-central-1:123456789012:parameter/a/b";
+        assert_eq!(versions(arn).name, "/a/b");
+    }
+}
