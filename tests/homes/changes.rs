@@ -232,3 +232,35 @@ async fn a_latchkey_of_one_home_hears_of_changes_too() {
     assert_eq!(aws.calls_of(GET_PARAMETER).await.unwrap(), 2);
     assert_eq!(aws.calls_of(GET_PARAMETERS).await.unwrap(), 0);
 }
+
+/// A label moves to another version: Parameter Store tells of the parameter, not of the label.
+#[tokio::test]
+async fn a_moved_label_refreshes_the_token_that_is_read_by_it() {
+    let aws = AwsEmulator::start().await.unwrap();
+    let main = House::build("main").await;
+    let label = async |version: i64| {
+        let client = aws_sdk_ssm::Client::new(aws.sdk_config());
+        let labelled = client.label_parameter_version().name(PARAMETER);
+        let labelled = labelled.parameter_version(version).labels("prod");
+        labelled.send().await.unwrap();
+    };
+    aws.put_token(PARAMETER, &main.token).await.unwrap();
+    label(1).await;
+    let (url, pinned) = (main.home.url(), format!("{PARAMETER}:prod"));
+    let variables = [
+        ("HA_URL", url.as_str()),
+        ("HA_TOKEN_PARAMETER", pinned.as_str()),
+    ];
+    let app = in_process::app(&aws, &variables).await;
+    assert_done(&handle(&app, &toggle()).await);
+    let second = main.home.mint_token("second");
+    aws.put_token(PARAMETER, &second).await.unwrap();
+    let answer = handle(&app, &changed(PARAMETER)).await;
+    assert_eq!(answer["token"]["version"], 1, "{answer}");
+    label(2).await;
+    let answer = handle(&app, &changed(PARAMETER)).await;
+    assert_eq!(answer["token"]["version"], 2, "{answer}");
+    assert_eq!(answer["token"]["valid"], true, "{answer}");
+    assert_eq!(answer["token"]["refreshed"], true, "{answer}");
+    assert_eq!(main.home.counters().failed_logins, 0);
+}

@@ -173,3 +173,36 @@ async fn a_change_of_another_parameter_is_none_of_this_ones() {
         assert!(stage.home.accepts(&version.value));
     }
 }
+
+/// Whoever reads one version would go on reading it after a rotation.
+#[tokio::test]
+async fn a_pinned_token_is_served_and_its_rotation_is_refused_with_the_way_out() {
+    let stage = Stage::set().await;
+    let (stored, tokens) = (stage.stored().await, stage.tokens().len());
+    let client = aws_sdk_ssm::Client::new(stage.aws.sdk_config());
+    let labelled = client.label_parameter_version().name(PARAMETER);
+    labelled.labels("prod").send().await.unwrap();
+    for (name, selector) in [
+        (format!("{PARAMETER}:1"), "`1`"),
+        (format!("{PARAMETER}:prod"), "`prod`"),
+    ] {
+        let mut variables = stage.variables();
+        variables.insert("HA_TOKEN_PARAMETER".into(), name.clone());
+        let sandbox = stage.sandbox_with(&variables).await;
+        let served = stage
+            .handle(&sandbox, r#"{"command":{"type":"ping"}}"#)
+            .await;
+        assert_eq!(served["results"][0]["success"], true, "{name}: {served}");
+        for event in [ROTATE, r#"{"source":"rotate-token","dry_run":true}"#] {
+            let answer = stage.handle(&sandbox, event).await;
+            assert_eq!(problem(&answer), "bad-request", "{name}: {answer}");
+            let detail = answer["detail"].as_str().unwrap();
+            assert!(detail.contains(PARAMETER), "{name}: {answer}");
+            assert!(detail.contains(selector), "{name}: {answer}");
+            let action = answer["action"].as_str().unwrap();
+            assert!(action.contains("HA_TOKEN_PARAMETER"), "{name}: {answer}");
+        }
+    }
+    assert_eq!(stage.stored().await, stored);
+    assert_eq!(stage.tokens().len(), tokens);
+}
