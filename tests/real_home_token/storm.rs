@@ -64,8 +64,9 @@ impl Storm {
         let served = Arc::new(AtomicUsize::new(0));
         let rejected = Arc::new(AtomicUsize::new(0));
         let mut tasks = JoinSet::new();
-        for sandbox in self.warm.iter().cloned() {
-            let (calm, served, rejected) = (calm.clone(), served.clone(), rejected.clone());
+        for sandbox in &self.warm {
+            let (sandbox, calm) = (sandbox.clone(), calm.clone());
+            let (served, rejected) = (served.clone(), rejected.clone());
             let events = events.to_vec();
             tasks.spawn(async move {
                 let mut pace = tokio::time::interval(EVERY);
