@@ -2,12 +2,13 @@
 
     service_members.py
 
-Reads the `services.yaml` of each integration, and the schemas in its sources (which are parsed, not run). Prints one JSON object:
+Reads the `services.yaml` of each integration, and the schemas in its sources (which are parsed, not run). Prints one JSON
+object:
 
-- `members`: each `[domain, service, member, how, takes_entities]`. `how` is `entity`, if the member takes the ids of entities;
-  `device`, if it takes the ids of devices, areas, floors or labels; `name`, if its name suggests something else that may stand
-  for an entity. `takes_entities` is whether the service has a target, or a member `entity_id` or `entities`. The service is `*` if
-  the source does not show to which of the integration's services a schema belongs.
+- `members`: each `[domain, service, member, how, takes_entities]`. `how` is `entity` if the member takes the ids of
+  entities, `device` if it takes the ids of devices, areas, floors or labels, and `name` if its name suggests something else
+  that may stand for an entity. `takes_entities` is whether the service has a target, or a member `entity_id` or `entities`.
+  The service is `*` if the source does not show to which of the integration's services a schema belongs.
 - `services`: each `[domain, service, has_target]` of `services.yaml`. `has_target` is whether it takes `entity_id`.
 """
 
@@ -34,9 +35,9 @@ ENTITY_VALIDATOR = re.compile(
 DEVICE_VALIDATOR = re.compile(r"\b(Device|Area|Floor|Label)Selector\b")
 # Members that hold a name or an id of something.
 NAME = re.compile(
-    r"(^|_)(ids?|uuids?|names?|slug|entity|entities|targets?|members?|master|slaves?|object|scenes?|groups?|rooms?|zones?|areas?"
-    r"|devices?|labels?|floors?|persons?|people|users?|trackers?|cameras?|lights?|locks?|switch(es)?|covers?|players?|speakers?"
-    r"|sensors?|agents?|engines?|automations?|scripts?|nodes?|host(name)?|mac|source|sources)$"
+    r"(^|_)(ids?|uuids?|names?|slug|entity|entities|targets?|members?|master|slaves?|object|scenes?|groups?|rooms?|zones?"
+    r"|areas?|devices?|labels?|floors?|persons?|people|users?|trackers?|cameras?|lights?|locks?|switch(es)?|covers?"
+    r"|players?|speakers?|sensors?|agents?|engines?|automations?|scripts?|nodes?|host(name)?|mac|sources?)$"
 )
 DEVICE_MEMBERS = {"area_id", "device_id", "floor_id", "label_id"}
 
@@ -52,7 +53,8 @@ def kind(member, text, selectors=()):
     """How a member may name an entity; None if it does not look as if it did."""
     if {"entity", "target"} & set(selectors) or ENTITY_VALIDATOR.search(text):
         return "entity"
-    if {"device", "area", "floor", "label"} & set(selectors) or DEVICE_VALIDATOR.search(text) or member in DEVICE_MEMBERS:
+    is_device = member in DEVICE_MEMBERS or DEVICE_VALIDATOR.search(text)
+    if is_device or {"device", "area", "floor", "label"} & set(selectors):
         return "device"
     if NAME.search(member):
         return "name"

@@ -1,5 +1,5 @@
-//! Random callers with few permissions ask a real home at random. What they may not touch stays as it is, and what they may not
-//! see they do not see.
+//! Random callers with few permissions ask a real home at random. What they may not touch stays as it is, and they do not
+//! see what they may not see.
 
 mod corpus;
 mod leaks;
@@ -45,7 +45,7 @@ fn foreign(states: &[Value]) -> BTreeMap<String, String> {
     foreign
 }
 
-/// Puts somebody's light into an area with a light of somebody else's, and has an automation move that light, so that the logbook
+/// Puts a light into an area with a light that nobody may call, and has an automation move the former, so that the logbook
 /// has something to tell.
 async fn prepare(home: &RealHome) -> Corpus {
     let area = json!({"type": "config/area_registry/create", "name": "Somewhere"});
@@ -209,7 +209,7 @@ async fn narrow_callers_reach_and_see_nothing_of_others() {
         );
     }
     let mut people: Vec<Person> = (0..SUBJECTS).map(Person::admin).collect();
-    people.extend((0..SUBJECTS * 6).map(|number| Person::random(number % SUBJECTS, &mut rng)));
+    people.extend((0..SUBJECTS * 10).map(|number| Person::random(number % SUBJECTS, &mut rng)));
     let plan = plan(&corpus, &people, &mut rng);
     let secrets = secrets(&home).await;
     let before = foreign(&states(&home).await);
@@ -230,7 +230,10 @@ async fn narrow_callers_reach_and_see_nothing_of_others() {
             continue;
         }
         *statuses.entry(*status).or_default() += 1;
-        if *status >= 500 && body.contains("urn:latchkey:problem:") {
+        // Only so much is kept for repeats; the home's own failures are passed on.
+        let is_wrong =
+            body.contains("urn:latchkey:problem:") && !body.contains(":message-too-large");
+        if *status >= 500 && is_wrong {
             wrong.add(
                 &format!("status {status} for {}", asked.kind),
                 person,

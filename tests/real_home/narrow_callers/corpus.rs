@@ -157,7 +157,7 @@ impl Corpus {
             "device_tracker.see",
             "switch.toggle",
         ];
-        if rng.u8(..6) == 0 {
+        if rng.u8(..4) == 0 {
             return self.trick(own, rng);
         }
         let often = *rng.choice(&OFTEN).unwrap();
@@ -238,6 +238,14 @@ impl Corpus {
         (domain.to_owned(), service.to_owned(), target, data)
     }
 
+    /// Ids of a reading request: often one that may be read.
+    fn read_id(&self, own: &[String], rng: &mut Rng) -> Value {
+        match (rng.bool(), rng.choice(own)) {
+            (true, Some(entity)) => json!([entity]),
+            _ => self.id(own, rng),
+        }
+    }
+
     fn command(&self, own: &[String], rng: &mut Rng) -> (Value, bool) {
         let since = "2026-01-01T00:00:00Z";
         let read = |command: Value| (command, true);
@@ -247,14 +255,14 @@ impl Corpus {
             2 => read(json!({"type": "get_services"})),
             3 => read(json!({"type": "ping"})),
             4 => read(json!({
-                "type": "history/history_during_period", "start_time": since, "entity_ids": self.id(own, rng),
+                "type": "history/history_during_period", "start_time": since, "entity_ids": self.read_id(own, rng),
             })),
             5 | 6 => read(json!({
-                "type": "logbook/get_events", "start_time": since, "entity_ids": self.id(own, rng),
+                "type": "logbook/get_events", "start_time": since, "entity_ids": self.read_id(own, rng),
             })),
             7 => read(json!({
                 "type": "recorder/statistics_during_period", "start_time": since, "period": "hour",
-                "statistic_ids": self.id(own, rng),
+                "statistic_ids": self.read_id(own, rng),
             })),
             8 => read(json!({
                 "type": *rng.choice(&OTHER_COMMANDS).unwrap(), "entity_id": self.entity(own, rng),
@@ -307,8 +315,9 @@ impl Corpus {
             1 => entity.to_uppercase(),
             _ => entity.to_owned(),
         };
-        let ids = match self.id(own, rng) {
+        let ids = match self.read_id(own, rng) {
             Value::String(text) => text,
+            Value::Array(ids) if ids.len() == 1 => ids[0].as_str().unwrap().to_owned(),
             other => format!("{entity},{other}"),
         };
         let ids = ids.replace(' ', "%20").replace('"', "");

@@ -78,7 +78,7 @@ impl Secrets {
 }
 
 impl Walk<'_> {
-    /// The results of commands: those of `get_services` hold descriptions, which are Home Assistant's and not this home's.
+    /// The results of commands. Those of `get_services` hold descriptions, which are Home Assistant's, not this home's.
     fn results(&mut self, asked: &Asked, answer: &Value) {
         let body = asked.body.clone().unwrap_or_default();
         let one = [body["command"].clone()];

@@ -35,7 +35,7 @@ const READ_ONLY: [&str; 5] = [
 /// Patterns that stand for some of [`OWN`] and for nothing else of the home.
 const PATTERNS: [&str; 3] = ["light.kitchen_*", "switch.decorative*", "script.cook*"];
 
-const SERVICES: [&str; 16] = [
+const SERVICES: [&str; 18] = [
     "*",
     "*",
     "*.*",
@@ -43,6 +43,8 @@ const SERVICES: [&str; 16] = [
     "*.turn_on",
     "homeassistant.*",
     "scene.*",
+    "scene.*",
+    "group.*",
     "group.*",
     "script.*",
     "media_player.*",
@@ -101,12 +103,12 @@ impl Person {
 
     pub(super) fn random(subject: usize, rng: &mut Rng) -> Self {
         let mut permissions = Vec::new();
-        for _ in 0..rng.usize(1..4) {
+        for _ in 0..rng.usize(2..5) {
             let callable = [&OWN[..], &PATTERNS].concat();
             let entity = *rng.choice(&callable).unwrap();
             let domain = entity.split_once('.').unwrap().0;
-            let services = match rng.u8(..4) {
-                0 | 1 => format!("{domain}.*"),
+            let services = match rng.u8(..3) {
+                0 => format!("{domain}.*"),
                 _ => (*rng.choice(&SERVICES).unwrap()).to_owned(),
             };
             permissions.push(format!("call:{services}:{entity}"));

@@ -91,6 +91,43 @@ fn scene_id_of_scene_create_names_a_scene() {
 }
 
 #[test]
+fn calls_over_rest_name_entities_alike() {
+    for (path, body, wanted) in [
+        (
+            "/services/scene/create",
+            r#"{"scene_id":"evening","entities":{"light.a":"on"}}"#,
+            Some("call:scene.create:scene.evening"),
+        ),
+        (
+            "/services/Scene/CREATE",
+            r#"{"scene_id":"evening","entities":{"light.a":"on"}}"#,
+            Some("call:scene.create:scene.evening"),
+        ),
+        (
+            "/services/group/set",
+            r#"{"object_id":"mygroup","entities":["light.a"]}"#,
+            Some("call:group.set:group.mygroup"),
+        ),
+        (
+            "/services/scene/reload",
+            r#"{"entity_id":"light.a"}"#,
+            Some("call:scene.reload"),
+        ),
+        (
+            "/services/scene/apply",
+            r#"{"entities":{"light.a":"on"}}"#,
+            None,
+        ),
+    ] {
+        let request = RestRequest::new("POST", path, "", body.as_bytes()).unwrap();
+        let asker = caller("call:*:light.a call:group.*:light.a");
+        let found = Permit::of_rest(&asker, &request).err();
+        let found = found.map(|denied| denied.wanted);
+        assert_eq!(found.as_deref(), wanted, "{path} {body}");
+    }
+}
+
+#[test]
 fn object_id_of_group_services_names_a_group() {
     let set = |data: Value| with("group.set", data);
     check(
