@@ -130,6 +130,12 @@ impl Targets {
     /// Reads an address within the home, such as `media-source://camera/camera.a` or `/api/camera_proxy/camera.a`. A player
     /// that plays it shows the entity.
     fn address(&mut self, text: &str) {
+        if !["%", "/api/", "media-source:"]
+            .iter()
+            .any(|sign| text.contains(sign))
+        {
+            return;
+        }
         let mut decoded = text.to_owned();
         // What is encoded twice is decoded once by a player and once by the home.
         for _ in 0..2 {
