@@ -127,8 +127,8 @@ impl Bridge {
         }
     }
 
-    /// Makes token and session ready for the next command, and says how they are. A home that is down is asked once, whatever
-    /// the breaker says: nobody waits for it, and the next event is minutes away.
+    /// Makes token and session ready for the next command, and says how they are. A home that is down is asked once,
+    /// whatever the breaker says: nobody waits for it, and the next event is minutes away.
     pub async fn keep_warm(&self, deadline: Deadline) -> Warmth {
         let refreshed = self.refresh(deadline).await;
         let delays = std::iter::empty();

@@ -294,8 +294,10 @@ impl Homes {
     }
 }
 
-/// Whether a change of the parameter `changed` is one of what `configured` names. One may be an ARN, or have no slash at its
-/// beginning. What is pinned to a version or a label is read again too: a label may have moved, or the parameter be deleted.
+/// Whether `configured` names the parameter `changed`. Either may be an ARN, or have no slash at its beginning.
+///
+/// A parameter that is pinned to a version or a label counts as well: a label may have moved, and the parameter may
+/// have been deleted.
 fn is_same_parameter(configured: &str, changed: &str) -> bool {
     match (
         ParameterName::parse(configured),

@@ -7,8 +7,8 @@ use backon::BackoffBuilder as _;
 use crate::clock::{Deadline, Timestamp};
 use crate::home_assistant::HomeError;
 
-/// For how long a run goes on asking a home that turns connections away or whose name does not resolve. Its caller is told
-/// within 5 s and can decide to try again; a home that restarts may be back by then.
+/// For how long a run goes on asking a home that turns connections away or whose name does not resolve. Its caller is
+/// told within 5 s and can decide to try again; a home that restarts may be back by then.
 const PATIENCE: Duration = Duration::from_millis(4_500);
 
 /// How failed connections are tried again.
@@ -18,7 +18,7 @@ pub struct Retry {
     pub base: Duration,
     /// The longest delay.
     pub cap: Duration,
-    /// How many attempts there are in all.
+    /// How many attempts there are in all; 0 and 1 both mean one.
     pub attempts: usize,
 }
 

@@ -31,7 +31,9 @@ impl Problem {
                 let of_source = Self::of_source(error);
                 return match error.fault {
                     SourceFault::AccessDenied => Self {
-                        action: "let the role that rotates call ssm:GetParameter and ssm:GetParameterHistory on the parameter".into(),
+                        action: "let the role that rotates call ssm:GetParameter and \
+                                 ssm:GetParameterHistory on the parameter"
+                            .into(),
                         ..of_source
                     },
                     SourceFault::NotFound

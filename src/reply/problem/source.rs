@@ -40,7 +40,8 @@ impl Problem {
             KeysError::KeySet(_) => Self::new(
                 name,
                 error,
-                "try again; if it stays, see that CALLER_JWT_JWKS_URL is the issuer's key set and can be reached from the function's network",
+                "try again; if it stays, see that CALLER_JWT_JWKS_URL is the issuer's key set and can be reached from \
+                 the function's network",
             )
             .titled("The key set at CALLER_JWT_JWKS_URL is not usable"),
         }
@@ -130,7 +131,8 @@ fn action(setting: Setting, fault: &SourceFault) -> Cow<'static, str> {
                     .into()
             }
             Setting::Ca | Setting::ClientCert | Setting::Headers => format!(
-                "store {what} as a {kind} of that name, or set {label} to the name that the parameter has, or leave {label} unset if the home does not need it"
+                "store {what} as a {kind} of that name, or set {label} to the name that the parameter has, or leave \
+                 {label} unset if the home does not need it"
             )
             .into(),
             Setting::TokenFile => {
@@ -191,7 +193,9 @@ fn action(setting: Setting, fault: &SourceFault) -> Cow<'static, str> {
             "try again shortly; if it stays, raise Parameter Store's throughput".into()
         }
         SourceFault::TimedOut => {
-            "try again; if it stays, see that the function's network reaches Parameter Store (a VPC needs an endpoint or NAT)".into()
+            "try again; if it stays, see that the function's network reaches Parameter Store \
+             (a VPC needs an endpoint or NAT)"
+                .into()
         }
         SourceFault::Unreachable { .. } => {
             "see that the function has a role and a region and that its network reaches Parameter Store".into()
