@@ -1,88 +1,99 @@
 //! Alexa Smart Home directives: read as far as latchkey needs to, and handed to the home, which knows Alexa.
 
-use std::borrow::Cow;
+use std::fmt;
 
-use serde::Deserialize;
+use crate::json::{MemberError, Members, Object};
+
+/// The namespace in which a user's consent is given.
+pub(crate) const AUTHORIZATION: &str = "Alexa.Authorization";
 
 /// What is read of a directive.
-#[derive(Debug, Default, Deserialize)]
-pub struct Directive<'a> {
-    #[serde(borrow, default)]
-    directive: Inner<'a>,
+#[derive(Default)]
+pub struct Directive {
+    is_authorization: bool,
+    token: Option<String>,
+    correlation_token: Option<String>,
+    endpoint_id: Option<String>,
+    unreadable: Option<MemberError>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-struct Inner<'a> {
-    #[serde(borrow, default)]
-    header: Header<'a>,
-    #[serde(borrow)]
-    endpoint: Option<Endpoint<'a>>,
-    #[serde(borrow)]
-    payload: Option<Payload<'a>>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Header<'a> {
-    #[serde(borrow)]
-    correlation_token: Option<Cow<'a, str>>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Endpoint<'a> {
-    #[serde(borrow)]
-    endpoint_id: Option<Cow<'a, str>>,
-    #[serde(borrow)]
-    scope: Option<Scope<'a>>,
-}
-
-#[derive(Debug, Deserialize)]
-struct Payload<'a> {
-    #[serde(borrow)]
-    scope: Option<Scope<'a>>,
-    /// Of the grant by which a user lets Alexa in.
-    #[serde(borrow)]
-    grantee: Option<Scope<'a>>,
-}
-
-#[derive(Deserialize)]
-struct Scope<'a> {
-    #[serde(borrow)]
-    token: Option<Cow<'a, str>>,
-}
-
-impl std::fmt::Debug for Scope<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Scope").finish_non_exhaustive()
+impl fmt::Debug for Directive {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Directive").finish_non_exhaustive()
     }
 }
 
-impl<'a> Directive<'a> {
-    /// Reads a directive; what cannot be read is as if it were not there.
-    pub fn parse(text: &'a str) -> Self {
-        serde_json::from_str(text).unwrap_or_default()
+impl Directive {
+    /// Reads a directive. Each member is read for itself: one that cannot be read takes no other with it.
+    pub fn parse(text: &str) -> Self {
+        let mut errors = Errors(None);
+        let Ok(members) = Members::parse(text) else {
+            let error = MemberError::new("directive", "is not in a JSON object");
+            return Self {
+                unreadable: Some(error),
+                ..Self::default()
+            };
+        };
+        let directive = errors.member(Object::outermost(members).object("directive"));
+        let directive = directive.unwrap_or_default();
+        let [header, endpoint, payload] = ["header", "endpoint", "payload"]
+            .map(|name| errors.member(directive.object(name)).unwrap_or_default());
+        let scopes = [
+            (&endpoint, "scope"),
+            (&payload, "scope"),
+            // Of the grant by which a user lets Alexa in.
+            (&payload, "grantee"),
+        ];
+        let scope = scopes
+            .into_iter()
+            .find_map(|(object, name)| errors.member(object.object(name)))
+            .unwrap_or_default();
+        let namespace = errors.member(header.text("namespace"));
+        Self {
+            is_authorization: namespace.as_deref() == Some(AUTHORIZATION),
+            token: errors.member(scope.text("token")),
+            correlation_token: errors.member(header.text("correlationToken")),
+            endpoint_id: errors.member(endpoint.text("endpointId")),
+            unreadable: errors.0,
+        }
     }
 
     /// The token of the user who spoke.
     pub fn token(&self) -> Option<&str> {
-        let endpoint = self.directive.endpoint.as_ref();
-        let payload = self.directive.payload.as_ref();
-        let scope = endpoint
-            .and_then(|endpoint| endpoint.scope.as_ref())
-            .or_else(|| payload?.scope.as_ref())
-            .or_else(|| payload?.grantee.as_ref())?;
-        scope.token.as_deref()
+        self.token.as_deref()
     }
 
     /// By which Alexa knows what an answer belongs to.
     pub fn correlation_token(&self) -> Option<&str> {
-        self.directive.header.correlation_token.as_deref()
+        self.correlation_token.as_deref()
     }
 
     /// The device it is for.
     pub fn endpoint_id(&self) -> Option<&str> {
-        self.directive.endpoint.as_ref()?.endpoint_id.as_deref()
+        self.endpoint_id.as_deref()
+    }
+
+    /// True if a user gives or changes their consent. Alexa takes other answers to that than to other directives.
+    pub fn is_authorization(&self) -> bool {
+        self.is_authorization
+    }
+
+    /// The first member that cannot be read, if there is one.
+    pub fn unreadable(&self) -> Option<&MemberError> {
+        self.unreadable.as_ref()
+    }
+}
+
+/// The first error among those of several members.
+struct Errors(Option<MemberError>);
+
+impl Errors {
+    /// The member, if it can be read.
+    fn member<T>(&mut self, read: Result<Option<T>, MemberError>) -> Option<T> {
+        read.unwrap_or_else(|error| {
+            self.0.get_or_insert(error);
+            None
+        })
     }
 }
 
@@ -103,5 +114,44 @@ mod tests {
         }
         assert_eq!(Directive::parse("{}").token(), None);
         assert_eq!(Directive::parse("nonsense").endpoint_id(), None);
+    }
+
+    #[test]
+    fn a_member_that_cannot_be_read_is_named_and_takes_no_other_with_it() {
+        let good = serde_json::json!({ "directive": {
+            "header": { "namespace": "Alexa.PowerController", "correlationToken": "c" },
+            "endpoint": { "endpointId": "e", "scope": { "token": "t" } },
+            "payload": {},
+        }});
+        let read = |directive: &Directive| {
+            [
+                directive.correlation_token(),
+                directive.endpoint_id(),
+                directive.token(),
+            ]
+            .map(|member| member.is_some())
+        };
+        let directive = Directive::parse(&good.to_string());
+        assert_eq!(read(&directive), [true; 3]);
+        assert_eq!(directive.unreadable(), None);
+        for (member, seen) in [
+            ("directive.header.correlationToken", [false, true, true]),
+            ("directive.endpoint.endpointId", [true, false, true]),
+            ("directive.endpoint.scope", [true, true, false]),
+            ("directive.endpoint.scope.token", [true, true, false]),
+            ("directive.endpoint", [true, false, false]),
+            ("directive.payload", [true, true, true]),
+            ("directive.header", [false, true, true]),
+        ] {
+            let pointer = format!("/{}", member.replace('.', "/"));
+            for (value, is_named) in [("5", true), ("[]", true), ("null", false)] {
+                let mut changed = good.clone();
+                *changed.pointer_mut(&pointer).unwrap() = serde_json::from_str(value).unwrap();
+                let directive = Directive::parse(&changed.to_string());
+                assert_eq!(read(&directive), seen, "{member} {value}");
+                let named = directive.unreadable().map(|error| error.member.as_str());
+                assert_eq!(named, is_named.then_some(member), "{member} {value}");
+            }
+        }
     }
 }

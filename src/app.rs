@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use lambda_http::Context;
+use lambda_runtime::Context;
 
 use crate::access::{Caller, Door};
 use crate::bridge::{Health, Status};

@@ -101,7 +101,7 @@ impl CommandsRequest {
 }
 
 fn home(members: &Members<'_>) -> Result<Option<HomeName>, RequestError> {
-    let Some(raw) = members.get("home") else {
+    let Some(raw) = members.value("home") else {
         return Ok(None);
     };
     serde_json::from_str::<String>(raw.get())
@@ -114,7 +114,7 @@ fn home(members: &Members<'_>) -> Result<Option<HomeName>, RequestError> {
 }
 
 fn idempotency_key(members: &Members<'_>) -> Result<Option<IdempotencyKey>, RequestError> {
-    let Some(raw) = members.get("idempotency_key") else {
+    let Some(raw) = members.value("idempotency_key") else {
         return Ok(None);
     };
     serde_json::from_str(raw.get())
@@ -125,7 +125,15 @@ fn idempotency_key(members: &Members<'_>) -> Result<Option<IdempotencyKey>, Requ
 }
 
 fn commands<'a>(members: &Members<'a>) -> Result<Vec<&'a RawValue>, RequestError> {
-    let commands = match (members.get("command"), members.get("commands")) {
+    let both = ["command", "commands"].map(|name| members.get(name));
+    let given = match both.into() {
+        // Of two members one may be null, which means absent.
+        (Some(_), Some(_)) if members.holds("command") != members.holds("commands") => {
+            (members.value("command"), members.value("commands"))
+        }
+        both => both,
+    };
+    let commands = match given {
         (Some(command), None) => vec![command],
         (None, Some(commands)) => {
             let listed: Result<Vec<&RawValue>, _> = serde_json::from_str(commands.get());
@@ -180,6 +188,24 @@ mod tests {
                 .len(),
             MAX_COMMANDS
         );
+    }
+
+    #[test]
+    fn null_members_are_absent() {
+        let command = r#"{"type":"ping"}"#;
+        for text in [
+            format!(r#"{{"command":{command},"home":null,"idempotency_key":null}}"#),
+            format!(r#"{{"command":{command},"commands":null}}"#),
+            format!(r#"{{"command":null,"commands":[{command}]}}"#),
+        ] {
+            let request = CommandsRequest::parse(&text).unwrap();
+            assert_eq!(request.commands.len(), 1, "{text}");
+            assert_eq!(
+                (request.home, request.idempotency_key),
+                (None, None),
+                "{text}"
+            );
+        }
     }
 
     #[test]

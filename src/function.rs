@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use lambda_http::{Context, LambdaEvent};
+use lambda_runtime::Context;
 use serde::{Serialize, Serializer};
 
 use crate::access::Permit;
@@ -72,8 +72,8 @@ impl Function {
         }
     }
 
-    /// The HTTP door by itself, for a server of one's own. Requests must carry the [`Context`] of an invocation
-    /// (`lambda_http::RequestExt::with_lambda_context`), which names the request and says until when there is time.
+    /// The HTTP door by itself, for a server of one's own. Each request must have the [`Context`] of an invocation as an
+    /// extension: it names the request and says until when there is time.
     pub fn router(&self) -> Router {
         self.router.clone()
     }
@@ -147,9 +147,8 @@ impl Function {
                 Ok(Reply::Commands(reply))
             }
             Trigger::HttpV1 | Trigger::HttpV2 | Trigger::FunctionUrl | Trigger::Alb => {
-                let event = LambdaEvent::new(payload, context);
-                let router = self.router();
-                let answer = http::serve(&self.app, router, &self.base_path, trigger, event);
+                let (router, base_path) = (self.router(), &self.base_path);
+                let answer = http::serve(&self.app, router, base_path, trigger, payload, context);
                 Ok(Reply::Http(answer.await))
             }
             Trigger::Alexa => Ok(Reply::Alexa(self.app.alexa(payload, context).await)),

@@ -11,8 +11,9 @@ mod router;
 
 use axum::body::{self, Bytes};
 use axum::extract::Request;
-use lambda_http::{Context, RequestExt as _};
+use lambda_runtime::Context;
 
+use crate::json::MemberError;
 use crate::reply::Failure;
 
 pub(crate) use base_path::BasePath;
@@ -24,8 +25,11 @@ const MAX_BODY_BYTES: usize = 6 << 20;
 
 /// The invocation that a request came with.
 fn context_of(request: &Request) -> Result<Context, Failure> {
-    let context = request.lambda_context_ref().cloned();
-    context.ok_or(Failure::Event { kind: "http" })
+    let context = request.extensions().get::<Context>().cloned();
+    context.ok_or_else(|| Failure::Event {
+        kind: "http",
+        error: MemberError::new("context", "of the invocation is missing"),
+    })
 }
 
 async fn body_of(request: Request) -> Result<Bytes, Failure> {

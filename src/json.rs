@@ -3,6 +3,8 @@
 //! Depth costs nothing here (a value that nobody asks for is skipped without recursion), and a member that stands twice is
 //! an error rather than a choice between two readings.
 
+mod object;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
@@ -11,6 +13,9 @@ use serde::de::{Error as _, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use serde_json::value::RawValue;
+
+pub use object::MemberError;
+pub(crate) use object::Object;
 
 /// The members of an object.
 #[derive(Debug, Default)]
@@ -53,6 +58,22 @@ impl<'a> Members<'a> {
 
     pub(crate) fn has(&self, name: &str) -> bool {
         self.0.contains_key(name)
+    }
+
+    /// A member that is not null. Senders of events write null for what is absent.
+    pub(crate) fn value(&self, name: &str) -> Option<&'a RawValue> {
+        self.get(name).filter(|raw| raw.get() != "null")
+    }
+
+    /// True if the member is there and is not null.
+    pub(crate) fn holds(&self, name: &str) -> bool {
+        self.value(name).is_some()
+    }
+
+    /// The members that are not null, by name.
+    pub(crate) fn values(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
+        let all = self.0.iter().map(|(name, raw)| (&**name, *raw));
+        all.filter(|(_, raw)| raw.get() != "null")
     }
 
     /// A member that is a short string. Longer ones name nothing, and might be anything.
@@ -239,6 +260,19 @@ pub(crate) fn kind_of(value: &Value) -> &'static str {
         Value::String(_) => "a string",
         Value::Array(_) => "an array",
         Value::Object(_) => "an object",
+    }
+}
+
+/// The kind of a JSON value by its text, with its article, for messages to people.
+pub(crate) fn kind_of_text(text: &str) -> &'static str {
+    match text.as_bytes().first() {
+        Some(b'{') => "an object",
+        Some(b'[') => "an array",
+        Some(b'"') => "a string",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        Some(_) => "a number",
+        None => "nothing",
     }
 }
 

@@ -60,4 +60,4 @@ pub mod token;
 pub mod trigger;
 pub mod verdict;
 
-pub use json::JsonError;
+pub use json::{JsonError, MemberError};

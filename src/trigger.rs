@@ -2,12 +2,12 @@
 
 use serde_json::Value;
 
-use crate::json::{JsonError, Members, kind_of, shown};
+use crate::json::{JsonError, Members, kind_of, kind_of_text, shown};
 
 /// What invoked the function.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
-    /// A keep-warm event: `{"source":"keep-warm"}` or a scheduled event of EventBridge.
+    /// A keep-warm event: `{"source":"keep-warm"}`, or a scheduled event of EventBridge (a rule's or Scheduler's).
     KeepWarm,
     /// A change of a parameter in SSM Parameter Store.
     ParameterChange,
@@ -76,36 +76,39 @@ impl Trigger {
     }
 }
 
+/// Senders write null for what is absent, so null members tell nothing.
 fn classify(event: &Members<'_>) -> Result<Trigger, TriggerError> {
-    if event.has("requestContext") {
-        return gateway(event, &event.object("requestContext"));
+    if let Some(trigger) = http(event)? {
+        return Ok(trigger);
     }
     let source = event.word("source");
     let detail_type = event.word("detail-type");
     match (source.as_deref(), detail_type.as_deref()) {
-        (Some("keep-warm"), None) | (Some("aws.events"), Some("Scheduled Event")) => {
+        (Some("keep-warm"), None) | (Some("aws.events" | "aws.scheduler"), Some(SCHEDULED)) => {
             return Ok(Trigger::KeepWarm);
         }
         (Some("aws.ssm"), Some("Parameter Store Change")) => return Ok(Trigger::ParameterChange),
         (Some("rotate-token"), None) => return Ok(Trigger::RotateToken),
         (Some("doctor"), None) => return Ok(Trigger::Doctor),
-        // An event with a source and a detail type is EventBridge's, whatever else it carries.
-        (Some(source), Some(detail_type)) => {
-            return unsupported(format!(
-                "`source` is {}, `detail-type` is {}",
-                shown(source),
-                shown(detail_type)
-            ));
-        }
         _ => {}
     }
-    if event.has("directive") {
+    // An event with a detail type is EventBridge's, whatever else it carries.
+    if event.holds("detail-type")
+        || source
+            .as_deref()
+            .is_some_and(|name| name.starts_with("aws."))
+    {
+        let [source, detail_type] = ["source", "detail-type"].map(|name| said(event, name));
+        return unsupported(format!("`source` {source}, `detail-type` {detail_type}"));
+    }
+    if event.holds("directive") {
         let namespace = event.object("directive").object("header").word("namespace");
         return match namespace {
             Some(namespace) if namespace.starts_with("Alexa") => Ok(Trigger::Alexa),
             _ => unsupported("a `directive` whose header's namespace is not Alexa's".into()),
         };
     }
+    // Whoever writes a command of null is told that it is no command.
     if event.has("command") || event.has("commands") {
         return Ok(Trigger::Direct);
     }
@@ -113,46 +116,81 @@ fn classify(event: &Members<'_>) -> Result<Trigger, TriggerError> {
         return unsupported(format!("`source` is {}", shown(&source)));
     }
     let names: Vec<String> = event.names().take(8).map(shown).collect();
-    unsupported(if names.is_empty() {
-        "an empty object".into()
-    } else {
-        format!("an object with {}", names.join(", "))
-    })
+    let seen = match names.as_slice() {
+        [] => "an empty object".to_owned(),
+        names => format!("an object with {}", names.join(", ")),
+    };
+    unsupported(format!("{seen}; {KNOWN_BY}"))
 }
 
-fn gateway(event: &Members<'_>, context: &Members<'_>) -> Result<Trigger, TriggerError> {
+/// What an event has that latchkey knows.
+const KNOWN_BY: &str =
+    "an event has `source`, `directive`, `command`, `commands` or `requestContext`";
+
+/// The detail type of a scheduled event.
+const SCHEDULED: &str = "Scheduled Event";
+
+/// What an event says in a member, for messages to people.
+fn said(event: &Members<'_>, name: &str) -> String {
+    match (event.word(name), event.value(name)) {
+        (Some(word), _) => format!("is {}", shown(&word)),
+        (None, Some(raw)) => format!("is {}", kind_of_text(raw.get())),
+        (None, None) => "is missing".to_owned(),
+    }
+}
+
+/// The trigger of an event that API Gateway, a function URL or a load balancer sends, if it is one.
+///
+/// Such an event is known by members that only its kind has, so that one with a member missing is still answered in its
+/// sender's form.
+fn http(event: &Members<'_>) -> Result<Option<Trigger>, TriggerError> {
+    let context = event.object("requestContext");
+    let is_v2 = context.holds("http") || event.holds("rawPath");
+    let is_v1 = event.holds("httpMethod") || event.has("resource");
+    let is_request = is_v2 || (is_v1 && event.holds("path"));
+    if !is_request && !event.holds("requestContext") {
+        return Ok(None);
+    }
     // An authorizer is asked with much the same event, but wants a policy for an answer.
     if event.has("methodArn") || event.has("routeArn") {
-        return unsupported("an event for an authorizer".into());
+        return unsupported("an event for an authorizer".into()).map(Some);
     }
-    if context.has("connectionId") && context.has("eventType") {
-        return Ok(Trigger::WebSocket);
+    if context.holds("connectionId") && context.holds("eventType") {
+        return Ok(Some(Trigger::WebSocket));
     }
     if context.has("elb") {
-        return Ok(Trigger::Alb);
+        return Ok(Some(Trigger::Alb));
     }
-    match event.word("version").as_deref() {
-        Some("2.0") if context.has("http") => {
+    // The version tells two payloads of the same sender apart. The members do as well, where it cannot be read.
+    let version = event.word("version").filter(|version| !version.is_empty());
+    let trigger = match version.as_deref() {
+        Some("2.0") | None if is_v2 => {
             let domain = context.word("domainName").unwrap_or_default();
-            Ok(if domain.contains(".lambda-url.") {
+            if domain.contains(".lambda-url.") {
                 Trigger::FunctionUrl
             } else {
                 Trigger::HttpV2
-            })
+            }
         }
-        None | Some("1.0") if event.has("httpMethod") => Ok(Trigger::HttpV1),
-        _ => unsupported("a `requestContext` of no API latchkey stands behind".into()),
-    }
+        // A load balancer tells of its target group there and of nothing else.
+        None if is_v1 && !event.has("resource") && context.names().next().is_none() => Trigger::Alb,
+        Some("1.0") | None if is_v1 => Trigger::HttpV1,
+        _ => {
+            let version = said(event, "version");
+            return unsupported(format!(
+                "a `requestContext` of no API latchkey stands behind, and `version` {version}"
+            ))
+            .map(Some);
+        }
+    };
+    Ok(Some(trigger))
 }
 
-/// The name of the parameter that an event tells the change of. Rules with an input transformer make a text of `detail`.
+/// Returns the name of the parameter that changed. Rules with an input transformer make a string of `detail`.
 pub fn changed_parameter(payload: &str) -> Result<String, TriggerError> {
     let event = Members::parse(payload)?;
-    let text: Option<String> = event
-        .get("detail")
-        .and_then(|detail| serde_json::from_str(detail.get()).ok());
-    let name = match &text {
-        Some(text) => Members::parse(text)?.text("name"),
+    let name = match &event.text("detail") {
+        Some(text) => Members::parse(text).unwrap_or_default().text("name"),
         None => event.object("detail").text("name"),
     };
     name.ok_or_else(|| TriggerError::Unsupported {
@@ -183,6 +221,22 @@ mod tests {
             ("{}", "an empty object"),
             (r#"{"Records":[],"x":1}"#, "`Records`, `x`"),
             (r#"{"source":"aws.ec2","detail-type":"X"}"#, "aws.ec2"),
+            (
+                r#"{"source":"aws.events"}"#,
+                "`source` is `aws.events`, `detail-type` is missing",
+            ),
+            (
+                r#"{"source":null,"detail-type":"Scheduled Event"}"#,
+                "`source` is missing",
+            ),
+            (
+                r#"{"source":"aws.scheduler","detail-type":5}"#,
+                "`detail-type` is a number",
+            ),
+            (
+                r#"{"version":"3.0","rawPath":"/","requestContext":{}}"#,
+                "`version` is `3.0`",
+            ),
             (r#"{"source":"keepwarm"}"#, "keepwarm"),
             (r#"{"source":5}"#, "`source`"),
             (r#"{"directive":{"header":{}}}"#, "directive"),
@@ -208,6 +262,38 @@ mod tests {
     }
 
     #[test]
+    fn null_members_tell_nothing_of_the_trigger() {
+        for (payload, trigger) in [
+            (
+                r#"{"source":"keep-warm","detail-type":null,"requestContext":null,"directive":null}"#,
+                Trigger::KeepWarm,
+            ),
+            (
+                r#"{"command":{},"requestContext":null,"directive":null}"#,
+                Trigger::Direct,
+            ),
+            (
+                r#"{"requestContext":{"elb":null},"httpMethod":"GET","path":"/"}"#,
+                Trigger::Alb,
+            ),
+            (
+                r#"{"version":null,"requestContext":{"http":{},"elb":null,"connectionId":null}}"#,
+                Trigger::Alb,
+            ),
+            (
+                r#"{"version":null,"requestContext":null,"rawPath":"/"}"#,
+                Trigger::HttpV2,
+            ),
+            (
+                r#"{"version":null,"requestContext":{},"resource":null,"httpMethod":"GET"}"#,
+                Trigger::HttpV1,
+            ),
+        ] {
+            assert_eq!(Trigger::of(payload), Ok(trigger), "{payload}");
+        }
+    }
+
+    #[test]
     fn the_changed_parameter_is_found_in_either_form() {
         let event = |detail: &str| {
             format!(
@@ -224,9 +310,11 @@ mod tests {
             "null",
             r#""{}""#,
             r#""nonsense""#,
+            r#""""#,
             r#"{"name":5}"#,
         ] {
-            assert!(changed_parameter(&event(detail)).is_err(), "{detail}");
+            let error = changed_parameter(&event(detail)).unwrap_err().to_string();
+            assert!(error.contains("`detail.name`"), "{detail}: {error}");
         }
     }
 

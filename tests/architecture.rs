@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 
 /// What each module of the crate may know of the others. Data walks one way.
 const MAY_KNOW: &[(&str, &[&str])] = &[
-    ("alexa", &[]),
+    ("alexa", &["json"]),
     ("clock", &[]),
     ("json", &[]),
     ("parameter", &[]),
@@ -94,6 +94,7 @@ const MAY_KNOW: &[(&str, &[&str])] = &[
             "home_assistant",
             "homes",
             "idempotency",
+            "json",
             "rotation",
             "source",
             "token",
@@ -170,18 +171,14 @@ const ONLY_IN: &[(&str, &[&str])] = &[
         "aws_",
         &[
             "src/composition.rs",
-            // A type of Lambda's events.
-            "src/http/event.rs",
             "src/metrics/cloudwatch.rs",
             "src/source/ssm.rs",
             "src/source/ssm/",
             "src/table.rs",
         ],
     ),
-    ("lambda_runtime", &["src/lambda.rs", "src/main.rs"]),
-    ("lambda_extension", &["src/lambda.rs", "src/main.rs"]),
     (
-        "lambda_http",
+        "lambda_runtime",
         &[
             "src/app.rs",
             "src/app/",
@@ -189,8 +186,11 @@ const ONLY_IN: &[(&str, &[&str])] = &[
             "src/function.rs",
             "src/http.rs",
             "src/http/",
+            "src/lambda.rs",
+            "src/main.rs",
         ],
     ),
+    ("lambda_extension", &["src/lambda.rs", "src/main.rs"]),
     ("reqwest", &["src/access/jwks.rs", "src/home_assistant/"]),
     ("tokio_tungstenite", &["src/home_assistant/"]),
     ("std::env::", &["src/config/lookup.rs"]),

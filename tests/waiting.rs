@@ -12,7 +12,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lambda_http::Context;
+use lambda_runtime::Context;
 use latchkey::clock::{Clock, ManualClock, Timestamp};
 use latchkey::composition::{self, Aws};
 use latchkey::config::Config;

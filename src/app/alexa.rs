@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lambda_http::Context;
+use lambda_runtime::Context;
 use serde_json::value::RawValue;
 
 use super::App;
@@ -31,7 +31,8 @@ impl App {
             Ok(answer) => AlexaReply::Home(answer),
             Err(failure) => {
                 let problem = self.report(&failure, &context.request_id);
-                let response = ErrorResponse::new(&directive, problem, &context.request_id);
+                let response =
+                    ErrorResponse::new(&directive, &failure, problem, &context.request_id);
                 AlexaReply::Error(Box::new(response))
             }
         }
@@ -39,10 +40,13 @@ impl App {
 
     async fn direct(
         &self,
-        directive: &Directive<'_>,
+        directive: &Directive,
         payload: &str,
         context: &Context,
     ) -> Result<Box<RawValue>, Failure> {
+        if let Some(error) = directive.unreadable() {
+            return Err(Failure::Directive(error.clone()));
+        }
         // A skill is let in by AWS, but by whom it is used its users' tokens tell, if callers have any.
         let caller = match &self.door {
             Door::Verified(_) => self.admit(directive.token()).await?,

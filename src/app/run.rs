@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lambda_http::Context;
+use lambda_runtime::Context;
 
 use super::intake::{Intake, Room};
 use super::{App, within};

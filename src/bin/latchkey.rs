@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{Parser, Subcommand};
-use lambda_http::Context;
+use lambda_runtime::Context;
 use latchkey::clock::{Clock, SystemClock};
 use latchkey::composition::{Aws, function};
 use latchkey::config::{Config, Environment};

@@ -12,7 +12,7 @@ use http::header::{
     WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
-use lambda_http::RequestExt as _;
+use lambda_runtime::Context;
 use serde::Serialize;
 
 use crate::app::{App, MAX_REPLY_BYTES, ROOM_FOR_THE_REST, Room};
@@ -76,7 +76,8 @@ impl IntoResponse for Refused {
 
 /// Makes what comes out of a route into what is sent.
 pub(super) async fn finish(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let context = request.lambda_context_ref().cloned().unwrap_or_default();
+    let context = request.extensions().get::<Context>().cloned();
+    let context = context.unwrap_or_default();
     let request_id = context.request_id.clone();
     let is_head = request.method() == Method::HEAD;
     let limit = request.extensions().get::<ReplyLimit>().copied();
@@ -106,7 +107,11 @@ pub(super) async fn finish(State(app): State<Arc<App>>, request: Request, next: 
     response
 }
 
-fn problem_response(problem: &Problem, methods: Option<HeaderValue>, request_id: &str) -> Response {
+pub(super) fn problem_response(
+    problem: &Problem,
+    methods: Option<HeaderValue>,
+    request_id: &str,
+) -> Response {
     let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let document = problem.document(request_id, false);
     let mut response = json(status, "application/problem+json", &document);
@@ -183,13 +188,21 @@ fn broken_answer(error: &axum::Error) -> Option<BrokenAnswer> {
     }
 }
 
-/// Whether a body is a text, by its headers.
+/// True if a body is a text, by its headers: a text that is sent as base64 would be larger, and some senders pass on base64 as
+/// it is.
 pub(super) fn is_text(headers: &HeaderMap) -> bool {
-    let kind = headers
-        .get(CONTENT_TYPE)
-        .and_then(|kind| kind.to_str().ok());
-    let is_text = kind.is_some_and(|kind| kind.starts_with("text/") || kind.contains("json"));
-    is_text && !headers.contains_key(CONTENT_ENCODING)
+    if headers.contains_key(CONTENT_ENCODING) {
+        return false;
+    }
+    let Some(kind) = headers.get(CONTENT_TYPE) else {
+        return true;
+    };
+    let kind = kind.to_str().unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    kind.starts_with("text/")
+        || kind.contains("json")
+        || kind == "application/javascript"
+        || ["xml", "yaml"].iter().any(|format| kind.ends_with(format))
 }
 
 pub(super) fn json(

@@ -2,10 +2,19 @@
 
 use std::collections::HashMap;
 
-use lambda_http::request::LambdaRequest;
-
 /// What is known of it beforehand.
 pub(crate) struct BasePath(Option<String>);
+
+/// What an event tells of the route that it came by.
+#[derive(Debug, Default)]
+pub(super) struct Route {
+    /// The route's template, such as `/api/{proxy+}`.
+    pub(super) template: Option<String>,
+    /// The values of the template's parameters.
+    pub(super) parameters: HashMap<String, String>,
+    /// The stage, where it can stand in the path.
+    pub(super) stage: Option<String>,
+}
 
 impl BasePath {
     /// As the configuration says; a path without a slash at its end.
@@ -14,27 +23,10 @@ impl BasePath {
     }
 
     /// What stands before the path of this request.
-    pub(super) fn of(&self, request: &LambdaRequest) -> String {
-        let (path, from_event) = match request {
-            LambdaRequest::ApiGatewayV1(request) => {
-                let path = request.path.as_deref().unwrap_or_default();
-                let template = request.resource.as_deref();
-                (path, before(path, template, &request.path_parameters))
-            }
-            LambdaRequest::ApiGatewayV2(request) => {
-                let path = request.raw_path.as_deref().unwrap_or_default();
-                let key = request.route_key.as_deref();
-                let template = key
-                    .and_then(|key| key.split_once(' '))
-                    .map(|(_, path)| path);
-                let prefix = before(path, template, &request.path_parameters);
-                let stage = request.request_context.stage.as_deref();
-                (path, prefix.or_else(|| stage_in(path, stage)))
-            }
-            LambdaRequest::Alb(request) => (request.path.as_deref().unwrap_or_default(), None),
-            _ => ("", None),
-        };
-        let from_event = from_event.unwrap_or_default();
+    pub(super) fn of(&self, path: &str, route: &Route) -> String {
+        let from_event = before(path, route.template.as_deref(), &route.parameters)
+            .or_else(|| stage_in(path, route.stage.as_deref()))
+            .unwrap_or_default();
         let rest = &path[from_event.len()..];
         match &self.0 {
             Some(configured) if is_before(rest, configured) => format!("{from_event}{configured}"),

@@ -3,9 +3,10 @@
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
+use super::failure::Failure;
 use super::problem::Problem;
 use super::problem_name::ProblemName;
-use crate::alexa::Directive;
+use crate::alexa::{AUTHORIZATION, Directive};
 
 /// The answer to a directive.
 #[derive(Debug)]
@@ -63,12 +64,22 @@ struct Payload {
 }
 
 impl ErrorResponse {
-    /// The answer to a directive that a problem stood in the way of.
-    pub fn new(directive: &Directive<'_>, problem: Problem, request_id: &str) -> Self {
+    /// The answer to a directive that failed. Alexa knows one error of its authorization interface and no other there.
+    pub fn new(
+        directive: &Directive,
+        failure: &Failure,
+        problem: Problem,
+        request_id: &str,
+    ) -> Self {
+        let (namespace, kind) = match (directive.is_authorization(), failure) {
+            (true, _) => (AUTHORIZATION, "ACCEPT_GRANT_FAILED"),
+            (false, Failure::Directive(_) | Failure::Rest(_)) => ("Alexa", "INVALID_DIRECTIVE"),
+            (false, _) => ("Alexa", kind(problem.name)),
+        };
         Self {
             event: Event {
                 header: Header {
-                    namespace: "Alexa",
+                    namespace,
                     name: "ErrorResponse",
                     message_id: request_id.to_owned(),
                     correlation_token: directive.correlation_token().map(str::to_owned),
@@ -78,7 +89,7 @@ impl ErrorResponse {
                     endpoint_id: id.to_owned(),
                 }),
                 payload: Payload {
-                    r#type: kind(problem.name),
+                    r#type: kind,
                     message: problem.detail,
                 },
             },

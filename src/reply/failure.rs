@@ -8,6 +8,7 @@ use crate::commands::RequestError;
 use crate::home_assistant::{BrokenAnswer, HomeError};
 use crate::homes::HomesError;
 use crate::idempotency::StoreError;
+use crate::json::MemberError;
 use crate::rotation::RotationError;
 use crate::trigger::TriggerError;
 
@@ -21,11 +22,16 @@ pub enum Failure {
     #[error(transparent)]
     Request(#[from] RequestError),
     /// An event of a known kind whose members are not what the sender's documentation says.
-    #[error("the event is not a well-formed {kind} event")]
+    #[error("the {kind} event cannot be used: {error}")]
     Event {
         /// Its kind.
         kind: &'static str,
+        /// The member that cannot be used.
+        error: MemberError,
     },
+    /// A directive of Alexa's with a member that cannot be read.
+    #[error("the directive cannot be used: {0}")]
+    Directive(MemberError),
     /// No command could be run.
     #[error(transparent)]
     Bridge(#[from] BridgeError),
@@ -121,7 +127,7 @@ impl Failure {
     /// Where on the way it happened, for the log.
     pub(crate) fn stage(&self) -> String {
         match self {
-            Self::Trigger(_) | Self::Event { .. } => "trigger".into(),
+            Self::Trigger(_) | Self::Event { .. } | Self::Directive(_) => "trigger".into(),
             Self::Request(_)
             | Self::RequestTooLarge { .. }
             | Self::Rest(_)

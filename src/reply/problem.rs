@@ -60,6 +60,11 @@ impl Problem {
                 failure,
                 "send events through the service that makes them",
             ),
+            Failure::Directive(_) => Self::new(
+                ProblemName::BadRequest,
+                failure,
+                "send directives as Alexa's Smart Home API has them",
+            ),
             Failure::Bridge(BridgeError::Token(error)) => Self::of_token(error),
             Failure::Bridge(BridgeError::Home(error)) => Self::of_home(error),
             Failure::Homes(error) => Self::of_homes(error),

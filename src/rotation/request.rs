@@ -44,7 +44,7 @@ impl RotationRequest {
             (false, false) => Mode::Rotate,
         };
         let home = match members.text("home") {
-            None if members.has("home") => return Err(no_name()),
+            None if members.holds("home") => return Err(no_name()),
             None => None,
             Some(name) => Some(HomeName::new(&name).ok_or_else(no_name)?),
         };
@@ -61,7 +61,7 @@ fn no_name() -> RequestError {
 }
 
 fn flag(members: &Members<'_>, name: &'static str) -> Result<bool, RequestError> {
-    let Some(raw) = members.get(name) else {
+    let Some(raw) = members.value(name) else {
         return Ok(false);
     };
     serde_json::from_str(raw.get())
@@ -80,6 +80,11 @@ mod tests {
             (
                 r#"{"source":"rotate-token","home":"a"}"#,
                 Some("a"),
+                Mode::Rotate,
+            ),
+            (
+                r#"{"source":"rotate-token","home":null,"resume":null,"dry_run":null,"wait":null}"#,
+                None,
                 Mode::Rotate,
             ),
             (
@@ -104,7 +109,7 @@ mod tests {
                 RotationRequest {
                     home,
                     mode,
-                    wait: text.contains("wait")
+                    wait: text.contains("\"wait\":true")
                 }
             );
         }

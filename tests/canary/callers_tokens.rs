@@ -8,6 +8,12 @@ use crate::callers::{SECRET, SECRET_PARAMETER, request, token, variables};
 use crate::lambda::{self, PARAMETER, invoke};
 use crate::search::Canary;
 
+/// What Alexa sends when a user gives their consent: a code and a token, both Amazon's.
+const GRANT_CODE: &str = "RHqZwkJxVbGnTyUiOpLmKjHgFdSaQwErTyUiOpZxCvBnM0192837465\
+    qPwOeIrUtYlAkSjDhFgZmXnCbV5566778899aabbccddeeffQQWWEERR";
+const AMAZONS_TOKEN: &str = "Atza|IwEBIJxWcVtBrNyMuKiLoPzAqSwDeFrGtHyJuKiLo9182736450\
+    mNbVcXzLkJhGfDsApOiUyTrEwQ1122334455zzxxccvvbbnnmmLLKKJJ";
+
 #[tokio::test]
 async fn no_token_of_the_home_or_of_a_caller_is_shown() {
     let home = SimulatedHome::start(HomeOptions::default()).await.unwrap();
@@ -50,7 +56,21 @@ async fn no_token_of_the_home_or_of_a_caller_is_shown() {
             "payload": { "scope": { "type": "BearerToken", "token": jwt } },
         } })
     };
-    let mut events: Vec<Value> = Vec::new();
+    let in_grant = |token: &str| {
+        json!({ "directive": {
+            "header": {
+                "namespace": "Alexa.Authorization", "name": "AcceptGrant",
+                "payloadVersion": "3", "messageId": "1",
+            },
+            "payload": {
+                "grant": { "type": "OAuth2.AuthorizationCode", "code": GRANT_CODE },
+                "grantee": { "type": "BearerToken", "token": token },
+            },
+        } })
+    };
+    canary.watch(GRANT_CODE);
+    canary.watch(AMAZONS_TOKEN);
+    let mut events: Vec<Value> = vec![in_grant(AMAZONS_TOKEN)];
     for jwt in [&admin, &reader, &expired, &forged] {
         for (method, path, body) in [
             ("POST", "/commands", Some(&ping)),
@@ -69,6 +89,7 @@ async fn no_token_of_the_home_or_of_a_caller_is_shown() {
         }
         events.push(in_cookie(jwt));
         events.push(in_directive(jwt));
+        events.push(in_grant(jwt));
         let mut two = in_cookie(&admin);
         two["headers"]["authorization"] = json!(format!("Bearer {jwt}"));
         events.push(two);

@@ -12,14 +12,17 @@ mod in_process;
 #[path = "../lambda/mod.rs"]
 mod lambda;
 
+mod alexa;
 #[allow(dead_code, reason = "each test binary uses a part of this")]
 #[path = "../lambda/callers.rs"]
 mod callers;
 
 mod answerers;
+mod events;
 mod homes;
 mod identities;
 mod kept;
+mod mutations;
 mod rates;
 mod rest;
 mod room;

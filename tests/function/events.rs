@@ -96,7 +96,12 @@ async fn every_event_of_another_service_is_told_apart_and_answered() {
             }
             // This home knows nothing of Alexa.
             "alexa" => assert_eq!(
-                answer["event"]["payload"]["type"], "INTERNAL_ERROR",
+                answer["event"]["payload"]["type"],
+                if path.contains("accept-grant") {
+                    "ACCEPT_GRANT_FAILED"
+                } else {
+                    "INTERNAL_ERROR"
+                },
                 "{path}: {answer}"
             ),
             "keep_warm" => assert_eq!(answer["token"]["valid"], true, "{path}: {answer}"),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use lambda_http::Context;
+use lambda_runtime::Context;
 use latchkey::clock::{Clock as _, SystemClock};
 use latchkey_dev::stack::{AwsEmulator, Fault};
 use serde_json::{Value, json};

@@ -24,7 +24,7 @@ mod warmth;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lambda_http::Context;
+use lambda_runtime::Context;
 use latchkey::clock::{Clock as _, ManualClock, SystemClock};
 use latchkey::function::Function;
 use latchkey_dev::home::{HomeOptions, SimulatedHome};

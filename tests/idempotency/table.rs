@@ -130,7 +130,7 @@ async fn an_outcome_that_cannot_be_recorded_is_told_and_counts_as_unknown() {
 
 /// Hands over one event with 5 s to go. An answer is due by then; that it comes at all is waited for far longer.
 async fn handle_within_5_s(app: &Arc<Function>, payload: &str) -> Value {
-    let mut context = lambda_http::Context::default();
+    let mut context = lambda_runtime::Context::default();
     context.request_id = "8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned();
     let end = SystemClock::new().now().after(Duration::from_secs(5));
     context.deadline = u64::try_from(end.unix.as_millis()).unwrap();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use lambda_http::Context;
+use lambda_runtime::Context;
 use latchkey::clock::{Clock, SystemClock};
 use latchkey::composition;
 use latchkey::config::{Config, Lookup};

@@ -76,7 +76,7 @@ async fn whoever_has_no_time_to_wait_is_told_until_when_another_has_the_lease() 
     let (first, ()) = tokio::join!(stage.rotate(&sandbox), async {
         stage.until_renewal_hangs().await;
         let other = stage.sandbox().await;
-        let mut context = lambda_http::Context::default();
+        let mut context = lambda_runtime::Context::default();
         let end = latchkey::clock::Clock::now(&*stage.clock).after(Duration::from_secs(6));
         context.deadline = u64::try_from(end.unix.as_millis()).unwrap();
         let busy = serde_json::to_value(other.handle(crate::ROTATE, context).await).unwrap();
@@ -101,7 +101,7 @@ async fn runs_in_one_process_without_a_table_take_turns_as_well() {
     let (first, ()) = tokio::join!(stage.rotate(&sandbox), async {
         let hangs = stage.aws.until_hanging(HISTORY, crate::WITHIN);
         hangs.await.unwrap();
-        let mut context = lambda_http::Context::default();
+        let mut context = lambda_runtime::Context::default();
         let end = latchkey::clock::Clock::now(&*stage.clock).after(Duration::from_secs(6));
         context.deadline = u64::try_from(end.unix.as_millis()).unwrap();
         let busy = serde_json::to_value(sandbox.handle(crate::ROTATE, context).await).unwrap();

@@ -7,7 +7,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
-use lambda_http::Context;
+use lambda_runtime::Context;
 use latchkey::bridge::Health;
 use latchkey::clock::{Clock, ManualClock, SystemClock};
 use latchkey::composition;

@@ -9,7 +9,8 @@ use hyper::body::{Body, Bytes, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
-use lambda_http::{Context, RequestExt as _, Service as _};
+use lambda_runtime::Context;
+use lambda_runtime::tower::Service as _;
 use latchkey::function::Function;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
@@ -79,7 +80,7 @@ async fn serve(listener: TcpListener, function: Arc<Function>) {
 
 async fn answer(
     function: Arc<Function>,
-    request: http::Request<Incoming>,
+    mut request: http::Request<Incoming>,
 ) -> std::result::Result<http::Response<impl Body<Data = Bytes, Error: Into<BoxError>>>, Infallible>
 {
     let now = SystemTime::now()
@@ -89,10 +90,8 @@ async fn answer(
     context.request_id = format!("{:016x}", fastrand::u64(..));
     context.deadline = u64::try_from((now + TIMEOUT).as_millis()).unwrap_or(u64::MAX);
     let deadline = context.deadline;
-    let response = function
-        .router()
-        .call(request.with_lambda_context(context))
-        .await;
+    request.extensions_mut().insert(context);
+    let response = function.router().call(request).await;
     // What Lambda would let the extension do.
     tokio::spawn(async move { function.app.after_answer(deadline).await });
     response
