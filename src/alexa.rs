@@ -7,7 +7,7 @@ use crate::json::{MemberError, Members, Object};
 /// The namespace in which a user's consent is given.
 pub(crate) const AUTHORIZATION: &str = "Alexa.Authorization";
 
-/// What is read of a directive.
+/// The members of a directive that latchkey needs.
 #[derive(Default)]
 pub struct Directive {
     is_authorization: bool,
@@ -63,7 +63,7 @@ impl Directive {
         self.token.as_deref()
     }
 
-    /// By which Alexa knows what an answer belongs to.
+    /// The token by which Alexa matches an answer with its directive.
     pub fn correlation_token(&self) -> Option<&str> {
         self.correlation_token.as_deref()
     }
@@ -76,6 +76,14 @@ impl Directive {
     /// True if a user gives or changes their consent. Alexa takes other answers to that than to other directives.
     pub fn is_authorization(&self) -> bool {
         self.is_authorization
+    }
+
+    /// True if a home's answer can be an answer to this directive. Alexa takes one to a user's consent from its authorization
+    /// interface alone, and Home Assistant reports its failures in another namespace.
+    pub(crate) fn is_answered_by(&self, answer: &str) -> bool {
+        let answer = Members::parse(answer).unwrap_or_default();
+        let namespace = answer.object("event").object("header").word("namespace");
+        !self.is_authorization || namespace.as_deref() == Some(AUTHORIZATION)
     }
 
     /// The first member that cannot be read, if there is one.
@@ -114,6 +122,25 @@ mod tests {
         }
         assert_eq!(Directive::parse("{}").token(), None);
         assert_eq!(Directive::parse("nonsense").endpoint_id(), None);
+    }
+
+    #[test]
+    fn consent_is_answered_by_the_authorization_interface_alone() {
+        let directive = |namespace: &str| {
+            Directive::parse(&format!(
+                r#"{{"directive":{{"header":{{"namespace":"{namespace}"}}}}}}"#
+            ))
+        };
+        let [good, other] = ["Alexa.Authorization", "Alexa"].map(|namespace| {
+            format!(r#"{{"event":{{"header":{{"namespace":"{namespace}"}},"payload":{{}}}}}}"#)
+        });
+        let grant = directive("Alexa.Authorization");
+        assert!(grant.is_authorization() && grant.is_answered_by(&good));
+        for answer in [other.as_str(), "{}", "[]", ""] {
+            assert!(!grant.is_answered_by(answer), "{answer}");
+            let discovery = directive("Alexa.Discovery");
+            assert!(!discovery.is_authorization() && discovery.is_answered_by(answer));
+        }
     }
 
     #[test]

@@ -60,7 +60,7 @@ impl<'a> Members<'a> {
         self.0.contains_key(name)
     }
 
-    /// A member that is not null. Senders of events write null for what is absent.
+    /// A member that is not null. Senders of events write null for an absent member.
     pub(crate) fn value(&self, name: &str) -> Option<&'a RawValue> {
         self.get(name).filter(|raw| raw.get() != "null")
     }

@@ -76,7 +76,7 @@ impl Trigger {
     }
 }
 
-/// Senders write null for what is absent, so null members tell nothing.
+/// Finds the trigger. Senders write null for an absent member, so null members tell nothing.
 fn classify(event: &Members<'_>) -> Result<Trigger, TriggerError> {
     if let Some(trigger) = http(event)? {
         return Ok(trigger);
@@ -108,7 +108,7 @@ fn classify(event: &Members<'_>) -> Result<Trigger, TriggerError> {
             _ => unsupported("a `directive` whose header's namespace is not Alexa's".into()),
         };
     }
-    // Whoever writes a command of null is told that it is no command.
+    // A command of null is a command that cannot be read: the error says so.
     if event.has("command") || event.has("commands") {
         return Ok(Trigger::Direct);
     }
@@ -123,14 +123,14 @@ fn classify(event: &Members<'_>) -> Result<Trigger, TriggerError> {
     unsupported(format!("{seen}; {KNOWN_BY}"))
 }
 
-/// What an event has that latchkey knows.
+/// The members by which latchkey knows an event.
 const KNOWN_BY: &str =
     "an event has `source`, `directive`, `command`, `commands` or `requestContext`";
 
 /// The detail type of a scheduled event.
 const SCHEDULED: &str = "Scheduled Event";
 
-/// What an event says in a member, for messages to people.
+/// Returns the second half of a sentence about a member, for messages to people.
 fn said(event: &Members<'_>, name: &str) -> String {
     match (event.word(name), event.value(name)) {
         (Some(word), _) => format!("is {}", shown(&word)),

@@ -76,8 +76,13 @@ impl App {
         let body = answer.body.whole(self.time_left(context)).await?;
         let text = String::from_utf8(body.into()).ok();
         let json = text.and_then(|text| RawValue::from_string(text).ok());
-        json.ok_or(Failure::OutcomeUnknown(HomeError::NotHomeAssistant {
-            seen: "an answer to a directive that is not JSON",
-        }))
+        let strange = |seen| Failure::OutcomeUnknown(HomeError::NotHomeAssistant { seen });
+        let json = json.ok_or(strange("an answer to a directive that is not JSON"))?;
+        match directive.is_answered_by(json.get()) {
+            true => Ok(json),
+            false => Err(strange(
+                "an answer of another interface than the directive's",
+            )),
+        }
     }
 }

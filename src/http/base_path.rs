@@ -5,7 +5,7 @@ use std::collections::HashMap;
 /// What is known of it beforehand.
 pub(crate) struct BasePath(Option<String>);
 
-/// What an event tells of the route that it came by.
+/// The route of an API by which an event came.
 #[derive(Debug, Default)]
 pub(super) struct Route {
     /// The route's template, such as `/api/{proxy+}`.

@@ -20,7 +20,7 @@ use crate::json::MemberError;
 use crate::reply::Failure;
 use crate::trigger::Trigger;
 
-/// What a load balancer takes for an answer, less what goes around its body.
+/// The largest answer that a load balancer takes, less a reserve for its headers.
 const LOAD_BALANCER_BYTES: usize = (1 << 20) - 4_096;
 
 /// A kind of service that makes events of HTTP requests.
@@ -83,7 +83,7 @@ pub(crate) async fn serve(
     Answer::new(sender, response).await
 }
 
-/// The request with the path that it has here, without what stands before that outside.
+/// Makes the request that the router serves. Its path is without the stage or base path that it has outside.
 fn request(
     incoming: Incoming,
     base_path: &BasePath,

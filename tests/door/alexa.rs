@@ -70,6 +70,12 @@ async fn a_grant_that_cannot_be_accepted_is_told_so_in_alexas_words() {
     let mut other = accept_grant(&json!(good));
     other["directive"]["header"]["name"] = json!("Other");
     refused(other).await;
+    // With a session that is open the home's own answer comes back, which is none.
+    let jwt = token(&["admin"], &json!({}));
+    let ping = crate::callers::run(Some(&jwt), &json!({ "type": "ping" }));
+    assert_eq!(stage.ask(&ping).await.0, 200);
+    stage.home.set_fault(RestFault::EmptyJson);
+    refused(accept_grant(&json!(good))).await;
     stage.home.set_fault(RestFault::Close);
     refused(accept_grant(&json!(good))).await;
 }

@@ -47,6 +47,21 @@ async fn directives_reach_the_home_and_failures_are_alexas() {
         assert_eq!(answer["event"]["header"]["correlationToken"], "correlation");
         assert_eq!(home.state("light.bed_light").await.unwrap(), state);
     }
+    // The home's own answer to a user's consent.
+    let mut grant = directive("AcceptGrant", &good);
+    grant["directive"]["header"]["namespace"] = json!("Alexa.Authorization");
+    grant["directive"]
+        .as_object_mut()
+        .unwrap()
+        .remove("endpoint");
+    grant["directive"]["payload"] = json!({
+        "grant": { "type": "OAuth2.AuthorizationCode", "code": "code" },
+        "grantee": { "type": "BearerToken", "token": good },
+    });
+    let answer = in_process::handle(&app, &grant.to_string()).await;
+    let header = &answer["event"]["header"];
+    assert_eq!(header["namespace"], "Alexa.Authorization", "{answer}");
+    assert_eq!(header["name"], "AcceptGrant.Response", "{answer}");
     for bad in [
         token(&["call:alexa.smart_home"], &json!({ "exp": 1_700_000_000 })),
         token(&["read"], &json!({})),

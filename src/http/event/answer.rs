@@ -135,6 +135,44 @@ fn join_repeated(headers: &mut HeaderMap) {
 mod tests {
     use super::*;
 
+    async fn answer(content_type: Option<&'static str>, body: &'static [u8]) -> serde_json::Value {
+        let mut response = Response::new(Body::from(body));
+        if let Some(kind) = content_type {
+            let kind = HeaderValue::from_static(kind);
+            response.headers_mut().insert("content-type", kind);
+        }
+        serde_json::to_value(Answer::new(Sender::HttpApi, response).await).unwrap()
+    }
+
+    #[tokio::test]
+    async fn bodies_travel_as_text_where_they_are_text_and_as_base64_otherwise() {
+        for (kind, body, sent, is_base64) in [
+            (Some("application/json"), &b"{}"[..], "{}", false),
+            (Some("text/plain; charset=utf-8"), b"a", "a", false),
+            (Some("application/problem+json"), b"{}", "{}", false),
+            (Some("image/svg+xml"), b"<svg/>", "<svg/>", false),
+            (Some("image/jpeg"), b"a", "YQ==", true),
+            (Some("text/plain"), b"\xff", "/w==", true),
+            (None, b"a", "a", false),
+            (Some("image/jpeg"), b"", "", false),
+        ] {
+            let answer = answer(kind, body).await;
+            assert_eq!(answer["body"], sent, "{kind:?}");
+            assert_eq!(answer["isBase64Encoded"], is_base64, "{kind:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_header_that_is_no_text_does_not_stop_an_answer() {
+        let mut response = Response::new(Body::empty());
+        let value = HeaderValue::from_bytes(b"caf\xe9").unwrap();
+        response.headers_mut().insert("x-a", value);
+        let answer = Answer::new(Sender::LoadBalancer, response).await;
+        let answer = serde_json::to_value(answer).unwrap();
+        assert_eq!(answer["headers"]["x-a"], "caf\u{fffd}");
+        assert_eq!(answer["statusDescription"], "200 OK");
+    }
+
     #[test]
     fn several_values_become_a_list_but_for_cookies() {
         let mut headers = HeaderMap::new();

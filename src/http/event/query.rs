@@ -7,7 +7,7 @@ use url::form_urlencoded::Serializer;
 use super::request::{header_path, texts};
 use crate::json::{MemberError, Object};
 
-/// What cannot stand in a query as it is.
+/// Characters that must be encoded in a query.
 pub(super) const QUERY: &AsciiSet = &CONTROLS
     .add(b' ')
     .add(b'"')

@@ -1,4 +1,4 @@
-//! What is read of an event: the few members that a request is made of. No other member is looked at.
+//! Reads the few members of an event that a request is made of. No other member is looked at.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use super::super::base_path::Route;
 use super::{Sender, query};
 use crate::json::{MemberError, Members, Object, shown};
 
-/// What cannot stand in a path as it is.
+/// Characters that must be encoded in a path.
 const PATH: &AsciiSet = &query::QUERY.add(b'?');
 
 /// Longer paths with queries no sender takes; and no URL can hold 64 KB.
@@ -41,7 +41,7 @@ pub(super) struct Incoming {
 impl Incoming {
     /// Reads an event.
     pub(super) fn read(sender: Sender, payload: &str) -> Result<Self, MemberError> {
-        // That it can be read is known since its sender is.
+        // The sender was found by the members, so the event is a JSON object.
         let event = Object::outermost(Members::parse(payload).unwrap_or_default());
         let (method, (path_member, path), query, headers, route) = match sender {
             Sender::HttpApi => {
