@@ -24,7 +24,7 @@ fn peak_kib(home_url: &str) -> u64 {
     };
     let processes = std::fs::read_dir("/proc").unwrap();
     let mut processes = processes.filter_map(|entry| Some(entry.ok()?.path()));
-    let process = processes.find(is_it).expect("the function's process");
+    let process = processes.find(is_it).unwrap();
     let status = std::fs::read_to_string(process.join("status")).unwrap();
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let peak = peak.and_then(|line| line.split_whitespace().next());
