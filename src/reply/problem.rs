@@ -226,7 +226,7 @@ impl Problem {
     fn of_token(error: &TokenError) -> Self {
         let (name, action) = match error {
             TokenError::Source(error) => return Self::of_source(error),
-            TokenError::Malformed(_) => (
+            TokenError::Malformed { .. } => (
                 ProblemName::TokenMalformed,
                 "store the long-lived access token again, exactly as Home Assistant shows it",
             ),

@@ -2,7 +2,7 @@
 
 use super::format::Defect;
 use crate::secret::Fingerprint;
-use crate::source::SourceError;
+use crate::source::{Origin, SourceError};
 
 /// Why there is no usable token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -11,17 +11,26 @@ pub enum TokenError {
     #[error(transparent)]
     Source(#[from] SourceError),
     /// The stored text cannot be a token.
-    #[error("the stored text is not a token: {0}")]
-    Malformed(#[from] Defect),
+    #[error("{origin} holds text that is not a token: {defect}")]
+    Malformed {
+        /// Where it lies.
+        origin: Origin,
+        /// What is wrong with it.
+        defect: Defect,
+    },
     /// The token has ended by its own word.
-    #[error("the token {fingerprint} has expired")]
+    #[error("{origin} holds the token {fingerprint}, which has expired")]
     Expired {
+        /// Where it lies.
+        origin: Origin,
         /// Which token.
         fingerprint: Fingerprint,
     },
     /// The home has rejected the token, and the source still holds the same one.
-    #[error("the home rejected the token {fingerprint} and no other is stored")]
+    #[error("{origin} holds the token {fingerprint}, which the home rejected, and no other")]
     Rejected {
+        /// Where it lies.
+        origin: Origin,
         /// Which token.
         fingerprint: Fingerprint,
         /// The version of the parameter that holds it.

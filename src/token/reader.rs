@@ -78,7 +78,7 @@ impl Inner {
                         ..
                     }) => state.cache.clear(),
                     TokenError::Source(_)
-                    | TokenError::Malformed(_)
+                    | TokenError::Malformed { .. }
                     | TokenError::Expired { .. }
                     | TokenError::Rejected { .. } => state.cache.postpone(now),
                 }
@@ -125,7 +125,11 @@ impl Inner {
         clearings: u64,
     ) -> Result<Token, TokenError> {
         let now = self.clock.now();
-        let (text, claims) = inspect(stored.value.expose_secret(), self.format)?;
+        let inspected = inspect(stored.value.expose_secret(), self.format);
+        let (text, claims) = inspected.map_err(|defect| TokenError::Malformed {
+            origin: self.source.origin(),
+            defect,
+        })?;
         let token = Token {
             access: Arc::new(AccessToken::new(text.into())),
             version: stored.version,
@@ -134,7 +138,10 @@ impl Inner {
         let fingerprint = token.fingerprint();
         if token.is_expired(now) {
             self.meter.record(Metric::TokenDaysToExpiry(0.0));
-            return Err(TokenError::Expired { fingerprint });
+            return Err(TokenError::Expired {
+                origin: self.source.origin(),
+                fingerprint,
+            });
         }
         if self.format == TokenFormat::Any && !text.contains('.') {
             tracing::warn!(%fingerprint, "the token is not a JWT, so its end cannot be told");
@@ -142,6 +149,7 @@ impl Inner {
         let mut state = lock(&self.state);
         if state.cache.is_rejected(fingerprint, stored.version) {
             return Err(TokenError::Rejected {
+                origin: self.source.origin(),
                 fingerprint,
                 version: stored.version,
             });

@@ -119,13 +119,18 @@ async fn no_debug_output_shows_the_token() {
 
     // What is said of it when it goes wrong.
     let fingerprint = token.fingerprint();
+    let origin = || Origin::new(Setting::Token, "/token");
     let mut errors = vec![
-        TokenError::Expired { fingerprint },
+        TokenError::Expired {
+            origin: origin(),
+            fingerprint,
+        },
         TokenError::Rejected {
+            origin: origin(),
             fingerprint,
             version: Some(1),
         },
-        TokenError::Source(Origin::new(Setting::Token, "/token").failed(SourceFault::NotFound)),
+        TokenError::Source(origin().failed(SourceFault::NotFound)),
     ];
     for damaged in [
         format!("Bearer {text}"),
@@ -136,7 +141,10 @@ async fn no_debug_output_shows_the_token() {
         text.repeat(30),
     ] {
         let defect = inspect(&damaged, TokenFormat::Jwt).unwrap_err();
-        errors.push(TokenError::Malformed(defect));
+        errors.push(TokenError::Malformed {
+            origin: origin(),
+            defect,
+        });
     }
     for error in errors {
         shown.canary.search("TokenError", &error.to_string());

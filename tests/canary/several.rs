@@ -125,6 +125,7 @@ async fn what_is_said_of_homes_and_rotations_does_not_show_the_token() {
     let fingerprint = AccessToken::new(text.as_str().into()).fingerprint();
     let rejected = || {
         BridgeError::Token(TokenError::Rejected {
+            origin: Origin::new(Setting::HomeToken, name("token")),
             fingerprint,
             version: Some(1),
         })

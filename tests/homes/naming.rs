@@ -87,7 +87,6 @@ async fn what_is_no_name_is_refused_before_anything_is_read() {
         json!(long),
         json!(5),
         json!(["cabin"]),
-        Value::Null,
     ];
     for name in names {
         let mut event = toggle();
@@ -95,6 +94,11 @@ async fn what_is_no_name_is_refused_before_anything_is_read() {
         let answer = handle(&app, &event).await;
         assert_problem(&answer, "bad-request", 400, "`home`");
     }
+    // Null means absent.
+    let mut event = toggle();
+    event["home"] = Value::Null;
+    let answer = handle(&app, &event).await;
+    assert_problem(&answer, "bad-request", 400, "names none");
     assert_eq!(aws.calls_of(GET_PARAMETERS).await.unwrap(), 0);
 }
 

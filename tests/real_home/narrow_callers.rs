@@ -122,23 +122,10 @@ async fn secrets(home: &RealHome) -> Secrets {
             .as_str()
             .map(str::to_owned)
     };
-    let members = |state: &Value| {
-        let members = state["attributes"]["entity_id"]
-            .as_array()
-            .into_iter()
-            .flatten();
-        members
-            .filter_map(|id| Some(id.as_str()?.to_owned()))
-            .collect()
-    };
     Secrets {
         names: states
             .iter()
             .map(|state| (id(state), name(state)))
-            .collect(),
-        members: states
-            .iter()
-            .map(|state| (id(state), members(state)))
             .collect(),
         location: ["latitude", "longitude"]
             .map(|name| config[name].to_string())

@@ -30,8 +30,6 @@ pub struct Counters {
     pub failed_logins: u64,
     /// Commands received on authenticated sockets, by type, executed or not.
     pub commands: BTreeMap<String, u64>,
-    /// Alexa directives answered.
-    pub alexa_directives: u64,
     /// Service calls executed, in order.
     pub service_calls: Vec<ServiceCall>,
     /// WebSocket ping frames received.

@@ -106,7 +106,6 @@ async fn route(
         ["api", "states", entity_id] => (Method::GET, Action::State(entity_id)),
         ["api", "services"] => (Method::GET, Action::Services),
         ["api", "services", domain, name] => (Method::POST, Action::Call(domain, name)),
-        ["api", "alexa", "smart_home"] => (Method::POST, Action::Alexa),
         _ => return Ok(status(StatusCode::NOT_FOUND)),
     };
     if method != allowed {
@@ -133,15 +132,6 @@ async fn route(
                 .map_err(io::Error::other)?;
             call(shared, domain, name, &body.to_bytes())
         }
-        Action::Alexa => {
-            shared
-                .tally
-                .count(|counters| counters.alexa_directives += 1);
-            json_body(&json!({"event": {
-                "header": {"namespace": "Alexa", "name": "Response", "payloadVersion": "3"},
-                "payload": {},
-            }}))
-        }
     })
 }
 
@@ -152,7 +142,6 @@ enum Action<'a> {
     State(&'a str),
     Services,
     Call(&'a str, &'a str),
-    Alexa,
 }
 
 fn call(shared: &Shared, domain: &str, name: &str, body: &[u8]) -> Response<Body> {

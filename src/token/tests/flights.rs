@@ -138,6 +138,7 @@ async fn a_rejected_token_is_never_handed_out_again() {
     fixture.service.reject(rejected.fingerprint());
     assert!(fixture.service.is_rejected(&rejected));
     let expected = TokenError::Rejected {
+        origin: origin(),
         fingerprint: rejected.fingerprint(),
         version: Some(7),
     };
@@ -167,6 +168,7 @@ async fn a_rejected_token_that_is_stored_anew_is_handed_out_once_more() {
         assert_eq!(token.version, Some(version));
         fixture.service.reject(token.fingerprint());
         let refused = TokenError::Rejected {
+            origin: origin(),
             fingerprint: token.fingerprint(),
             version: Some(version),
         };
@@ -179,7 +181,13 @@ async fn stored_texts_that_are_no_token_are_named_and_not_kept() {
     let fixture = fixture([Ok("Bearer x"), Ok("")]);
     for defect in [Defect::BearerPrefix, Defect::Empty] {
         let error = fixture.service.current().await.unwrap_err();
-        assert_eq!(error, TokenError::Malformed(defect));
+        assert_eq!(
+            error,
+            TokenError::Malformed {
+                origin: origin(),
+                defect,
+            }
+        );
     }
 }
 

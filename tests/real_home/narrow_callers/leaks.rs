@@ -11,8 +11,6 @@ use super::people::Person;
 pub(super) struct Secrets {
     /// The name of each entity, where it has one.
     pub(super) names: BTreeMap<String, Option<String>>,
-    /// The members of groups and scenes, which are a part of their state.
-    pub(super) members: BTreeMap<String, Vec<String>>,
     /// Coordinates and height, as JSON writes them.
     pub(super) location: Vec<String>,
     pub(super) user_id: String,
@@ -156,15 +154,6 @@ impl Walk<'_> {
         }
     }
 
-    /// Whether somebody may know an id: because they may read the entity, or another one that it is a member of.
-    fn may_know(&self, id: &str) -> bool {
-        let mut groups = self.secrets.members.iter();
-        self.person.may_read(id)
-            || groups.any(|(group, members)| {
-                self.person.may_read(group) && members.iter().any(|member| member == id)
-            })
-    }
-
     /// Whether the request named an entity: by its id, or by the part behind the dot.
     fn named(&self, id: &str) -> bool {
         let is_of_a_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
@@ -178,7 +167,7 @@ impl Walk<'_> {
             // An error says what its caller named; an answer holds only what may be read, or has just been called.
             let is_echo = self.named(&id)
                 && (self.is_refusal || name == "message" || self.person.may_call(&id));
-            if !self.may_know(&id) && !is_echo {
+            if !self.person.may_read(&id) && !is_echo {
                 self.found
                     .insert(format!("a foreign entity's id in `{name}`"));
             }
