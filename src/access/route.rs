@@ -117,7 +117,7 @@ impl<'a> RestRoute<'a> {
     ///
     /// The state of a single entity has none: its answer over REST holds `last_reported`, and the WebSocket's only command for
     /// states answers with all of them. Nor have history and logbook, whose answers over the WebSocket have another shape.
-    pub(super) fn command(self) -> Option<Command> {
+    pub fn command(self) -> Option<Command> {
         let kind = match self {
             Self::Status => "ping",
             Self::Config => "get_config",

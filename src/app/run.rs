@@ -12,7 +12,7 @@ use crate::access::{Caller, Door, Permit, without_capabilities};
 use crate::clock::Deadline;
 use crate::commands::CommandsRequest;
 use crate::home_assistant::{
-    Answer, Command, JsonSlice, Outcome, RestAnswer, RestCall, RestOutcome,
+    Answer, Command, HomeError, JsonSlice, Outcome, RestAnswer, RestCall, RestOutcome,
 };
 use crate::homes::{Home, HomesError};
 use crate::idempotency::{Admission, StoreError};
@@ -155,9 +155,17 @@ impl App {
         let deadline = self.deadline(context);
         let tenant = context.tenant_id.as_deref();
         let home = self.find(home, tenant, deadline).await?;
-        let outcomes = home.bridge.run(std::slice::from_ref(command), deadline);
-        let outcomes = outcomes.await.map_err(Failure::Bridge)?;
-        match outcomes.into_iter().next() {
+        let read = async || {
+            let outcomes = home.bridge.run(std::slice::from_ref(command), deadline);
+            let outcomes = outcomes.await.map_err(Failure::Bridge)?;
+            Ok::<_, Failure>(outcomes.into_iter().next())
+        };
+        let outcome = match read().await? {
+            // The home may have hung up just then. What only reads may be asked for twice.
+            Some(Outcome::Unknown(HomeError::Closed)) => read().await?,
+            outcome => outcome,
+        };
+        match outcome {
             Some(Outcome::Answered(Answer::Success(result))) => Ok(Some(result)),
             Some(Outcome::Answered(Answer::Failure(_))) | None => Ok(None),
             // What only reads was not carried out in any sense that matters.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use latchkey_dev::home::RestFault;
+use latchkey_dev::home::{Break, RestFault, SocketFault, SocketStage};
 use latchkey_dev::stack::{LocalPort, http_client};
 use serde_json::json;
 
@@ -110,6 +110,26 @@ async fn what_only_reads_may_be_asked_for_twice() {
         let (seen, answer) = stage.ask(&request(method, path, Some(&jwt), body)).await;
         assert_eq!(seen, status, "{method}: {answer}");
         assert_eq!(requests() - before, times, "{method}");
+    }
+}
+
+/// So may what the session answers: the home hangs up over the first, and answers the second on another connection.
+#[tokio::test]
+async fn a_read_over_a_session_that_ends_is_asked_for_once_more() {
+    let stage = Stage::set().await;
+    let jwt = token(&["admin"], &json!({}));
+    let ping = crate::callers::run(Some(&jwt), &json!({"type": "ping"}));
+    assert_eq!(stage.ask(&ping).await.0, 200);
+    let lost = SocketFault::At(SocketStage::Reply, Break::Close);
+    for (times, status, answered) in [(1, 200, 2), (2, 503, 2)] {
+        let asked = || stage.home.counters().commands.get("get_states").copied();
+        let before = asked().unwrap_or_default();
+        stage.home.set_fault_times(lost.clone(), times);
+        let (seen, body) = stage
+            .ask(&request("GET", "/api/states", Some(&jwt), None))
+            .await;
+        assert_eq!(seen, status, "{body}");
+        assert_eq!(asked().unwrap_or_default() - before, answered);
     }
 }
 
