@@ -14,10 +14,11 @@ use lambda_runtime::Context;
 use crate::access::{Caller, Door};
 use crate::bridge::{Health, Status};
 use crate::clock::{Clock, Deadline, Limit, Timestamp};
-use crate::home_assistant::{HomeError, Stage};
+use crate::home_assistant::{HomeError, Stage, reseed_masks};
 use crate::homes::Homes;
 use crate::idempotency::Idempotency;
 use crate::metrics::{Metric, Metrics};
+use crate::random::Random;
 use crate::rate_limit::RateLimiter;
 use crate::reply::{Failure, Problem};
 use crate::rotation::Rotation;
@@ -49,37 +50,17 @@ pub(crate) const ROOM_FOR_THE_REST: usize = 64 << 10;
 
 /// Everything that serves invocations.
 pub struct App {
-    homes: Homes,
-    rotation: Rotation,
-    idempotency: Idempotency,
-    door: Door,
-    rates: RateLimiter,
+    pub(crate) homes: Homes,
+    pub(crate) rotation: Rotation,
+    pub(crate) idempotency: Idempotency,
+    pub(crate) door: Door,
+    pub(crate) rates: RateLimiter,
     pub(crate) clock: Arc<dyn Clock>,
-    metrics: Arc<Metrics>,
+    pub(crate) random: Random,
+    pub(crate) metrics: Arc<Metrics>,
 }
 
 impl App {
-    /// An application over the homes it serves.
-    pub fn new(
-        homes: Homes,
-        rotation: Rotation,
-        idempotency: Idempotency,
-        door: Door,
-        rates: RateLimiter,
-        clock: Arc<dyn Clock>,
-        metrics: Arc<Metrics>,
-    ) -> Self {
-        Self {
-            homes,
-            rotation,
-            idempotency,
-            door,
-            rates,
-            clock,
-            metrics,
-        }
-    }
-
     /// Begins what the first invocation will need: token, verdict, session. To be run while nobody waits.
     pub async fn warm_up(&self, limit: Duration) {
         let deadline = Deadline::at(self.clock.now().after(limit));
@@ -138,10 +119,10 @@ impl App {
         self.homes.suspend().await;
     }
 
-    /// Makes randomness this process's own again, once many were started from one snapshot.
+    /// Makes all randomness this process's own, once many processes were started from one snapshot.
     pub fn reseed(&self, seed: u64) {
-        self.homes.reseed(seed);
-        self.idempotency.reseed(seed);
+        self.random.reseed(seed);
+        reseed_masks();
     }
 
     /// Does what callers were not to wait for, within the time left to the invocation that ends at `deadline_ms` (Unix

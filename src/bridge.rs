@@ -14,8 +14,8 @@ mod prover;
 mod retry;
 mod upkeep;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use breaker::{Breaker, News};
@@ -28,7 +28,9 @@ use crate::clock::{Clock, Deadline};
 use crate::home_assistant::{
     Checkout, Command, Connection, FRESH, HomeError, Outcome, Session, Sieve,
 };
+use crate::lock::Lock;
 use crate::metrics::{Meter, Metric};
+use crate::random::Random;
 use crate::secret::{AccessToken, Fingerprint};
 use crate::token::{TokenError, TokenFacts, TokenService};
 use crate::verdict::Verdicts;
@@ -49,17 +51,16 @@ pub struct Bridge {
     prover: Arc<Prover>,
     retry: Retry,
     clock: Arc<dyn Clock>,
-    // Std mutexes: nothing awaits while one is held.
-    random: Mutex<fastrand::Rng>,
-    breaker: Mutex<Breaker<HomeError>>,
-    finding: Mutex<Option<Finding>>,
+    random: Random,
+    breaker: Lock<Breaker<HomeError>>,
+    finding: Lock<Option<Finding>>,
     /// How many tokens had been fetched when the last keep-warm event or command was done.
     seen_fetches: AtomicU64,
 }
 
 impl Bridge {
-    /// A bridge over a token service and a session, with verdicts shared if there is a place for them. `seed` starts the
-    /// jitter of its delays.
+    /// A bridge over a token service and a session, with verdicts shared if there is a place for them. Its delays
+    /// have jitter from `random`.
     pub fn new(
         tokens: TokenService,
         session: Session,
@@ -67,15 +68,15 @@ impl Bridge {
         retry: Retry,
         clock: Arc<dyn Clock>,
         meter: Meter,
-        seed: u64,
+        random: Random,
     ) -> Self {
         Self {
             prover: Arc::new(Prover::new(tokens, session, verdicts, clock.clone(), meter)),
             retry,
             clock,
-            random: Mutex::new(fastrand::Rng::with_seed(seed)),
-            breaker: Mutex::default(),
-            finding: Mutex::default(),
+            random,
+            breaker: Lock::default(),
+            finding: Lock::default(),
             seen_fetches: AtomicU64::new(0),
         }
     }
@@ -202,11 +203,11 @@ impl Bridge {
         let now = self.clock.now();
         let prover = &self.prover;
         Health::new(
-            lock(&self.finding).clone(),
+            self.finding.lock().clone(),
             prover.tokens.facts(),
             prover.session.state(),
             prover.session.report(),
-            lock(&self.breaker).name(),
+            self.breaker.lock().name(),
             now,
         )
     }
@@ -214,13 +215,6 @@ impl Bridge {
     /// Lets go of everything that must not be in a snapshot of this process: token and connections.
     pub async fn suspend(&self) {
         self.prover.clear().await;
-    }
-
-    /// Makes randomness this process's own again, once many were started from one snapshot.
-    pub fn reseed(&self, seed: u64) {
-        let mut random = fastrand::Rng::with_seed(seed);
-        self.prover.reseed(&mut random);
-        *lock(&self.random) = random;
     }
 
     /// Whether tokens were fetched since this was last asked.
@@ -311,13 +305,13 @@ impl Bridge {
             }
             Err(BridgeError::Home(_)) => News::Up,
         };
-        lock(&self.breaker).report(news, now);
+        self.breaker.lock().report(news, now);
         let outcome = match outcome {
             Ok(_) => Ok(()),
             Err(BridgeError::Home(HomeError::DeadlineExceeded { .. })) => return,
             Err(error) => Err(error.clone()),
         };
-        *lock(&self.finding) = Some(Finding { outcome, at: now });
+        *self.finding.lock() = Some(Finding { outcome, at: now });
     }
 
     async fn attempt<T, F>(
@@ -351,18 +345,13 @@ impl Bridge {
 
     /// Lets a run through, with the delays between its attempts, unless the home is known to be down.
     fn admit(&self) -> Result<impl Iterator<Item = Duration> + use<>, HomeError> {
-        let is_probe = lock(&self.breaker).admit(self.clock.now())?;
+        let is_probe = self.breaker.lock().admit(self.clock.now())?;
         // A probe asks once: while it does, everyone else is turned away.
         Ok(self.delays().take(if is_probe { 0 } else { usize::MAX }))
     }
 
     fn delays(&self) -> impl Iterator<Item = Duration> + use<> {
-        let seed = lock(&self.random).u64(..);
+        let seed = self.random.u64();
         self.retry.delays(seed)
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing panics while a lock is held, and no state here can be half changed.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -5,6 +5,8 @@
 
 use std::time::Duration;
 
+use crate::lock::Lock;
+
 /// Where the time comes from.
 pub trait Clock: Send + Sync {
     /// The present moment on both clocks.
@@ -79,12 +81,12 @@ impl Clock for SystemClock {
 
 /// A clock that stands still until it is told to move.
 #[derive(Debug)]
-pub struct ManualClock(std::sync::Mutex<Timestamp>);
+pub struct ManualClock(Lock<Timestamp>);
 
 impl ManualClock {
     /// A clock that shows `unix` since the epoch.
     pub fn at(unix: Duration) -> Self {
-        Self(std::sync::Mutex::new(Timestamp {
+        Self(Lock::new(Timestamp {
             monotonic: Duration::ZERO,
             unix,
         }))
@@ -92,20 +94,14 @@ impl ManualClock {
 
     /// Moves both clocks on.
     pub fn advance(&self, by: Duration) {
-        let mut now = self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut now = self.0.lock();
         *now = now.after(by);
     }
 }
 
 impl Clock for ManualClock {
     fn now(&self) -> Timestamp {
-        *self
-            .0
-            .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
+        *self.0.lock()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Puts the function together: which adapter stands for which role. Whoever runs it, Lambda, the command line or a test,
 //! gets it from here.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
@@ -21,6 +21,7 @@ use crate::home_assistant::{Extras, Labels};
 use crate::homes::{DefaultHome, HomeBuilder, Homes, KEPT_HOMES};
 use crate::idempotency::{Idempotency, MemoryStore, OutcomeStore, SharedStore};
 use crate::metrics::{CloudWatchSink, EmfSink, MetricSink, Metrics};
+use crate::random::Random;
 use crate::rate_limit::RateLimiter;
 use crate::rotation::{LeaseStore, MemoryLeases, Rotation, SharedLeases};
 use crate::source::{
@@ -52,7 +53,7 @@ impl From<SdkConfig> for Aws {
 
 /// A function as `config` says it. `seed` is where all its randomness comes from.
 pub async fn function(config: Config, aws: &Aws, clock: Arc<dyn Clock>, seed: u64) -> Function {
-    let mut seeds = fastrand::Rng::with_seed(seed);
+    let random = Random::seeded(seed);
     let sink = metric_sink(&config.metrics, aws).await;
     let metrics = Arc::new(Metrics::new(sink, clock.clone()));
     let table = match config.table {
@@ -78,7 +79,7 @@ pub async fn function(config: Config, aws: &Aws, clock: Arc<dyn Clock>, seed: u6
         metrics: metrics.clone(),
         verdicts,
         rejections: Arc::default(),
-        random: Mutex::new(seeds.fork()),
+        random: random.clone(),
     };
     let default = match config.home {
         Some(home) => Some(default_home(&builder, home, config.token.origin, aws).await),
@@ -105,7 +106,7 @@ pub async fn function(config: Config, aws: &Aws, clock: Arc<dyn Clock>, seed: u6
             Box::new(MemoryLeases::default()),
         ),
     };
-    let idempotency = Idempotency::new(outcomes, clock.clone(), seeds.u64(..));
+    let idempotency = Idempotency::new(outcomes, clock.clone(), random.clone());
     let request_limit = longest_request(config.limits);
     let rotation = Rotation::new(
         leases,
@@ -113,10 +114,19 @@ pub async fn function(config: Config, aws: &Aws, clock: Arc<dyn Clock>, seed: u6
         // By then the cache of every sandbox has let go of it, and so has every request that had got it just before.
         Ttl::new(config.token.ttl, 0.0).hard + request_limit,
         request_limit,
-        seeds.u64(..),
+        random.clone(),
     );
     let door = door(config.callers, aws, &clock).await;
-    let app = App::new(homes, rotation, idempotency, door, rates, clock, metrics);
+    let app = App {
+        homes,
+        rotation,
+        idempotency,
+        door,
+        rates,
+        clock,
+        random,
+        metrics,
+    };
     Function::new(Arc::new(app), config.http)
 }
 

@@ -25,3 +25,4 @@ pub use session::{
     Checkout, FRESH, Freshness, PING_TIMEOUT, STALE, Session, SessionReport, SessionState,
     freshness,
 };
+pub use socket::reseed_masks;

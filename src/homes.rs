@@ -11,13 +11,14 @@ mod opening;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 
 pub use builder::HomeBuilder;
 pub use error::HomesError;
 use lru::LruCache;
 
 use crate::bridge::Bridge;
+use crate::lock::Lock;
 use crate::metrics::Metric;
 use crate::parameter::ParameterName;
 use crate::source::{HomeName, HomeStore, TokenVersions};
@@ -85,8 +86,7 @@ pub struct Homes {
     token_parameter: Option<String>,
     setting_parameters: Vec<String>,
     store: Option<Arc<dyn HomeStore>>,
-    // A std mutex: nothing awaits while it is held.
-    stored: Mutex<Stored>,
+    stored: Lock<Stored>,
     /// The tenant that this sandbox belongs to, once an invocation has said so.
     tenant: OnceLock<HomeName>,
 }
@@ -120,7 +120,7 @@ impl Homes {
             token_parameter,
             setting_parameters,
             store,
-            stored: Mutex::new(Stored {
+            stored: Lock::new(Stored {
                 open: LruCache::new(kept),
                 opening: HashMap::new(),
             }),
@@ -171,7 +171,7 @@ impl Homes {
             return Ok(vec![Ok(Some(bound.clone()))]);
         }
         let (mut names, kept): (Vec<HomeName>, usize) = {
-            let stored = self.lock();
+            let stored = self.stored.lock();
             // The least recently used first: each is going to be used, and the order shall stay.
             let names = stored.open.iter().rev().map(|(name, _)| name.clone());
             (names.collect(), stored.open.cap().get())
@@ -200,7 +200,7 @@ impl Homes {
         let is_bound = self.tenant.get().is_some();
         let default = self.default.iter().filter(|_| !is_bound);
         let mut homes: Vec<Arc<Home>> = default.cloned().collect();
-        homes.extend(self.lock().open.iter().map(|(_, home)| home.clone()));
+        homes.extend(self.stored.lock().open.iter().map(|(_, home)| home.clone()));
         homes
     }
 
@@ -223,7 +223,7 @@ impl Homes {
         };
         let is_token = leaf == "token";
         let home = {
-            let mut stored = self.lock();
+            let mut stored = self.stored.lock();
             // What is being read may have been read before the change.
             stored.opening.remove(&name);
             if is_token {
@@ -253,14 +253,6 @@ impl Homes {
         }
     }
 
-    /// Makes randomness this process's own again, once many were started from one snapshot.
-    pub fn reseed(&self, seed: u64) {
-        self.builder.reseed(seed);
-        for home in self.open_ones() {
-            home.bridge.reseed(self.builder.seed());
-        }
-    }
-
     /// The tenant that this sandbox belongs to: the first that was named, for good.
     async fn bind(&self, tenant: Option<&str>) -> Result<Option<&HomeName>, HomesError> {
         let Some(tenant) = tenant else {
@@ -286,11 +278,6 @@ impl Homes {
     fn violation(&self) -> HomesError {
         self.builder.meter(None).record(Metric::TenantViolation);
         HomesError::OtherTenant
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Stored> {
-        // Nothing panics while the lock is held, and no state here can be half changed.
-        self.stored.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

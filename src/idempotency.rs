@@ -7,7 +7,7 @@
 mod memory;
 mod shared;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -18,6 +18,7 @@ pub use shared::SharedStore;
 
 use crate::clock::{Clock, Timestamp};
 use crate::home_assistant::Command;
+use crate::random::Random;
 
 /// How long an outcome is remembered.
 pub const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
@@ -111,24 +112,17 @@ pub struct Ticket {
 pub struct Idempotency {
     store: Box<dyn OutcomeStore>,
     clock: Arc<dyn Clock>,
-    // A std mutex: nothing awaits while it is held.
-    random: Mutex<fastrand::Rng>,
+    random: Random,
 }
 
 impl Idempotency {
-    /// Records in `store`. `seed` starts the numbers of runs.
-    pub fn new(store: Box<dyn OutcomeStore>, clock: Arc<dyn Clock>, seed: u64) -> Self {
+    /// Records in `store`. `random` numbers the runs.
+    pub fn new(store: Box<dyn OutcomeStore>, clock: Arc<dyn Clock>, random: Random) -> Self {
         Self {
             store,
             clock,
-            random: Mutex::new(fastrand::Rng::with_seed(seed)),
+            random,
         }
-    }
-
-    /// Makes randomness this process's own again.
-    pub fn reseed(&self, seed: u64) {
-        *self.random.lock().unwrap_or_else(PoisonError::into_inner) =
-            fastrand::Rng::with_seed(seed);
     }
 
     /// Asks what a key leads to, and takes it if it is free. Keys of different homes, told apart by `scope`, are different
@@ -142,13 +136,7 @@ impl Idempotency {
         let id = digest_of(&[scope, &key.0]);
         let record = Record {
             request: digest_of(&[&Command::canonical(commands)]),
-            run: format!(
-                "{:032x}",
-                self.random
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner)
-                    .u128(..)
-            ),
+            run: self.random.id(),
             outcome: None,
         };
         let now = self.clock.now();

@@ -28,7 +28,7 @@
 //! | [`config`] | everything latchkey can be told from outside |
 //! | [`metrics`] | recorded at no cost, delivered after the answer |
 //! | [`secret`] | the one type that holds a token |
-//! | [`clock`] | time, passed in |
+//! | [`clock`], [`random`] | time and randomness, passed in |
 //! | [`logging`] | logs |
 //! | [`lambda`] | the Lambda Runtime API, and the extension that works between invocations |
 
@@ -47,9 +47,11 @@ mod http;
 pub mod idempotency;
 mod json;
 pub mod lambda;
+mod lock;
 pub mod logging;
 pub mod metrics;
 mod parameter;
+pub mod random;
 pub mod rate_limit;
 pub mod reply;
 pub mod rotation;

@@ -14,7 +14,7 @@ mod emf;
 mod metric;
 mod pending;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use cloudwatch::CloudWatchSink;
@@ -27,6 +27,7 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::clock::{Clock, Timestamp};
+use crate::lock::Lock;
 
 /// Why metrics could not be delivered.
 #[derive(Clone, Debug, thiserror::Error)]
@@ -72,7 +73,7 @@ impl Metrics {
         Self(Arc::new(Recorder {
             clock,
             sink,
-            state: Mutex::default(),
+            state: Lock::default(),
             under_way: watch::Sender::default(),
         }))
     }
@@ -119,8 +120,7 @@ impl Metrics {
 struct Recorder {
     clock: Arc<dyn Clock>,
     sink: Option<Box<dyn MetricSink>>,
-    // A std mutex: nothing awaits while it is held.
-    state: Mutex<State>,
+    state: Lock<State>,
     /// How many deliveries are under way.
     under_way: watch::Sender<usize>,
 }
@@ -139,7 +139,7 @@ impl Recorder {
             return;
         }
         let at = self.clock.now().unix;
-        let mut state = self.lock();
+        let mut state = self.state.lock();
         state.pending.add(StatisticSet::of(metric, None, at));
         if let Some(home) = home {
             let set = StatisticSet::of(metric, Some(home.clone()), at);
@@ -152,7 +152,7 @@ impl Recorder {
     fn begin(self: &Arc<Self>, regardless: bool) -> Option<JoinHandle<()>> {
         let interval = self.sink.as_ref()?.least_interval();
         let (sets, dropped) = {
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             let now = self.clock.now();
             let is_due = state.last.is_none_or(|last| now.since(last) >= interval);
             if state.pending.len() == 0 || !(is_due || regardless) {
@@ -178,7 +178,7 @@ impl Recorder {
             && let Err(error) = sink.deliver(&sets).await
         {
             tracing::warn!(error = %error, category = "metrics", sets = sets.len(), "kept for the next time");
-            let mut state = self.lock();
+            let mut state = self.state.lock();
             for set in sets {
                 state.pending.add(set);
             }
@@ -195,11 +195,6 @@ impl Recorder {
             .subscribe()
             .wait_for(|count| *count == 0)
             .await;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        // Nothing panics while the lock is held, and no state here can be half changed.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -11,7 +11,7 @@
 mod shared;
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use lru::LruCache;
@@ -20,6 +20,7 @@ use shared::SharedBuckets;
 
 use crate::clock::Clock;
 use crate::config::{Rate, RateLimits};
+use crate::lock::Lock;
 use crate::table::Table;
 
 /// How many callers a sandbox remembers; the bucket of one that was forgotten is full.
@@ -53,7 +54,7 @@ pub struct RateLimiter {
     limits: RateLimits,
     clock: Arc<dyn Clock>,
     shared: Option<SharedBuckets>,
-    own: Mutex<LruCache<BucketId, Duration>>,
+    own: Lock<LruCache<BucketId, Duration>>,
 }
 
 impl RateLimiter {
@@ -68,7 +69,7 @@ impl RateLimiter {
             limits,
             shared: table.map(|table| SharedBuckets::new(table, patience, clock.clone())),
             clock,
-            own: Mutex::new(LruCache::new(REMEMBERED)),
+            own: Lock::new(LruCache::new(REMEMBERED)),
         }
     }
 
@@ -93,7 +94,7 @@ impl RateLimiter {
                 (Rate { burst, ..rate }, count.min(burst))
             }
         };
-        let mut own = lock(&self.own);
+        let mut own = self.own.lock();
         let full_at = own.get(bucket).copied().unwrap_or_default();
         let full_at = after_taking(full_at, self.clock.now().unix, rate, count)?;
         own.put(bucket.clone(), full_at);
@@ -131,11 +132,6 @@ fn after_taking(
 /// How much of a bucket a sandbox draws at a time.
 fn portion(rate: Rate) -> u32 {
     (rate.burst / 10).max(1)
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing is left half done in there.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ mod plan;
 mod request;
 mod run;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use lease::{LeaseStore, MemoryLeases, SharedLeases};
@@ -30,6 +30,7 @@ use crate::bridge::BridgeError;
 use crate::clock::{Clock, Deadline};
 use crate::homes::Home;
 use crate::metrics::Metric;
+use crate::random::Random;
 use crate::secret::Fingerprint;
 use crate::source::{SourceError, TokenVersions};
 use crate::table::TableError;
@@ -157,8 +158,7 @@ pub struct Rotation {
     drain: Duration,
     /// How long the home's part in a step takes at most.
     step_limit: Duration,
-    // A std mutex: nothing awaits while it is held.
-    random: Mutex<fastrand::Rng>,
+    random: Random,
 }
 
 impl Rotation {
@@ -169,14 +169,14 @@ impl Rotation {
         clock: Arc<dyn Clock>,
         drain: Duration,
         step_limit: Duration,
-        seed: u64,
+        random: Random,
     ) -> Self {
         Self {
             leases,
             clock,
             drain,
             step_limit,
-            random: Mutex::new(fastrand::Rng::with_seed(seed)),
+            random,
         }
     }
 
@@ -208,9 +208,5 @@ impl Rotation {
             Err(_) => home.bridge.meter().record(Metric::RotationFailed),
         }
         outcome
-    }
-
-    fn random(&self) -> MutexGuard<'_, fastrand::Rng> {
-        self.random.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -9,7 +9,7 @@ mod format;
 mod reader;
 mod rejections;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use cache::{Offer, Token, TokenCache, TokenFacts, Ttl};
@@ -22,7 +22,9 @@ pub use rejections::Rejections;
 
 use crate::clock::{Clock, Timestamp};
 use crate::config::TokenFormat;
+use crate::lock::Lock;
 use crate::metrics::Meter;
+use crate::random::Random;
 use crate::secret::Fingerprint;
 use crate::source::SecretSource;
 
@@ -42,24 +44,23 @@ struct Fetch {
 pub struct TokenService {
     inner: Arc<Inner>,
     /// The fetch under way, joined by everyone who needs a token meanwhile.
-    flight: Mutex<Option<Fetch>>,
+    flight: Lock<Option<Fetch>>,
 }
 
 impl TokenService {
-    /// A service with an empty cache. `seed` starts the jitter of its TTLs.
+    /// A service with an empty cache. Its TTLs have jitter from `random`.
     pub fn new(
         source: Box<dyn SecretSource>,
         format: TokenFormat,
         ttl: Duration,
         clock: Arc<dyn Clock>,
         meter: Meter,
-        seed: u64,
+        random: Random,
     ) -> Self {
-        let state = Mutex::new(State {
+        let state = Lock::new(State {
             cache: TokenCache::default(),
             rejections: None,
             clearings: 0,
-            random: fastrand::Rng::with_seed(seed),
             fetches: 0,
         });
         Self {
@@ -69,9 +70,10 @@ impl TokenService {
                 ttl,
                 clock,
                 meter,
+                random,
                 state,
             }),
-            flight: Mutex::new(None),
+            flight: Lock::new(None),
         }
     }
 
@@ -79,7 +81,7 @@ impl TokenService {
     #[must_use]
     pub fn with_rejections(self, rejections: Arc<Rejections>, home: String) -> Self {
         {
-            let mut state = lock(&self.inner.state);
+            let mut state = self.inner.state.lock();
             for (fingerprint, version) in rejections.of(&home) {
                 state.cache.remember_rejection(fingerprint, version);
             }
@@ -92,7 +94,7 @@ impl TokenService {
     /// otherwise. If the source fails then, it is the last good one, for as long as the home accepts that.
     pub async fn current(&self) -> Result<Token, TokenError> {
         let now = self.inner.clock.now();
-        let stale = match lock(&self.inner.state).cache.offer(now) {
+        let stale = match self.inner.state.lock().cache.offer(now) {
             Offer::Served { token, .. } => return Ok(token.clone()),
             Offer::Stale { token, is_due } => Some((token.clone(), is_due)),
             Offer::Nothing => None,
@@ -106,7 +108,7 @@ impl TokenService {
             Some(Err(error)) => error,
         };
         // What is still in memory may be used; a rejection or a deletion leaves nothing.
-        let kept = lock(&self.inner.state).cache.keeps(stale.fingerprint());
+        let kept = self.inner.state.lock().cache.keeps(stale.fingerprint());
         if kept && !stale.is_expired(self.inner.clock.now()) {
             Ok(self.inner.served_stale(stale, Some(&error)))
         } else {
@@ -131,7 +133,7 @@ impl TokenService {
 
     /// Whether others have waited for the read under way as long as anybody should.
     fn is_slow(&self, now: Timestamp) -> bool {
-        let flight = lock(&self.flight);
+        let flight = self.flight.lock();
         flight.as_ref().is_some_and(|fetch| {
             let age = now.since(fetch.began);
             fetch.future.peek().is_none() && (WAIT_WITH_A_STALE_ONE..FETCH_LIMIT).contains(&age)
@@ -150,7 +152,7 @@ impl TokenService {
     pub fn is_due(&self) -> bool {
         let now = self.inner.clock.now();
         matches!(
-            lock(&self.inner.state).cache.offer(now),
+            self.inner.state.lock().cache.offer(now),
             Offer::Served { is_due: true, .. } | Offer::Stale { is_due: true, .. }
         )
     }
@@ -165,7 +167,7 @@ impl TokenService {
     pub async fn renew_stale(&self) -> Option<Fingerprint> {
         let now = self.inner.clock.now();
         let is_due = matches!(
-            lock(&self.inner.state).cache.offer(now),
+            self.inner.state.lock().cache.offer(now),
             Offer::Stale { is_due: true, .. }
         );
         let read = self.fetch_shortly(is_due, now).await?;
@@ -175,21 +177,21 @@ impl TokenService {
     /// Makes the token due: it is known to have changed.
     pub fn expire(&self) {
         let now = self.inner.clock.now();
-        lock(&self.inner.state).cache.expire(now);
+        self.inner.state.lock().cache.expire(now);
         // A read under way may have begun before the change.
-        *lock(&self.flight) = None;
+        *self.flight.lock() = None;
     }
 
     /// Joins the read under way, or begins one.
     async fn fetch(&self) -> Result<Token, TokenError> {
         let fetch = {
-            let mut flight = lock(&self.flight);
+            let mut flight = self.flight.lock();
             let now = self.inner.clock.now();
             // The one who held the flight before may have landed it while we waited for the lock.
             if let Offer::Served {
                 token,
                 is_due: false,
-            } = lock(&self.inner.state).cache.offer(now)
+            } = self.inner.state.lock().cache.offer(now)
             {
                 return Ok(token.clone());
             }
@@ -219,13 +221,13 @@ impl TokenService {
 
     /// What may be shown of the token last read, also after it was dropped.
     pub fn facts(&self) -> Option<TokenFacts> {
-        lock(&self.inner.state).cache.last()
+        self.inner.state.lock().cache.last()
     }
 
     /// Which token would be handed out without asking the source.
     pub fn cached(&self) -> Option<Fingerprint> {
         let now = self.inner.clock.now();
-        match lock(&self.inner.state).cache.offer(now) {
+        match self.inner.state.lock().cache.offer(now) {
             Offer::Served { token, .. } | Offer::Stale { token, .. } => Some(token.fingerprint()),
             Offer::Nothing => None,
         }
@@ -233,7 +235,7 @@ impl TokenService {
 
     /// Reports that the home rejected a token. It is dropped from memory, if it is still there, and never handed out again.
     pub fn reject(&self, fingerprint: Fingerprint) {
-        let mut state = lock(&self.inner.state);
+        let mut state = self.inner.state.lock();
         state.cache.reject(fingerprint);
         let version = state.cache.version_of(fingerprint);
         if let Some((rejections, home)) = &state.rejections {
@@ -243,12 +245,12 @@ impl TokenService {
 
     /// The version of the parameter that last held a token, if it was read here.
     pub fn version_of(&self, fingerprint: Fingerprint) -> Option<i64> {
-        lock(&self.inner.state).cache.version_of(fingerprint)
+        self.inner.state.lock().cache.version_of(fingerprint)
     }
 
     /// Whether the home has rejected the token that was last read.
     pub fn has_rejected_the_last(&self) -> bool {
-        let state = lock(&self.inner.state);
+        let state = self.inner.state.lock();
         let last = state.cache.last();
         last.is_some_and(|last| state.cache.is_rejected(last.fingerprint, last.version))
     }
@@ -256,39 +258,31 @@ impl TokenService {
     /// Drops the token from memory, which zeroes it once nobody holds it. Rejections stay known.
     pub fn clear(&self) {
         {
-            let mut state = lock(&self.inner.state);
+            let mut state = self.inner.state.lock();
             state.cache.clear();
             state.clearings += 1;
         }
-        *lock(&self.flight) = None;
-    }
-
-    /// Starts the jitter anew.
-    pub fn reseed(&self, seed: u64) {
-        lock(&self.inner.state).random = fastrand::Rng::with_seed(seed);
+        *self.flight.lock() = None;
     }
 
     /// Whether the home has rejected this very token.
     pub fn is_rejected(&self, token: &Token) -> bool {
-        lock(&self.inner.state)
+        self.inner
+            .state
+            .lock()
             .cache
             .is_rejected(token.fingerprint(), token.version)
     }
 
     /// How many tokens were fetched from the source so far; two readings tell whether a refresh lay between them.
     pub fn fetches(&self) -> u64 {
-        lock(&self.inner.state).fetches
+        self.inner.state.lock().fetches
     }
 }
 
 /// A time in days, as reports give it.
 pub fn days(duration: Duration) -> f64 {
     duration.as_secs_f64() / 86_400.0
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing panics while the lock is held, and no state here can be half changed.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@
 //!
 //! The table is an aid and no authority: where it cannot be used, each sandbox presents for itself, as without a table.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -17,6 +17,7 @@ mod shared;
 pub use shared::SharedVerdicts;
 
 use crate::clock::{Clock, Timestamp};
+use crate::random::Random;
 use crate::secret::Fingerprint;
 use crate::table::TableError;
 
@@ -86,8 +87,7 @@ pub struct Verdicts {
     /// How long one presentation may take.
     presentation_limit: Duration,
     clock: Arc<dyn Clock>,
-    // A std mutex: nothing awaits while it is held.
-    random: Mutex<fastrand::Rng>,
+    random: Random,
 }
 
 /// What [`Verdicts::await_turn`] came to.
@@ -116,20 +116,15 @@ impl Verdicts {
         scope: String,
         presentation_limit: Duration,
         clock: Arc<dyn Clock>,
-        seed: u64,
+        random: Random,
     ) -> Self {
         Self {
             store,
             scope,
             presentation_limit,
             clock,
-            random: Mutex::new(fastrand::Rng::with_seed(seed)),
+            random,
         }
-    }
-
-    /// Makes randomness this process's own again.
-    pub fn reseed(&self, seed: u64) {
-        *self.random() = fastrand::Rng::with_seed(seed);
     }
 
     /// Waits until it is clear whether a token may be presented, for no longer than another's presentation can take.
@@ -159,7 +154,7 @@ impl Verdicts {
                     return Standing::Busy;
                 }
                 Ok(Turn::Taken) => {
-                    let jitter = self.random().f64();
+                    let jitter = self.random.f64();
                     tokio::time::sleep(pause.mul_f64(0.5 + jitter / 2.0)).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                     continue;
@@ -210,10 +205,6 @@ impl Verdicts {
     }
 
     fn new_run(&self) -> String {
-        format!("{:032x}", self.random().u128(..))
-    }
-
-    fn random(&self) -> MutexGuard<'_, fastrand::Rng> {
-        self.random.lock().unwrap_or_else(PoisonError::into_inner)
+        self.random.id()
     }
 }

@@ -4,7 +4,7 @@
 //! does not fit the key it names; but after each try, good or bad, not again for a while: whoever makes up key ids or
 //! signatures must not make latchkey ask for keys with every request.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -14,6 +14,7 @@ use secrecy::ExposeSecret as _;
 
 use super::error::{AccessError, KeysError};
 use crate::clock::{Clock, Timestamp};
+use crate::lock::Lock;
 use crate::source::SecretSource;
 
 /// From then on keys are read again.
@@ -99,8 +100,7 @@ struct KnownKey {
 pub struct KeyStore {
     source: KeySource,
     clock: Arc<dyn Clock>,
-    // A std mutex: nothing awaits while it is held.
-    kept: Mutex<Kept>,
+    kept: Lock<Kept>,
     /// Held while keys are read, so that callers who come together share one reading.
     reading: tokio::sync::Mutex<()>,
 }
@@ -126,7 +126,7 @@ impl KeyStore {
         Self {
             source,
             clock,
-            kept: Mutex::default(),
+            kept: Lock::default(),
             reading: tokio::sync::Mutex::default(),
         }
     }
@@ -250,7 +250,7 @@ impl KeyStore {
 
     fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
         // Nothing panics while the lock is held, and no state here can be half changed.
-        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+        self.kept.lock()
     }
 }
 

@@ -1,11 +1,12 @@
 //! What is kept of the home's answers to commands, as they come: what the caller may see, and what a reply can carry.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use crate::access::Permit;
 use crate::home_assistant::{Answer, Command, CommandFailure, JsonSlice, Outcome, Sieve};
 use crate::idempotency::MAX_OUTCOME_BYTES;
 use crate::json::json_bytes;
+use crate::lock::Lock;
 use crate::reply::ProblemName;
 
 /// How many bytes of results a reply can carry.
@@ -22,8 +23,7 @@ pub(super) struct Intake {
     permit: Permit,
     commands: Arc<[Command]>,
     room: Room,
-    // A std mutex: nothing awaits while it is held.
-    state: Mutex<State>,
+    state: Lock<State>,
 }
 
 #[derive(Default)]
@@ -48,7 +48,7 @@ impl Intake {
             permit: permit.clone(),
             commands,
             room,
-            state: Mutex::new(State {
+            state: Lock::new(State {
                 whole,
                 ..State::default()
             }),
@@ -83,7 +83,7 @@ impl Intake {
 
     /// The whole outcomes of the batch, if they are to be remembered and small enough.
     pub(super) fn whole(&self, outcomes: &[Outcome]) -> Option<Vec<Outcome>> {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         let whole = state.whole.take()?;
         let whole = outcomes.iter().zip(whole);
         let whole = whole.map(|(outcome, answer)| match (outcome, answer) {
@@ -95,7 +95,7 @@ impl Intake {
     }
 
     fn remember(&self, place: usize, answer: &Answer) {
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         state.whole_bytes += match answer {
             Answer::Success(result) => result.as_ref().map_or(0, |result| result.get().len()),
             Answer::Failure(failure) => failure.message.len(),
@@ -125,7 +125,7 @@ impl Intake {
             true => json_bytes(&result.get()),
             false => result.get().len(),
         };
-        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state.lock();
         if bytes > self.room.bytes.saturating_sub(state.used_bytes) {
             let limit = self.room.bytes;
             let message = format!(

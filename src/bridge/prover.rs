@@ -3,16 +3,17 @@
 //! A presentation is a task of its own: a caller whose deadline ends stops waiting, and the answer is still heard. Where
 //! sandboxes share verdicts, it begins once it is this sandbox's turn.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, Shared};
 use tokio_util::task::TaskTracker;
 
-use super::{BridgeError, lock};
+use super::BridgeError;
 use crate::clock::{Clock, Deadline, Timestamp};
 use crate::home_assistant::{HomeError, Session, Stage};
+use crate::lock::Lock;
 use crate::metrics::{Meter, Metric};
 use crate::secret::{AccessToken, Fingerprint};
 use crate::token::{Token, TokenError, TokenService};
@@ -32,8 +33,7 @@ pub(super) struct Prover {
     pub(super) meter: Meter,
     /// What nobody waits for, but must be done before the sandbox is frozen.
     background: TaskTracker,
-    // A std mutex: nothing awaits while it is held.
-    state: Mutex<State>,
+    state: Lock<State>,
 }
 
 #[derive(Default)]
@@ -59,7 +59,7 @@ impl Prover {
             clock,
             meter,
             background: TaskTracker::new(),
-            state: Mutex::default(),
+            state: Lock::default(),
         }
     }
 
@@ -107,7 +107,8 @@ impl Prover {
     /// Whether the home accepted this token less than `age` ago.
     pub(super) fn is_proven(&self, fingerprint: Fingerprint, age: Duration) -> bool {
         let now = self.clock.now();
-        lock(&self.state)
+        self.state
+            .lock()
             .proof
             .is_some_and(|(proven, at)| proven == fingerprint && now.since(at) < age)
     }
@@ -138,7 +139,7 @@ impl Prover {
 
     /// Forgets that the home has accepted a token, so that the next one is read and proven anew.
     pub(super) fn forget_proof(&self) {
-        lock(&self.state).proof = None;
+        self.state.lock().proof = None;
     }
 
     /// Gives up an open connection if its token's reading is past the hard TTL and the parameter holds another by now. If it
@@ -162,25 +163,17 @@ impl Prover {
         self.background.reopen();
     }
 
-    /// Makes randomness this process's own again.
-    pub(super) fn reseed(&self, random: &mut fastrand::Rng) {
-        self.tokens.reseed(random.u64(..));
-        if let Some(verdicts) = &self.verdicts {
-            verdicts.reseed(random.u64(..));
-        }
-    }
-
     /// Forgets everything.
     pub(super) async fn clear(&self) {
         self.tokens.clear();
         self.session.close().await;
-        *lock(&self.state) = State::default();
+        *self.state.lock() = State::default();
     }
 
     /// Joins the presentation of this token that is under way, or begins one.
     fn present(self: &Arc<Self>, token: Token) -> Presentation {
         let fingerprint = token.fingerprint();
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if let Some((_, flight)) = state
             .flight
             .as_ref()
@@ -265,7 +258,7 @@ impl Prover {
             }
         })?;
         self.meter.record(Metric::TokenValid(true));
-        lock(&self.state).proof = Some((fingerprint, self.clock.now()));
+        self.state.lock().proof = Some((fingerprint, self.clock.now()));
         tracing::info!(
             %fingerprint, version = token.version, home_version = version, stage = "validate",
             "token accepted"

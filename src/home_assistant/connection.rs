@@ -21,7 +21,7 @@ mod reader;
 mod waiting;
 mod writer;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -36,6 +36,7 @@ use super::error::{HomeError, Stage};
 use super::message::{self, Answer, Command};
 use super::socket::Greeted;
 use crate::clock::{Clock, Limit, Timestamp};
+use crate::lock::Lock;
 use crate::secret::{AccessToken, Fingerprint};
 
 /// Where a connection stands.
@@ -72,9 +73,8 @@ pub struct Connection {
 struct Shared {
     fingerprint: Fingerprint,
     status: watch::Sender<Status>,
-    // Std mutexes: nothing awaits while one is held.
-    heard: Mutex<Heard>,
-    waiting: Mutex<Waiting>,
+    heard: Lock<Heard>,
+    waiting: Lock<Waiting>,
 }
 
 /// When the home was heard. A message that lay in the receive buffer while the sandbox was frozen is heard at the thaw and
@@ -116,12 +116,12 @@ impl Connection {
         let shared = Arc::new(Shared {
             fingerprint: token.fingerprint(),
             status: watch::Sender::new(Status::Authenticating),
-            heard: Mutex::new(Heard {
+            heard: Lock::new(Heard {
                 last: now,
                 answered: now,
                 replied: None,
             }),
-            waiting: Mutex::default(),
+            waiting: Lock::default(),
         });
         let (sink, stream) = greeted.socket.split();
         let writer = Writer {
@@ -160,7 +160,7 @@ impl Connection {
 
     /// When the home was last heard.
     pub fn heard(&self) -> Heard {
-        *lock(&self.shared.heard)
+        *self.shared.heard.lock()
     }
 
     /// Whether it is over.
@@ -323,8 +323,8 @@ impl Request {
 impl Shared {
     /// Tells everyone who waits for a reply that none will come.
     fn settle_all(&self, end: &HomeError) {
-        let replies = std::mem::take(&mut lock(&self.waiting).replies);
-        lock(&self.waiting).pongs.clear();
+        let replies = std::mem::take(&mut self.waiting.lock().replies);
+        self.waiting.lock().pongs.clear();
         for (_, waiter) in replies {
             let outcome = match end {
                 // A home that refused `auth` has read nothing behind it.
@@ -334,9 +334,4 @@ impl Shared {
             let _ = waiter.reply.send(outcome);
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing panics while a lock is held, and no state here can be half changed.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

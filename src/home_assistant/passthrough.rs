@@ -1,6 +1,5 @@
 //! Home Assistant's own REST API, asked with the token in the caller's stead.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -15,6 +14,7 @@ use super::rest::{bearer, classify, client};
 use super::target::Target;
 use super::transport::Transport;
 use crate::clock::Limit;
+use crate::lock::Lock;
 use crate::secret::AccessToken;
 
 /// The headers of a caller that are the home's business. All others are the caller's own, the way's, or latchkey's.
@@ -168,7 +168,7 @@ impl RestBody {
 pub(super) struct Passthrough {
     /// For what only reads: its connections are kept, but for no longer than the session beside them, by whose number it is
     /// told: what ended that may have ended them.
-    kept: Mutex<Option<(u64, reqwest::Client)>>,
+    kept: Lock<Option<(u64, reqwest::Client)>>,
     /// For all else, on a connection of its own: one that was kept and died cannot tell "not sent" from "sent".
     fresh: reqwest::Client,
     silence: Duration,
@@ -178,7 +178,7 @@ pub(super) struct Passthrough {
 impl Passthrough {
     pub(super) fn new(target: &Target, transport: &Transport) -> Result<Self, HomeError> {
         Ok(Self {
-            kept: Mutex::default(),
+            kept: Lock::default(),
             fresh: client(target, transport, std::convert::identity)?,
             silence: target.limits.command_timeout,
             max_bytes: target.limits.max_message_bytes,
@@ -193,7 +193,7 @@ impl Passthrough {
         session: u64,
     ) -> Result<reqwest::Client, HomeError> {
         // Nothing is left half done in there.
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.kept.lock();
         if let Some((_, client)) = kept.as_ref().filter(|(number, _)| *number == session) {
             return Ok(client.clone());
         }

@@ -5,13 +5,15 @@
 //! future running in the background; the first real request takes what that yields.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 
 use tokio::task::JoinHandle;
 use tower_layer::Layer;
 use tower_service::Service;
+
+use crate::lock::Lock;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
@@ -49,8 +51,7 @@ type Ahead<C> = Option<JoinHandle<Result<C, BoxError>>>;
 /// The layer; `C` is the connector's connection, which the client does not name.
 pub(super) struct Preconnect<C> {
     trigger: Trigger,
-    // A std mutex: nothing awaits while it is held.
-    ahead: Arc<Mutex<Ahead<C>>>,
+    ahead: Arc<Lock<Ahead<C>>>,
 }
 
 impl<C> Preconnect<C> {
@@ -112,11 +113,7 @@ where
     }
 
     fn call(&mut self, request: R) -> Self::Future {
-        let mut ahead = self
-            .layer
-            .ahead
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut ahead = self.layer.ahead.lock();
         let flags = &self.layer.trigger.0;
         if flags.armed.swap(false, Ordering::AcqRel) {
             *ahead = Some(tokio::spawn(self.connector.call(request)));

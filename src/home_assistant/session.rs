@@ -3,7 +3,7 @@
 mod freshness;
 mod report;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use freshness::{FRESH, Freshness, PING_TIMEOUT, STALE, freshness};
@@ -22,6 +22,7 @@ use super::target::Target;
 use super::transport::Transport;
 use crate::clock::{Clock, Deadline, Limit, Timestamp};
 use crate::config::{HomeAddress, HomeLimits};
+use crate::lock::Lock;
 use crate::secret::{AccessToken, Fingerprint};
 
 /// A home closes a socket that has not authenticated 10 s after its greeting.
@@ -43,8 +44,7 @@ pub struct Session {
     clock: Arc<dyn Clock>,
     // Held while a connection is opened, so that callers who come together share one.
     slot: tokio::sync::Mutex<Slot>,
-    // A std mutex: nothing awaits while it is held.
-    report: Mutex<Known>,
+    report: Lock<Known>,
     link: tokio::sync::Mutex<Option<Arc<Link>>>,
 }
 
@@ -81,7 +81,7 @@ impl Session {
             extras,
             clock,
             slot: tokio::sync::Mutex::default(),
-            report: Mutex::default(),
+            report: Lock::default(),
             link: tokio::sync::Mutex::default(),
         }
     }
@@ -147,7 +147,7 @@ impl Session {
         proven_token: impl Future<Output = Result<Arc<AccessToken>, E>>,
         rejected: impl FnOnce(Fingerprint) + Send + 'static,
     ) -> Result<Checkout, E> {
-        let failures = self.lock().failures;
+        let failures = self.report.lock().failures;
         let limit = deadline.limit(Duration::MAX, self.clock.now());
         let mut slot = tokio::time::timeout(limit.duration, self.slot.lock())
             .await
@@ -160,7 +160,7 @@ impl Session {
         }
         // Whoever waited while an attempt failed has waited long enough, and would find the same.
         if let Some(error) = &slot.failed
-            && self.lock().failures > failures
+            && self.report.lock().failures > failures
         {
             return Err(error.clone().into());
         }
@@ -178,7 +178,7 @@ impl Session {
             .err()
             .filter(|error| error.is_down())
             .cloned();
-        self.lock().failures += u64::from(slot.failed.is_some());
+        self.report.lock().failures += u64::from(slot.failed.is_some());
         self.doubt_settings(greeted.as_ref().err());
         let connection = match (greeted, token) {
             (Ok(greeted), Ok(token)) => Ok(self.start(greeted, &token, rejected)),
@@ -188,12 +188,12 @@ impl Session {
                 Err(error)
             }
             (Err(error), Ok(_)) => {
-                self.lock().report.last_error = Some(error.clone());
+                self.report.lock().report.last_error = Some(error.clone());
                 Err(error.into())
             }
             (Err(_), Err(error)) => Err(error),
         };
-        let mut known = self.lock();
+        let mut known = self.report.lock();
         known.connection = connection.as_ref().ok().cloned();
         connection.map(|connection| Checkout {
             connection,
@@ -220,7 +220,8 @@ impl Session {
     ) -> Result<RestOutcome, HomeError> {
         let link = self.link(deadline).await?;
         let limit = deadline.limit(self.target.limits.command_timeout, self.clock.now());
-        let (target, transport, session) = (&self.target, &link.transport, self.lock().attempts);
+        let (target, transport, session) =
+            (&self.target, &link.transport, self.report.lock().attempts);
         let passthrough = || Passthrough::new(target, transport);
         let passthrough = link.passthrough.get_or_try_init(passthrough)?;
         let sent = passthrough.send(target, transport, session, token, call, limit);
@@ -262,7 +263,7 @@ impl Session {
         let mut slot = self.slot.lock().await;
         slot.greeted = None;
         *self.link.lock().await = None;
-        self.lock().connection = None;
+        self.report.lock().connection = None;
     }
 
     /// Runs a batch of commands on a connection. `Err` means that none of them reached the home.
@@ -301,31 +302,36 @@ impl Session {
 
     /// Gives a connection up: the next checkout opens a new one, while those who hold it may finish.
     pub fn discard(&self, connection: &Connection) {
-        let mut known = self.lock();
+        let mut known = self.report.lock();
         known.connection.take_if(|kept| kept.is(connection));
     }
 
     /// Gives the open connection up.
     pub fn discard_current(&self) {
-        self.lock().connection = None;
+        self.report.lock().connection = None;
     }
 
     /// Which token the open connection authenticated with, if it is one that may be used again.
     pub fn usable_fingerprint(&self) -> Option<Fingerprint> {
-        let connection = self.lock().connection.clone()?;
+        let connection = self.report.lock().connection.clone()?;
         let is_stale = freshness(connection.heard(), self.clock.now()) == Freshness::Stale;
         (!connection.is_closed() && !is_stale).then(|| connection.fingerprint())
     }
 
     /// Which token the open connection authenticated with.
     pub fn fingerprint(&self) -> Option<Fingerprint> {
-        let connection = self.lock().connection.clone()?;
+        let connection = self.report.lock().connection.clone()?;
         (!connection.is_closed()).then(|| connection.fingerprint())
     }
 
     /// Where the session stands now.
     pub fn state(&self) -> SessionState {
-        let status = self.lock().connection.as_ref().map(Connection::status);
+        let status = self
+            .report
+            .lock()
+            .connection
+            .as_ref()
+            .map(Connection::status);
         match status {
             None | Some(Status::Closed(_)) if self.slot.try_lock().is_err() => {
                 SessionState::Connecting
@@ -338,7 +344,7 @@ impl Session {
 
     /// What is known of the session.
     pub fn report(&self) -> SessionReport {
-        let known = self.lock();
+        let known = self.report.lock();
         let mut report = known.report.clone();
         if let Some(Status::Ready { version }) = known.connection.as_ref().map(Connection::status) {
             report.home_version = Some(version);
@@ -347,7 +353,7 @@ impl Session {
     }
 
     async fn usable(&self, deadline: Deadline) -> Option<Connection> {
-        let connection = self.lock().connection.clone()?;
+        let connection = self.report.lock().connection.clone()?;
         if connection.is_closed() {
             return None;
         }
@@ -380,16 +386,11 @@ impl Session {
 
     fn begin(&self) {
         let now = self.clock.now();
-        let mut known = self.lock();
+        let mut known = self.report.lock();
         known.report.last_attempt = Some(now);
         known.report.last_error = None;
         known.report.reconnects = known.attempts;
         known.attempts += 1;
         known.connection = None;
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Known> {
-        // No state here can be half changed.
-        self.report.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -102,6 +102,12 @@ async fn greeted(
     }
 }
 
+/// Makes the generator of the WebSocket library, which masks frames, this process's own.
+pub fn reseed_masks() {
+    // It fails only where the system has no randomness at all, and masks are no secrets.
+    let _ = rand::rng().reseed();
+}
+
 /// What a WebSocket error before authentication says of the home.
 fn failed(error: SocketError, target: &Target) -> HomeError {
     match error {

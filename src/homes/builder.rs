@@ -1,7 +1,7 @@
 //! What every home is built with.
 
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::Home;
@@ -10,6 +10,7 @@ use crate::clock::Clock;
 use crate::config::{HomeAddress, HomeLimits, TokenFormat};
 use crate::home_assistant::{Extras, Session};
 use crate::metrics::{Meter, Metrics};
+use crate::random::Random;
 use crate::source::{HomeName, SecretSource, TokenVersions};
 use crate::token::{Rejections, TokenService};
 use crate::verdict::{VerdictStore, Verdicts};
@@ -32,9 +33,8 @@ pub struct HomeBuilder {
     pub verdicts: Option<Arc<dyn VerdictStore>>,
     /// What homes have rejected, for when they are opened again.
     pub rejections: Arc<Rejections>,
-    /// Where seeds come from.
-    // A std mutex: nothing awaits while it is held.
-    pub random: Mutex<fastrand::Rng>,
+    /// The process's randomness.
+    pub random: Random,
 }
 
 impl HomeBuilder {
@@ -70,7 +70,7 @@ impl HomeBuilder {
             self.token_ttl,
             self.clock.clone(),
             meter.clone(),
-            self.seed(),
+            self.random.clone(),
         );
         // A token is rejected by the home at an address, whatever it is called: what is said of one must not be held against
         // another.
@@ -84,7 +84,7 @@ impl HomeBuilder {
                 // Settings may have to be read before the home is asked.
                 self.limits.validate_timeout * 2,
                 self.clock.clone(),
-                self.seed(),
+                self.random.clone(),
             )
         });
         let bridge = Bridge::new(
@@ -94,7 +94,7 @@ impl HomeBuilder {
             self.retry,
             self.clock.clone(),
             meter,
-            self.seed(),
+            self.random.clone(),
         );
         Home {
             name,
@@ -107,17 +107,5 @@ impl HomeBuilder {
 
     pub(super) fn meter(&self, home: Option<&HomeName>) -> Meter {
         Meter::new(self.metrics.clone(), home.map(HomeName::shared))
-    }
-
-    pub(super) fn seed(&self) -> u64 {
-        self.random
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .u64(..)
-    }
-
-    pub(super) fn reseed(&self, seed: u64) {
-        *self.random.lock().unwrap_or_else(PoisonError::into_inner) =
-            fastrand::Rng::with_seed(seed);
     }
 }

@@ -20,7 +20,7 @@ impl Homes {
         name: &HomeName,
     ) -> Result<Arc<Home>, HomesError> {
         let opening = {
-            let mut stored = self.lock();
+            let mut stored = self.stored.lock();
             match stored.open.get(name) {
                 Some(home) if !home.is_outdated() => return Ok(home.clone()),
                 _ => stored.opening.entry(name.clone()).or_default().clone(),
@@ -33,7 +33,7 @@ impl Homes {
         };
         let opened = opening.get_or_try_init(|| self.read(store, name)).await;
         drop(given_up);
-        let mut stored = self.lock();
+        let mut stored = self.stored.lock();
         // Someone else's by now, if what was read was found to have changed meanwhile.
         let is_current = stored.forget(name, &opening);
         let home = opened?.clone();
@@ -109,7 +109,7 @@ struct GivenUp<'a> {
 impl Drop for GivenUp<'_> {
     fn drop(&mut self) {
         if !self.opening.initialized() {
-            self.homes.lock().forget(self.name, self.opening);
+            self.homes.stored.lock().forget(self.name, self.opening);
         }
     }
 }

@@ -1,12 +1,12 @@
 //! Records in the memory of one sandbox, for use without a table.
 
 use std::collections::{HashMap, VecDeque};
-use std::sync::{Mutex, PoisonError};
 
 use futures_util::future::BoxFuture;
 
 use super::{OutcomeStore, REMEMBERED, Record, Remembered, StoreError};
 use crate::clock::Timestamp;
+use crate::lock::Lock;
 
 /// The most records kept. Past that new keys are refused: forgetting one would let its commands run again.
 pub(super) const MAX_RECORDS: usize = 10_000;
@@ -16,8 +16,7 @@ const MAX_RESULTS_BYTES: usize = 2 << 20;
 
 /// Keeps records in memory: they guard against repeats that meet the same sandbox.
 #[derive(Debug, Default)]
-// A std mutex: nothing awaits while it is held.
-pub struct MemoryStore(Mutex<Records>);
+pub struct MemoryStore(Lock<Records>);
 
 #[derive(Debug, Default)]
 struct Records {
@@ -101,7 +100,7 @@ impl MemoryStore {
         &self,
         work: impl FnOnce(&mut Records) -> Result<T, StoreError>,
     ) -> BoxFuture<'static, Result<T, StoreError>> {
-        let done = work(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        let done = work(&mut self.0.lock());
         Box::pin(std::future::ready(done))
     }
 }

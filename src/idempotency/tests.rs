@@ -9,7 +9,7 @@ use crate::clock::ManualClock;
 fn fixture() -> (Arc<ManualClock>, Idempotency) {
     let clock = Arc::new(ManualClock::at(Duration::from_secs(1_000)));
     let store = Box::new(MemoryStore::default());
-    let idempotency = Idempotency::new(store, clock.clone(), 1);
+    let idempotency = Idempotency::new(store, clock.clone(), Random::seeded(1));
     (clock, idempotency)
 }
 

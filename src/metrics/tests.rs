@@ -96,7 +96,7 @@ async fn without_a_sink_nothing_is_kept() {
     metrics.record(Metric::TokenStale);
     metrics.flush(LIMIT).await;
     metrics.flush_at_shutdown(LIMIT).await;
-    assert_eq!(metrics.0.lock().pending.len(), 0);
+    assert_eq!(metrics.0.state.lock().pending.len(), 0);
 }
 
 #[tokio::test]

@@ -1,14 +1,15 @@
 //! Buckets in the table that all sandboxes share.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use lru::LruCache;
 
-use super::{BucketId, Exhausted, REMEMBERED, after_taking, lock, portion};
+use super::{BucketId, Exhausted, REMEMBERED, after_taking, portion};
 use crate::clock::Clock;
 use crate::config::Rate;
+use crate::lock::Lock;
 use crate::table::{Condition, Key, Table, TableError, Value, Write};
 
 /// How long a table that could not be used is left alone: it must not cost every request that patience.
@@ -21,11 +22,11 @@ pub(super) struct SharedBuckets {
     table: Table,
     patience: Duration,
     clock: Arc<dyn Clock>,
-    drawn: Mutex<LruCache<BucketId, Drawn>>,
+    drawn: Lock<LruCache<BucketId, Drawn>>,
     /// Who has asked and has little left.
-    low: Mutex<HashMap<BucketId, Rate>>,
+    low: Lock<HashMap<BucketId, Rate>>,
     /// Until when the table is left alone, since it could not be used.
-    resting_until: Mutex<Duration>,
+    resting_until: Lock<Duration>,
 }
 
 /// What a sandbox has drawn for one caller and not given out.
@@ -42,9 +43,9 @@ impl SharedBuckets {
             table,
             patience,
             clock,
-            drawn: Mutex::new(LruCache::new(REMEMBERED)),
-            low: Mutex::default(),
-            resting_until: Mutex::default(),
+            drawn: Lock::new(LruCache::new(REMEMBERED)),
+            low: Lock::default(),
+            resting_until: Lock::default(),
         }
     }
 
@@ -69,7 +70,7 @@ impl SharedBuckets {
 
     /// Draws for those who are low, one after the other, until the table fails.
     pub(super) async fn replenish(&self) {
-        let low = std::mem::take(&mut *lock(&self.low));
+        let low = std::mem::take(&mut *self.low.lock());
         for (bucket, rate) in low {
             if self.is_resting() {
                 return;
@@ -80,21 +81,21 @@ impl SharedBuckets {
     }
 
     fn is_resting(&self) -> bool {
-        self.clock.now().unix < *lock(&self.resting_until)
+        self.clock.now().unix < *self.resting_until.lock()
     }
 
     /// Leaves the table alone for a while if it could not be used.
     fn usable<T>(&self, outcome: Result<T, TableError>) -> Option<T> {
         if let Err(error) = &outcome {
             tracing::warn!(category = "rate-limit", error = %error, "this sandbox counts for itself");
-            *lock(&self.resting_until) = self.clock.now().unix + REST;
+            *self.resting_until.lock() = self.clock.now().unix + REST;
         }
         outcome.ok()
     }
 
     /// Gives out of what was drawn.
     fn give(&self, bucket: &BucketId, rate: Rate, count: u32) -> bool {
-        let mut all = lock(&self.drawn);
+        let mut all = self.drawn.lock();
         let Some(drawn) = all.get_mut(bucket) else {
             return false;
         };
@@ -108,7 +109,7 @@ impl SharedBuckets {
 
     fn note_low(&self, bucket: &BucketId, rate: Rate, left: u32) {
         if left < portion(rate).div_ceil(2) {
-            lock(&self.low).insert(bucket.clone(), rate);
+            self.low.lock().insert(bucket.clone(), rate);
         }
     }
 
@@ -119,7 +120,9 @@ impl SharedBuckets {
         rate: Rate,
         count: u32,
     ) -> Result<Result<(), Exhausted>, TableError> {
-        let mut seen = lock(&self.drawn)
+        let mut seen = self
+            .drawn
+            .lock()
             .get(bucket)
             .map_or(Duration::ZERO, |drawn| drawn.full_at);
         for _ in 0..TRIES {
@@ -165,7 +168,7 @@ impl SharedBuckets {
 
     /// Keeps what was seen of a bucket and what was drawn of it; tells how much is left here.
     fn note(&self, bucket: &BucketId, full_at: Duration, drawn: u32) -> u32 {
-        let mut all = lock(&self.drawn);
+        let mut all = self.drawn.lock();
         let kept = all.get_or_insert_mut(bucket.clone(), Drawn::default);
         kept.full_at = full_at;
         kept.left += drawn;

@@ -1,11 +1,11 @@
 //! The lease of a rotation: one runs at a time, and one that died holds the others up no longer than its lease.
 
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 
 use crate::clock::Timestamp;
+use crate::lock::Lock;
 use crate::table::{Condition, Item, Key, Table, TableError, Write};
 
 /// A place where leases are kept.
@@ -113,8 +113,7 @@ impl LeaseStore for SharedLeases {
 
 /// Leases in the memory of one process, for use without a table: they keep apart what runs in it.
 #[derive(Debug, Default)]
-// A std mutex: nothing awaits while it is held.
-pub struct MemoryLeases(Mutex<Vec<(String, String, Duration)>>);
+pub struct MemoryLeases(Lock<Vec<(String, String, Duration)>>);
 
 impl LeaseStore for MemoryLeases {
     fn take<'a>(
@@ -124,7 +123,7 @@ impl LeaseStore for MemoryLeases {
         now: Timestamp,
         until: Duration,
     ) -> BoxFuture<'a, Result<Option<Duration>, TableError>> {
-        let mut leases = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut leases = self.0.lock();
         let held = leases
             .iter()
             .find(|(of, by, until)| of == scope && by != run && *until >= now.unix)
@@ -142,7 +141,7 @@ impl LeaseStore for MemoryLeases {
         run: &'a str,
         until: Duration,
     ) -> BoxFuture<'a, Result<bool, TableError>> {
-        let mut leases = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut leases = self.0.lock();
         let ours = leases
             .iter_mut()
             .find(|(of, by, _)| of == scope && by == run);
@@ -158,7 +157,7 @@ impl LeaseStore for MemoryLeases {
         scope: &'a str,
         run: &'a str,
     ) -> BoxFuture<'a, Result<(), TableError>> {
-        let mut leases = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut leases = self.0.lock();
         leases.retain(|(of, by, _)| of != scope || by != run);
         Box::pin(std::future::ready(Ok(())))
     }

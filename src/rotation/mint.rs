@@ -12,7 +12,7 @@ impl Run<'_> {
     /// Mints a token, proves it and stores it. A token that is certainly not stored is revoked at once.
     pub(super) async fn mint(&mut self, look: &Look) -> Result<(), RotationError> {
         let base = look.stored.all.last().ok_or(RotationError::NotIdentified)?;
-        let number: u32 = self.rotation.random().u32(..);
+        let number = self.rotation.random.u32();
         let name = plan::name(&look.facts.marker, self.rotation.clock.now().unix, number);
         let text = self.chores().mint(&name, LIFESPAN_DAYS).await?;
         let id = token_id(&text).ok_or(RotationError::NotIdentified)?;

@@ -51,7 +51,7 @@ impl<'a> Run<'a> {
             home,
             versions,
             deadline,
-            id: format!("{:032x}", rotation.random().u128(..)),
+            id: rotation.random.id(),
             scope: String::new(),
             leased_until: Duration::ZERO,
             stored: None,

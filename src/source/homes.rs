@@ -8,6 +8,7 @@ use futures_util::future::BoxFuture;
 use secrecy::SecretString;
 
 use crate::clock::{Clock, Timestamp};
+use crate::lock::Lock;
 
 use super::{Origin, SecretSource, Setting, SourceError, SourceFault, StoredSecret, TokenVersions};
 
@@ -88,7 +89,7 @@ pub struct StoredToken {
     home: HomeName,
     settings: [Option<i64>; 4],
     /// The token that came with the home when it was opened, until it is asked for, and when that was.
-    first: std::sync::Mutex<Option<(StoredSecret, Timestamp)>>,
+    first: Lock<Option<(StoredSecret, Timestamp)>>,
     clock: Arc<dyn Clock>,
     outdated: Arc<AtomicBool>,
 }
@@ -113,7 +114,7 @@ impl StoredToken {
             store,
             home,
             settings,
-            first: std::sync::Mutex::new(Some((first, clock.now()))),
+            first: Lock::new(Some((first, clock.now()))),
             clock,
             outdated,
         }
@@ -135,7 +136,6 @@ impl SecretSource for StoredToken {
         let first = self
             .first
             .lock()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
             .take()
             // Whoever asks later, after a freeze perhaps, wants to know what is stored then.
             .filter(|(_, at)| self.clock.now().since(*at) < FIRST_KEEPS);

@@ -1,18 +1,20 @@
 //! Reading the token from its source, and what is kept of it.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::ExposeSecret as _;
 
 use super::cache::{Token, TokenCache, Ttl};
+use super::days;
 use super::error::TokenError;
 use super::format::inspect;
 use super::rejections::Rejections;
-use super::{days, lock};
 use crate::clock::{Clock, Timestamp};
 use crate::config::TokenFormat;
+use crate::lock::Lock;
 use crate::metrics::{Meter, Metric};
+use crate::random::Random;
 use crate::secret::AccessToken;
 use crate::source::{SecretSource, SourceError, SourceFault, StoredSecret};
 
@@ -25,8 +27,8 @@ pub(super) struct Inner {
     pub(super) ttl: Duration,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) meter: Meter,
-    // A std mutex: nothing awaits while it is held.
-    pub(super) state: Mutex<State>,
+    pub(super) random: Random,
+    pub(super) state: Lock<State>,
 }
 
 pub(super) struct State {
@@ -35,7 +37,6 @@ pub(super) struct State {
     pub(super) rejections: Option<(Arc<Rejections>, String)>,
     /// How often the memory was cleared: a read that began before leaves nothing behind.
     pub(super) clearings: u64,
-    pub(super) random: fastrand::Rng,
     /// How often the source was asked and answered with a token that may be used.
     pub(super) fetches: u64,
 }
@@ -51,7 +52,7 @@ impl State {
 impl Inner {
     pub(super) async fn fetch(&self) -> Result<Token, TokenError> {
         let started = self.clock.now();
-        let clearings = lock(&self.state).clearings;
+        let clearings = self.state.lock().clearings;
         let outcome = self.source.fetch().await;
         let now = self.clock.now();
         self.meter
@@ -69,7 +70,7 @@ impl Inner {
                 self.report_end(token, now);
             }
             Err(error) => {
-                let mut state = lock(&self.state);
+                let mut state = self.state.lock();
                 match error {
                     _ if state.is_overtaken(started) => {}
                     // Whoever deleted it meant it.
@@ -146,7 +147,7 @@ impl Inner {
         if self.format == TokenFormat::Any && !text.contains('.') {
             tracing::warn!(%fingerprint, "the token is not a JWT, so its end cannot be told");
         }
-        let mut state = lock(&self.state);
+        let mut state = self.state.lock();
         if state.cache.is_rejected(fingerprint, stored.version) {
             return Err(TokenError::Rejected {
                 origin: self.source.origin(),
@@ -154,7 +155,7 @@ impl Inner {
                 version: stored.version,
             });
         }
-        let ttl = Ttl::new(self.ttl, state.random.f64());
+        let ttl = Ttl::new(self.ttl, self.random.f64());
         // A slow read does not undo a quicker one that began after it.
         if !state.is_overtaken(started) && state.clearings == clearings {
             // As old as the asking for it: a sandbox may have been frozen before the answer was read.

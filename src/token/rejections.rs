@@ -1,8 +1,8 @@
 //! Rejections that outlive the service that met them: a home that is closed and opened again is still the same home.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
 
+use crate::lock::Lock;
 use crate::secret::Fingerprint;
 
 /// How many are remembered in one process.
@@ -10,12 +10,11 @@ const REMEMBERED: usize = 1_024;
 
 /// The tokens that homes have rejected, by home, with the version of the parameter that held each.
 #[derive(Debug, Default)]
-// A std mutex: nothing awaits while it is held.
-pub struct Rejections(Mutex<VecDeque<(String, Fingerprint, Option<i64>)>>);
+pub struct Rejections(Lock<VecDeque<(String, Fingerprint, Option<i64>)>>);
 
 impl Rejections {
     pub(super) fn note(&self, home: &str, fingerprint: Fingerprint, version: Option<i64>) {
-        let mut noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut noted = self.0.lock();
         let entry = (home.to_owned(), fingerprint, version);
         if noted.contains(&entry) {
             return;
@@ -28,7 +27,7 @@ impl Rejections {
 
     /// All that one home has rejected.
     pub(super) fn of(&self, home: &str) -> Vec<(Fingerprint, Option<i64>)> {
-        let noted = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let noted = self.0.lock();
         let of_home = noted.iter().filter(|(of, _, _)| of == home);
         of_home
             .map(|(_, fingerprint, version)| (*fingerprint, *version))

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::Semaphore;
 
+use std::sync::Mutex;
+
 use super::*;
 use crate::clock::ManualClock;
 use crate::metrics::Metrics;
@@ -83,7 +85,7 @@ fn fixture_with<const N: usize>(
         ttl,
         clock.clone(),
         Meter::new(Arc::new(Metrics::new(None, clock.clone())), None),
-        seed,
+        Random::seeded(seed),
     );
     Fixture {
         script,

@@ -9,6 +9,7 @@ use latchkey::clock::{Clock, Deadline, SystemClock};
 use latchkey::config::{Config, TokenFormat};
 use latchkey::home_assistant::{Extras, HomeError, Session, SessionState};
 use latchkey::metrics::{Meter, Metrics};
+use latchkey::random::Random;
 use latchkey::reply::{Failure, KeepWarmReply, Problem};
 use latchkey::secret::AccessToken;
 use latchkey::source::{
@@ -181,7 +182,7 @@ async fn no_panic_shows_the_token() {
         Duration::from_secs(300),
         clock.clone(),
         Meter::new(Arc::new(Metrics::new(None, clock)), None),
-        1,
+        Random::seeded(1),
     );
     let panicked = tokio::spawn(async move {
         service.current().await.expect_err("there is a token");

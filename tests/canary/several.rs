@@ -9,6 +9,7 @@ use latchkey::clock::{Clock, Deadline, SystemClock, Timestamp};
 use latchkey::config::HomeAddress;
 use latchkey::home_assistant::HomeError;
 use latchkey::homes::HomesError;
+use latchkey::random::Random;
 use latchkey::reply::{Failure, Problem, RotationReply};
 use latchkey::rotation::{Progress, RotationError, RotationReport, SharedLeases};
 use latchkey::secret::AccessToken;
@@ -253,7 +254,15 @@ async fn what_sandboxes_share_does_not_show_the_token() {
     let fingerprint = access.fingerprint();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let limit = Duration::from_secs(3);
-    let verdicts = |store| Verdicts::new(store, "cabin".into(), limit, clock.clone(), 1);
+    let verdicts = |store| {
+        Verdicts::new(
+            store,
+            "cabin".into(),
+            limit,
+            clock.clone(),
+            Random::seeded(1),
+        )
+    };
 
     let names = Arc::new(Names::default());
     let named = verdicts(names.clone());
@@ -354,14 +363,22 @@ async fn what_a_home_answers_is_not_shown() {
         Duration::from_secs(300),
         clock.clone(),
         meter.clone(),
-        1,
+        Random::seeded(1),
     );
     let url = home.url();
     let config = Config::read(&[("HA_URL", url.as_str())]).unwrap();
     let address = config.home.unwrap().address;
     let session = Session::new(address, config.limits, Extras::default(), clock.clone());
     let retry = Retry::default();
-    let bridge = Bridge::new(tokens, session, None, retry, clock.clone(), meter, 1);
+    let bridge = Bridge::new(
+        tokens,
+        session,
+        None,
+        retry,
+        clock.clone(),
+        meter,
+        Random::seeded(1),
+    );
     let mint = Command::new(json!({
         "type": "auth/long_lived_access_token", "client_name": "another", "lifespan": 1,
     }));

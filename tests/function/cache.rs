@@ -6,6 +6,7 @@ use std::time::Duration;
 use latchkey::clock::SystemClock;
 use latchkey::config::TokenFormat;
 use latchkey::metrics::{Meter, Metrics};
+use latchkey::random::Random;
 use latchkey::source::{Encryption, Setting, SsmSource};
 use latchkey::token::TokenService;
 use latchkey_dev::stack::Function;
@@ -30,7 +31,7 @@ async fn a_hundred_first_uses_make_one_call() {
         Duration::from_secs(300),
         clock.clone(),
         Meter::new(Arc::new(Metrics::new(None, clock)), None),
-        1,
+        Random::seeded(1),
     ));
     let uses: Vec<_> = (0..100)
         .map(|_| {

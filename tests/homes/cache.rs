@@ -1,7 +1,7 @@
 //! A sandbox keeps a bounded number of homes open.
 
 use std::num::NonZeroUsize;
-use std::sync::{Arc, Mutex, Weak};
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use latchkey::bridge::{BridgeError, Retry};
@@ -10,6 +10,7 @@ use latchkey::config::{Config, TokenFormat};
 use latchkey::home_assistant::{Answer, Command, Outcome};
 use latchkey::homes::{Home, HomeBuilder, Homes, HomesError};
 use latchkey::metrics::Metrics;
+use latchkey::random::Random;
 use latchkey::source::{HomeName, SsmHomes};
 use latchkey_dev::home::SocketFault;
 use latchkey_dev::stack::{AwsEmulator, Fault};
@@ -29,7 +30,7 @@ fn two_at_a_time(aws: &AwsEmulator) -> Arc<Homes> {
         metrics: Arc::new(Metrics::new(None, clock)),
         verdicts: None,
         rejections: Arc::default(),
-        random: Mutex::new(fastrand::Rng::with_seed(1)),
+        random: Random::seeded(1),
     };
     let client = aws_sdk_ssm::Client::new(aws.sdk_config());
     let store = Arc::new(SsmHomes::new(client, PREFIX.to_owned()));

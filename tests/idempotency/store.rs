@@ -12,6 +12,7 @@ use latchkey::idempotency::{
     Admission, Idempotency, IdempotencyKey, MemoryStore, OutcomeStore, REMEMBERED, SharedStore,
     Ticket,
 };
+use latchkey::random::Random;
 use latchkey::table::Table;
 use latchkey_dev::relay::{Direction, Ending, Relay, RelayOptions};
 use latchkey_dev::stack::Fault;
@@ -58,7 +59,7 @@ async fn remembered(idempotency: &Idempotency, text: &str) -> String {
 
 fn over(store: Box<dyn OutcomeStore>) -> (Arc<ManualClock>, Idempotency) {
     let clock = Arc::new(ManualClock::at(NOW));
-    let idempotency = Idempotency::new(store, clock.clone(), fastrand::u64(..));
+    let idempotency = Idempotency::new(store, clock.clone(), Random::seeded(fastrand::u64(..)));
     (clock, idempotency)
 }
 

@@ -12,6 +12,7 @@ use latchkey::clock::{Clock, Deadline, SystemClock};
 use latchkey::config::{Config, TokenFormat};
 use latchkey::home_assistant::{Command, Extras, Session};
 use latchkey::metrics::{Meter, Metrics};
+use latchkey::random::Random;
 use latchkey::source::{Origin, SecretSource, Setting, SourceError, SourceFault, StoredSecret};
 use latchkey::token::TokenService;
 use serde_json::Value;
@@ -83,6 +84,7 @@ pub(crate) struct Fixture {
     pub(crate) bridge: Arc<Bridge>,
     pub(crate) stored: Arc<Stored>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Random,
 }
 
 impl Fixture {
@@ -128,22 +130,32 @@ impl Fixture {
         let stored = Arc::new(Stored::default());
         stored.put(Ok(token));
         let meter = Meter::new(Arc::new(Metrics::new(None, clock.clone())), None);
+        let random = Random::seeded(1);
         let tokens = TokenService::new(
             Box::new(stored.clone()),
             TokenFormat::Jwt,
             Duration::from_secs(300),
             clock.clone(),
             meter.clone(),
-            1,
+            random.clone(),
         );
         let address = config.home.unwrap().address;
         let session = Session::new(address, config.limits, extras, clock.clone());
         let retry = limits.retry;
-        let bridge = Bridge::new(tokens, session, None, retry, clock.clone(), meter, 1);
+        let bridge = Bridge::new(
+            tokens,
+            session,
+            None,
+            retry,
+            clock.clone(),
+            meter,
+            random.clone(),
+        );
         Self {
             bridge: Arc::new(bridge),
             stored,
             clock,
+            random,
         }
     }
 

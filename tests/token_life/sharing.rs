@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use latchkey::clock::Clock;
 use latchkey::config::HomeAddress;
+use latchkey::random::Random;
 use latchkey::secret::AccessToken;
 use latchkey::table::Table;
 use latchkey::verdict::{SharedVerdicts, Standing, Verdict, Verdicts};
@@ -35,7 +36,7 @@ impl Stage {
             format!("{address} {address}"),
             PRESENTATION,
             clock,
-            9,
+            Random::seeded(9),
         )
     }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use futures_util::future::BoxFuture;
 use latchkey::clock::{Clock as _, ManualClock, Timestamp};
+use latchkey::random::Random;
 use latchkey::secret::AccessToken;
 use latchkey::table::{Table, TableError};
 use latchkey::verdict::{
@@ -167,7 +168,7 @@ async fn nobody_waits_for_longer_than_a_presentation_can_take() {
         "home".to_owned(),
         presentation,
         clock.clone(),
-        7,
+        Random::seeded(7),
     );
     let fingerprint = AccessToken::new("token".into()).fingerprint();
     let waiting = async {

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use latchkey::clock::{Clock, SystemClock};
 use latchkey::config::TokenFormat;
 use latchkey::metrics::{Meter, Metrics};
+use latchkey::random::Random;
 use latchkey::source::VariableSource;
 use latchkey::token::TokenService;
 use tokio::runtime::Builder;
@@ -36,7 +37,7 @@ pub(super) async fn measure(surroundings: &Surroundings) -> Result<Vec<Figure>, 
         Duration::from_secs(300),
         Arc::clone(&clock),
         Meter::new(Arc::new(Metrics::new(None, Arc::clone(&clock))), None),
-        1,
+        Random::seeded(1),
     ));
     let no_token = |error| Error::Wrong(format!("no token: {error}"));
     service.current().await.map_err(no_token)?;

@@ -9,7 +9,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::error::CapacityError;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 
-use super::{Shared, Status, lock};
+use super::{Shared, Status};
 use crate::clock::{Clock, Timestamp};
 use crate::home_assistant::error::{HomeError, Stage};
 use crate::home_assistant::message::{self, Incoming};
@@ -47,7 +47,7 @@ impl Reader {
     async fn read(&mut self) -> Result<(), HomeError> {
         let received = self.stream.next().await;
         let now = self.clock.now();
-        lock(&self.shared.heard).last = now;
+        self.shared.heard.lock().last = now;
         match received {
             Some(Ok(Message::Text(text))) => {
                 let messages = message::parse(&text).map_err(|_| HomeError::NotHomeAssistant {
@@ -61,8 +61,8 @@ impl Reader {
             // The library answers pings by itself.
             Some(Ok(Message::Ping(_) | Message::Frame(_))) => Ok(()),
             Some(Ok(Message::Pong(_))) => {
-                lock(&self.shared.heard).answered = now;
-                for pong in std::mem::take(&mut lock(&self.shared.waiting).pongs) {
+                self.shared.heard.lock().answered = now;
+                for pong in std::mem::take(&mut self.shared.waiting.lock().pongs) {
                     let _ = pong.send(());
                 }
                 Ok(())
@@ -82,12 +82,12 @@ impl Reader {
     fn take(&mut self, message: Incoming, now: Timestamp) -> Result<(), HomeError> {
         match message {
             Incoming::AuthOk { version } => {
-                lock(&self.shared.heard).answered = now;
+                self.shared.heard.lock().answered = now;
                 self.shared.status.send_replace(Status::Ready { version });
             }
             // Later than this it is no answer to `auth`, and says nothing of what became of commands.
             Incoming::AuthInvalid
-                if lock(&self.shared.heard).replied.is_some()
+                if self.shared.heard.lock().replied.is_some()
                     || *self.shared.status.borrow() != Status::Authenticating =>
             {
                 return Err(HomeError::NotHomeAssistant {
@@ -97,12 +97,12 @@ impl Reader {
             Incoming::AuthInvalid => return Err(HomeError::Rejected),
             Incoming::Answer { id, answer } => {
                 {
-                    let mut heard = lock(&self.shared.heard);
+                    let mut heard = self.shared.heard.lock();
                     heard.answered = now;
                     heard.replied = Some(now);
                 }
                 // An id nobody waits for: its caller has left, or the home is confused. Neither is ours to mend.
-                let waiter = lock(&self.shared.waiting).replies.remove(&id);
+                let waiter = self.shared.waiting.lock().replies.remove(&id);
                 if let Some(waiter) = waiter {
                     waiter.answer(answer);
                 }

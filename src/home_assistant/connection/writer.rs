@@ -12,7 +12,7 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::Message;
 use zeroize::Zeroizing;
 
-use super::{Claim, Request, Shared, Status, Waiter, lock};
+use super::{Claim, Request, Shared, Status, Waiter};
 use crate::home_assistant::error::HomeError;
 use crate::home_assistant::message::{self, Command};
 use crate::home_assistant::transport::Stream;
@@ -59,7 +59,7 @@ impl Writer {
                     true
                 }
                 Request::Ping(pong) => {
-                    lock(&self.shared.waiting).pongs.push(pong);
+                    self.shared.waiting.lock().pongs.push(pong);
                     self.sink.send(Message::Ping(Bytes::new())).await.is_ok()
                 }
             };
@@ -85,7 +85,7 @@ impl Writer {
     ) -> bool {
         let count = u64::try_from(replies.len()).unwrap_or(u64::MAX);
         let first_id = {
-            let mut waiting = lock(&self.shared.waiting);
+            let mut waiting = self.shared.waiting.lock();
             // Callers who left without waiting for their replies leave nothing behind.
             waiting
                 .replies
@@ -101,7 +101,7 @@ impl Writer {
         let frame = message::frame(&commands, first_id);
         let sent = self.sink.send(Message::text(frame)).await.is_ok();
         if !sent {
-            let mut waiting = lock(&self.shared.waiting);
+            let mut waiting = self.shared.waiting.lock();
             let replies = (first_id..first_id + count)
                 .filter_map(|id| waiting.replies.remove(&id))
                 .collect();

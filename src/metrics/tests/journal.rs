@@ -1,5 +1,7 @@
 //! A sink that remembers and does as it is told, metrics in front of it, and what is logged meanwhile.
 
+use std::sync::{Mutex, MutexGuard};
+
 use std::collections::BTreeMap;
 
 use tokio::sync::oneshot;
@@ -116,7 +118,7 @@ impl Fixture {
 
     /// How many sets wait.
     pub(super) fn pending(&self) -> usize {
-        self.metrics.0.lock().pending.len()
+        self.metrics.0.state.lock().pending.len()
     }
 }
 

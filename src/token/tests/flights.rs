@@ -57,7 +57,7 @@ async fn two_reads() -> (Arc<TokenService>, Arc<Desk>, [Read; 2]) {
         TTL,
         clock.clone(),
         Meter::new(Arc::new(Metrics::new(None, clock.clone())), None),
-        7,
+        Random::seeded(7),
     ));
     let read = || {
         let service = service.clone();
