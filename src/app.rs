@@ -2,6 +2,7 @@
 
 mod alexa;
 mod intake;
+mod invocation;
 mod run;
 mod upkeep;
 
@@ -9,11 +10,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
-use lambda_runtime::Context;
 
 use crate::access::{Caller, Door};
 use crate::bridge::{Health, Status};
-use crate::clock::{Clock, Deadline, Limit, Timestamp};
+use crate::clock::{Clock, Deadline};
 use crate::home_assistant::{HomeError, Stage, reseed_masks};
 use crate::homes::Homes;
 use crate::idempotency::Idempotency;
@@ -25,6 +25,7 @@ use crate::rotation::Rotation;
 use crate::source::HomeName;
 
 pub(crate) use intake::Room;
+pub(crate) use invocation::Invocation;
 pub(crate) use run::Asked;
 
 /// What is kept of an invocation's time to write the answer.
@@ -68,22 +69,6 @@ impl App {
         for home in self.homes.open_ones() {
             home.bridge.warm_up(deadline).await;
         }
-    }
-
-    /// When an invocation must be ready to answer.
-    pub(crate) fn deadline(&self, context: &Context) -> Deadline {
-        let now = self.clock.now();
-        let end = Duration::from_millis(context.deadline).saturating_sub(TIME_TO_ANSWER);
-        Deadline::at(Timestamp {
-            monotonic: now.monotonic + end.saturating_sub(now.unix),
-            unix: end,
-        })
-    }
-
-    /// What is left of an invocation for all that is to come.
-    pub(crate) fn time_left(&self, context: &Context) -> Limit {
-        let now = self.clock.now();
-        self.deadline(context).limit(Duration::MAX, now)
     }
 
     /// Writes the one log line of a failure, counts it if it must be looked into, and makes the caller's view of it.

@@ -137,6 +137,16 @@ impl Deadline {
         }
     }
 
+    /// This deadline, or one at `other` if that is earlier.
+    #[must_use]
+    pub fn min(self, other: Timestamp) -> Self {
+        if other.unix < self.at.unix {
+            Self { at: other }
+        } else {
+            self
+        }
+    }
+
     /// The time left; zero once it has passed.
     pub fn remaining(&self, now: Timestamp) -> Duration {
         self.at.unix.saturating_sub(now.unix)

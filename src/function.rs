@@ -100,31 +100,24 @@ impl Function {
         payload: &str,
         context: Context,
     ) -> Result<Reply<impl Serialize + use<>>, Failure> {
-        let deadline = self.app.deadline(&context);
+        let invocation = self.app.invocation(&context);
         match trigger {
             Trigger::KeepWarm => {
-                let tenant = context.tenant_id.as_deref();
-                let reply = self.app.keep_warm(tenant, deadline, &context.request_id);
+                let reply = self.app.keep_warm(&invocation);
                 Ok(Reply::KeepWarm(reply.await?))
             }
             Trigger::ParameterChange => {
                 let parameter = changed_parameter(payload)?;
-                let reply = self
-                    .app
-                    .parameter_changed(&parameter, deadline, &context.request_id);
+                let reply = self.app.parameter_changed(&parameter, &invocation);
                 Ok(Reply::KeepWarm(reply.await?))
             }
             Trigger::RotateToken => {
                 let request = RotationRequest::parse(payload)?;
-                let tenant = context.tenant_id.as_deref();
-                let reply = self
-                    .app
-                    .rotate(&request, tenant, deadline, &context.request_id);
+                let reply = self.app.rotate(&request, &invocation);
                 Ok(Reply::Rotation(reply.await?))
             }
             Trigger::Direct => {
                 let request = CommandsRequest::parse(payload)?;
-                let tenant = context.tenant_id.as_deref();
                 let asked = Asked {
                     request: &request,
                     permit: &Permit::of_invoker(),
@@ -135,11 +128,7 @@ impl Function {
                         is_in_string: false,
                     },
                 };
-                let reply = self
-                    .app
-                    .run(&asked, tenant, deadline, &context.request_id)
-                    .await?
-                    .with_status_code();
+                let reply = self.app.run(&asked, &invocation).await?.with_status_code();
                 if json_bytes(&reply) > MAX_REPLY_BYTES {
                     let limit_bytes = MAX_REPLY_BYTES;
                     return Err(Failure::ReplyTooLarge { limit_bytes });
@@ -151,7 +140,7 @@ impl Function {
                 let answer = http::serve(&self.app, router, base_path, trigger, payload, context);
                 Ok(Reply::Http(answer.await))
             }
-            Trigger::Alexa => Ok(Reply::Alexa(self.app.alexa(payload, context).await)),
+            Trigger::Alexa => Ok(Reply::Alexa(self.app.alexa(payload, &invocation).await)),
             Trigger::WebSocket | Trigger::Doctor => Err(TriggerError::Unsupported {
                 seen: format!(
                     "a {} event, which this version does not serve",

@@ -13,6 +13,7 @@ use axum::body::{self, Bytes};
 use axum::extract::Request;
 use lambda_runtime::Context;
 
+use crate::app::{App, Invocation};
 use crate::json::MemberError;
 use crate::reply::Failure;
 
@@ -24,9 +25,10 @@ pub(crate) use router::router;
 const MAX_BODY_BYTES: usize = 6 << 20;
 
 /// The invocation that a request came with.
-fn context_of(request: &Request) -> Result<Context, Failure> {
-    let context = request.extensions().get::<Context>().cloned();
-    context.ok_or_else(|| Failure::Event {
+fn invocation_of(app: &App, request: &Request) -> Result<Invocation, Failure> {
+    let context = request.extensions().get::<Context>();
+    let invocation = context.map(|context| app.invocation(context));
+    invocation.ok_or_else(|| Failure::Event {
         kind: "http",
         error: MemberError::new("context", "of the invocation is missing"),
     })

@@ -2,10 +2,9 @@
 
 use std::time::Duration;
 
-use lambda_runtime::Context;
 use serde_json::value::RawValue;
 
-use super::App;
+use super::{App, Invocation};
 use crate::access::{Caller, Door, Permit, RestRequest};
 use crate::alexa::Directive;
 use crate::home_assistant::{HomeError, RestCall};
@@ -18,21 +17,17 @@ const PATH: &str = "/alexa/smart_home";
 
 impl App {
     /// Hands a directive to the home of the user who spoke, and its answer back.
-    pub(crate) async fn alexa(&self, payload: &str, mut context: Context) -> AlexaReply {
-        let end = self
-            .clock
-            .now()
-            .after(PATIENCE + super::TIME_TO_ANSWER)
-            .unix;
-        let end = u64::try_from(end.as_millis()).unwrap_or(u64::MAX);
-        context.deadline = context.deadline.min(end);
+    pub(crate) async fn alexa(&self, payload: &str, invocation: &Invocation) -> AlexaReply {
+        let impatient = Invocation {
+            deadline: invocation.deadline.min(self.clock.now().after(PATIENCE)),
+            ..invocation.clone()
+        };
         let directive = Directive::parse(payload);
-        match self.direct(&directive, payload, &context).await {
+        match self.direct(&directive, payload, &impatient).await {
             Ok(answer) => AlexaReply::Home(answer),
             Err(failure) => {
-                let problem = self.report(&failure, &context.request_id);
-                let response =
-                    ErrorResponse::new(&directive, &failure, problem, &context.request_id);
+                let problem = self.report(&failure, &invocation.id);
+                let response = ErrorResponse::new(&directive, &failure, problem, &invocation.id);
                 AlexaReply::Error(Box::new(response))
             }
         }
@@ -42,7 +37,7 @@ impl App {
         &self,
         directive: &Directive,
         payload: &str,
-        context: &Context,
+        invocation: &Invocation,
     ) -> Result<Box<RawValue>, Failure> {
         if let Some(error) = directive.unreadable() {
             return Err(Failure::Directive(error.clone()));
@@ -67,13 +62,13 @@ impl App {
             only_reads: false,
             expected: asked.route().expected(),
         };
-        let home = self.home_of(&caller, None, context.tenant_id.as_deref())?;
-        let answer = self.pass_on(&call, &permit, home, context).await?;
+        let home = self.home_of(&caller, None, invocation.tenant())?;
+        let answer = self.pass_on(&call, &permit, home, invocation).await?;
         if !answer.status.is_success() {
             let status = answer.status.as_u16();
             return Err(Failure::NoAlexa { status });
         }
-        let body = answer.body.whole(self.time_left(context)).await?;
+        let body = answer.body.whole(self.time_left(invocation)).await?;
         let text = String::from_utf8(body.into()).ok();
         let json = text.and_then(|text| RawValue::from_string(text).ok());
         let strange = |seen| Failure::OutcomeUnknown(HomeError::NotHomeAssistant { seen });

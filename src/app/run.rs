@@ -4,10 +4,8 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lambda_runtime::Context;
-
 use super::intake::{Intake, Room};
-use super::{App, within};
+use super::{App, Invocation, within};
 use crate::access::{Caller, Door, Permit, without_capabilities};
 use crate::clock::Deadline;
 use crate::commands::CommandsRequest;
@@ -110,18 +108,16 @@ impl App {
     pub(crate) async fn run(
         &self,
         asked: &Asked<'_>,
-        tenant: Option<&str>,
-        deadline: Deadline,
-        request_id: &str,
+        invocation: &Invocation,
     ) -> Result<CommandsReply, Failure> {
-        let home = self.find(asked.home, tenant, deadline).await?;
-        let reply = self.run_in(&home, asked, deadline, request_id).await;
+        let home = self.find(asked.home, invocation).await?;
+        let reply = self.run_in(&home, asked, invocation).await;
         if reply.is_ok() || !home.is_outdated() {
             return reply;
         }
         // Nothing was sent, since what is stored of the home turned out to have changed.
-        let home = self.find(asked.home, tenant, deadline).await?;
-        self.run_in(&home, asked, deadline, request_id).await
+        let home = self.find(asked.home, invocation).await?;
+        self.run_in(&home, asked, invocation).await
     }
 
     /// Passes a request on to a home's own REST API.
@@ -131,11 +127,10 @@ impl App {
         // Whoever has none may not.
         _permit: &Permit,
         home: Option<&HomeName>,
-        context: &Context,
+        invocation: &Invocation,
     ) -> Result<RestAnswer, Failure> {
-        let deadline = self.deadline(context);
-        let tenant = context.tenant_id.as_deref();
-        let home = self.find(home, tenant, deadline).await?;
+        let deadline = invocation.deadline;
+        let home = self.find(home, invocation).await?;
         match home.bridge.rest(call, deadline).await? {
             RestOutcome::Answered(answer) => Ok(answer),
             RestOutcome::Unknown(error) => Err(Failure::OutcomeUnknown(error)),
@@ -150,11 +145,10 @@ impl App {
         // Whoever has none may not.
         _permit: &Permit,
         home: Option<&HomeName>,
-        context: &Context,
+        invocation: &Invocation,
     ) -> Result<Option<Option<JsonSlice>>, Failure> {
-        let deadline = self.deadline(context);
-        let tenant = context.tenant_id.as_deref();
-        let home = self.find(home, tenant, deadline).await?;
+        let deadline = invocation.deadline;
+        let home = self.find(home, invocation).await?;
         let read = async || {
             let outcomes = home.bridge.run(std::slice::from_ref(command), deadline);
             let outcomes = outcomes.await.map_err(Failure::Bridge)?;
@@ -177,20 +171,19 @@ impl App {
     pub(super) async fn find(
         &self,
         name: Option<&HomeName>,
-        tenant: Option<&str>,
-        deadline: Deadline,
+        invocation: &Invocation,
     ) -> Result<Arc<Home>, Failure> {
-        let home = self.homes.find(name, tenant);
-        Ok(within(deadline.remaining(self.clock.now()), home).await??)
+        let home = self.homes.find(name, invocation.tenant());
+        Ok(within(invocation.deadline.remaining(self.clock.now()), home).await??)
     }
 
     async fn run_in(
         &self,
         home: &Home,
         asked: &Asked<'_>,
-        deadline: Deadline,
-        request_id: &str,
+        invocation: &Invocation,
     ) -> Result<CommandsReply, Failure> {
+        let (deadline, request_id) = (invocation.deadline, invocation.id.as_str());
         let commands = &asked.request.commands;
         let Some(key) = &asked.request.idempotency_key else {
             let intake = asked.intake();

@@ -2,9 +2,8 @@
 
 use futures_util::StreamExt as _;
 
-use super::{AT_ONCE, App, within};
+use super::{AT_ONCE, App, Invocation, within};
 use crate::bridge::Warmth;
-use crate::clock::Deadline;
 use crate::homes::{Change, Extent};
 use crate::reply::{Failure, KeepWarmReply, Problem, RotationReply};
 use crate::rotation::{RotationError, RotationRequest};
@@ -14,21 +13,20 @@ impl App {
     /// Makes all homes ready, a few at a time, and says how they are.
     pub(crate) async fn keep_warm(
         &self,
-        tenant: Option<&str>,
-        deadline: Deadline,
-        request_id: &str,
+        invocation: &Invocation,
     ) -> Result<KeepWarmReply, Failure> {
-        let listing = self.homes.all(tenant, Extent::Kept);
+        let deadline = invocation.deadline;
+        let listing = self.homes.all(invocation.tenant(), Extent::Kept);
         let homes = within(deadline.remaining(self.clock.now()), listing).await??;
         let warmed = homes.into_iter().map(|listed| async move {
             let (name, warmth) = match listed {
                 Ok(name) => {
-                    let warmth = self.warm(name.as_ref(), tenant, deadline).await;
+                    let warmth = self.warm(name.as_ref(), invocation).await;
                     (name, warmth)
                 }
                 Err(error) => (None, Err(Failure::Homes(error))),
             };
-            (name, self.report_warmth(warmth, request_id))
+            (name, self.report_warmth(warmth, &invocation.id))
         });
         // Whoever is done makes room for the next, whichever that is.
         let warmed = futures_util::stream::iter(warmed).buffer_unordered(AT_ONCE);
@@ -45,15 +43,15 @@ impl App {
     async fn warm(
         &self,
         name: Option<&HomeName>,
-        tenant: Option<&str>,
-        deadline: Deadline,
+        invocation: &Invocation,
     ) -> Result<Warmth, Failure> {
-        let home = self.find(name, tenant, deadline).await?;
+        let deadline = invocation.deadline;
+        let home = self.find(name, invocation).await?;
         let warmth = home.bridge.keep_warm(deadline).await;
         if !home.is_outdated() {
             return Ok(warmth);
         }
-        let home = self.find(name, tenant, deadline).await?;
+        let home = self.find(name, invocation).await?;
         Ok(home.bridge.keep_warm(deadline).await)
     }
 
@@ -61,9 +59,9 @@ impl App {
     pub(crate) async fn parameter_changed(
         &self,
         parameter: &str,
-        deadline: Deadline,
-        request_id: &str,
+        invocation: &Invocation,
     ) -> Result<KeepWarmReply, Failure> {
+        let deadline = invocation.deadline;
         let remaining = deadline.remaining(self.clock.now());
         let (name, warmth) = match within(remaining, self.homes.changed(parameter)).await? {
             Change::None => return Ok(KeepWarmReply::ignored()),
@@ -71,7 +69,7 @@ impl App {
             Change::Token(home) => {
                 let mut warmth = Ok(home.bridge.token_changed(deadline).await);
                 if home.is_outdated() {
-                    warmth = self.warm(home.name.as_ref(), None, deadline).await;
+                    warmth = self.warm(home.name.as_ref(), invocation).await;
                 }
                 (home.name.clone(), warmth)
             }
@@ -80,7 +78,7 @@ impl App {
                 (home.name.clone(), Ok(warmth))
             }
         };
-        let warmth = self.report_warmth(warmth, request_id);
+        let warmth = self.report_warmth(warmth, &invocation.id);
         Ok(if self.homes.are_several() {
             KeepWarmReply::several(vec![(name, warmth)])
         } else {
@@ -92,12 +90,11 @@ impl App {
     pub(crate) async fn rotate(
         &self,
         request: &RotationRequest,
-        tenant: Option<&str>,
-        deadline: Deadline,
-        request_id: &str,
+        invocation: &Invocation,
     ) -> Result<RotationReply, Failure> {
+        let deadline = invocation.deadline;
         let rotate = async |name: Option<&HomeName>| {
-            let home = self.find(name, tenant, deadline).await?;
+            let home = self.find(name, invocation).await?;
             match &home.versions {
                 Some(versions) => {
                     let rotation = &self.rotation;
@@ -111,7 +108,7 @@ impl App {
         if request.home.is_some() || !self.homes.are_several() {
             return Ok(RotationReply::one(rotate(request.home.as_ref()).await?));
         }
-        let listing = self.homes.all(tenant, Extent::Stored);
+        let listing = self.homes.all(invocation.tenant(), Extent::Stored);
         let homes = within(deadline.remaining(self.clock.now()), listing).await??;
         let rotated = homes.into_iter().map(|listed| async {
             let (name, report) = match listed {
@@ -123,7 +120,7 @@ impl App {
             };
             (
                 name,
-                report.map_err(|failure| self.report(&failure, request_id)),
+                report.map_err(|failure| self.report(&failure, &invocation.id)),
             )
         });
         let rotated = futures_util::stream::iter(rotated).buffer_unordered(AT_ONCE);

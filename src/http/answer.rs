@@ -89,7 +89,9 @@ pub(super) async fn finish(State(app): State<Arc<App>>, request: Request, next: 
         .and_then(|_| response.headers().get(ALLOW).cloned());
     let outcome = match (refused, limit) {
         (Some(Refused(failure)), _) => Err(failure),
-        (None, Some(limit)) => measured(response, limit, app.time_left(&context)).await,
+        (None, Some(limit)) => {
+            measured(response, limit, app.time_left(&app.invocation(&context))).await
+        }
         // As it comes.
         (None, None) => Ok(response),
     };

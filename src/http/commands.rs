@@ -7,7 +7,7 @@ use http::StatusCode;
 use super::answer::{Refused, json, room};
 use super::callers_token::token;
 use super::router::Shared;
-use super::{body_of, context_of};
+use super::{body_of, invocation_of};
 use crate::access::Permit;
 use crate::app::Asked;
 use crate::commands::{CommandsRequest, RequestError};
@@ -17,7 +17,7 @@ pub(super) async fn run(
     request: Request,
 ) -> Result<Response, Refused> {
     let caller = app.identify(token(request.headers(), &origins)?).await?;
-    let context = context_of(&request)?;
+    let invocation = invocation_of(&app, &request)?;
     let room = room(&request);
     let body = body_of(request).await;
     let parsed = body.and_then(|body| Ok(parse(&body)?));
@@ -25,18 +25,14 @@ pub(super) async fn run(
     app.spend(&caller, count).await?;
     let parsed = parsed?;
     let permit = Permit::of_commands(&caller, &parsed.commands)?;
-    let tenant = context.tenant_id.as_deref();
     let asked = Asked {
         request: &parsed,
         permit: &permit,
-        home: app.home_of(&caller, parsed.home.as_ref(), tenant)?,
+        home: app.home_of(&caller, parsed.home.as_ref(), invocation.tenant())?,
         subject: app.subject_of(&caller),
         room,
     };
-    let deadline = app.deadline(&context);
-    let reply = app
-        .run(&asked, tenant, deadline, &context.request_id)
-        .await?;
+    let reply = app.run(&asked, &invocation).await?;
     Ok(json(StatusCode::OK, "application/json", &reply))
 }
 

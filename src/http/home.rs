@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use super::answer::{MayHaveActed, Refused};
 use super::callers_token::token;
 use super::router::Shared;
-use super::{body_of, context_of};
+use super::{body_of, invocation_of};
 use crate::access::{Permit, RestRequest, Unreadable};
 use crate::clock::Limit;
 use crate::home_assistant::{BrokenAnswer, HomeError, JsonSlice, RestAnswer, RestCall};
@@ -24,7 +24,7 @@ pub(super) async fn pass_on(
     request: Request,
 ) -> Result<Response, Refused> {
     let caller = app.admit(token(request.headers(), &origins)?).await?;
-    let context = context_of(&request)?;
+    let invocation = invocation_of(&app, &request)?;
     let (parts, body) = request.into_parts();
     let body = body_of(Request::new(body)).await?;
     let path = parts.uri.path();
@@ -33,10 +33,10 @@ pub(super) async fn pass_on(
     let asked = RestRequest::new(parts.method.as_str(), path, query, &body)?;
     let asked = asked.with_readable_body()?;
     let permit = Permit::of_rest(&caller, &asked)?;
-    let home = app.home_of(&caller, None, context.tenant_id.as_deref())?;
+    let home = app.home_of(&caller, None, invocation.tenant())?;
     let is_head = parts.method == Method::HEAD;
     if let Some(command) = asked.command() {
-        let result = app.read(&command, &permit, home, &context).await?;
+        let result = app.read(&command, &permit, home, &invocation).await?;
         if let Some(result) = result {
             return Ok(from_session(result, &permit, &asked, is_head)?);
         }
@@ -70,8 +70,8 @@ pub(super) async fn pass_on(
         only_reads,
         expected: route.expected(),
     };
-    let answer = app.pass_on(&call, &permit, home, &context).await?;
-    let time_left = app.time_left(&context);
+    let answer = app.pass_on(&call, &permit, home, &invocation).await?;
+    let time_left = app.time_left(&invocation);
     Ok(response(answer, &permit, &asked, is_head, time_left).await?)
 }
 
