@@ -133,6 +133,11 @@ impl Homes {
         self.store.is_some()
     }
 
+    /// Whether there is a home for those who name none.
+    pub fn has_default(&self) -> bool {
+        self.default.is_some()
+    }
+
     /// The home that a request is for. `tenant` is the tenant that Lambda has bound this sandbox to, if it has.
     pub async fn find(
         &self,

@@ -36,7 +36,9 @@ impl From<serde_json::Error> for JsonError {
         Self {
             kind: match error.classify() {
                 Category::Eof => "it ends too early",
-                Category::Syntax => "syntax error, or nesting above 128 levels",
+                Category::Syntax => {
+                    "syntax error, a number out of range, or nesting above 128 levels"
+                }
                 Category::Data => "a member stands twice or has the wrong type",
                 Category::Io => "it could not be read",
             },

@@ -17,6 +17,9 @@ pub enum AccessError {
     /// Not a JWT.
     #[error("the token is no JSON Web Token ({0})")]
     Malformed(&'static str),
+    /// More than is looked at.
+    #[error("the token has more than 8 KB")]
+    TooLarge,
     /// Signed in a way that is not taken here.
     #[error("the token is signed by an algorithm that is not taken here")]
     Algorithm,

@@ -3,6 +3,7 @@
 //! It comes last, by the permit of the present request, whatever the answer was first made for. An answer that is not
 //! what Home Assistant answers is an error: an empty answer would be a lie.
 
+mod content;
 mod value;
 
 use std::borrow::Cow;
@@ -13,13 +14,12 @@ use serde_json::Value;
 use serde_json::value::RawValue;
 
 use super::caller::Reads;
-use super::entities::{normal, targets};
 use super::permit::Permit;
 use super::rest::RestRequest;
-use super::route::RestRoute;
 use crate::home_assistant::Command;
-use crate::json::Entries;
+use crate::json::{Entries, unambiguous};
 
+use content::{Content, content, content_of, named, named_in};
 pub use value::without_capabilities;
 
 /// An answer that is not what Home Assistant answers, so that what may be seen of it cannot be told.
@@ -47,33 +47,6 @@ const SHOWN_OF_CONFIG: [&str; 10] = [
     "version",
 ];
 
-/// What an answer holds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Content {
-    /// The home's configuration.
-    Config,
-    /// Things that have an `entity_id`: states, calendars.
-    Entities,
-    /// One state.
-    State,
-    /// Services by domain.
-    Services,
-    /// Services in a list of domains.
-    ListedServices,
-    /// The context of a call, and its response.
-    CallResult,
-    /// The states that a call changed, and its response if one was asked for.
-    ChangedStates,
-    /// Lists of states, one an entity.
-    History,
-    /// What is known by entity.
-    ByEntity,
-    /// What happened.
-    Logbook,
-    /// The events of a calendar.
-    CalendarEvents,
-}
-
 /// The one member of a state, a calendar or a change that decides.
 #[derive(Deserialize)]
 struct Entity<'a> {
@@ -92,18 +65,7 @@ impl Permit {
         if !self.redacts() {
             return Ok(result.to_owned());
         }
-        let content = match command.kind() {
-            "get_states" => Content::Entities,
-            "get_services" => Content::Services,
-            "get_config" => Content::Config,
-            "call_service" => Content::CallResult,
-            "history/history_during_period" | "recorder/statistics_during_period" => {
-                Content::ByEntity
-            }
-            "logbook/get_events" => Content::Logbook,
-            // No other command is allowed to those who may not read everything.
-            _ => return Err(Unreadable),
-        };
+        let content = content_of(command).ok_or(Unreadable)?;
         self.sight(named(command)).redacted(content, result)
     }
 
@@ -117,13 +79,7 @@ impl Permit {
         if !self.redacts() {
             return message;
         }
-        let sight = self.sight(named(command));
-        let mut message = Value::String(message);
-        value::redact(&mut message, &|entity_id| sight.knows(entity_id));
-        match message {
-            Value::String(message) => message,
-            _ => String::new(),
-        }
+        self.sight(named(command)).text(message)
     }
 
     /// What may be seen of the home's answer to a REST request.
@@ -136,19 +92,22 @@ impl Permit {
         let route = request.route();
         match content(route) {
             Some(content) if self.redacts() => {
-                let named = match route {
-                    RestRoute::Call { domain, service } => {
-                        let (domain, service) = (normal(domain), normal(service));
-                        targets(&domain, &service, [request.body()]).entities
-                    }
-                    RestRoute::State(entity_id) | RestRoute::Calendar(entity_id) => {
-                        BTreeSet::from([normal(entity_id)])
-                    }
-                    _ => BTreeSet::new(),
-                };
-                self.sight(named).redacted(content, text)
+                self.sight(named_in(request)).redacted(content, text)
             }
             _ => Ok(text.to_owned()),
+        }
+    }
+
+    /// What may be seen of an error that the home answered a REST request with.
+    pub fn redacted_error(&self, request: &RestRequest, body: &[u8]) -> String {
+        let text = String::from_utf8_lossy(body);
+        if !self.redacts() {
+            return text.into_owned();
+        }
+        let sight = self.sight(named_in(request));
+        match sight.plain(&text) {
+            Ok(json) => json,
+            Err(Unreadable) => sight.text(text.into_owned()),
         }
     }
 
@@ -158,35 +117,6 @@ impl Permit {
             permit: self,
             named,
         }
-    }
-}
-
-/// The entities that a command names.
-fn named(command: &Command) -> BTreeSet<String> {
-    let text = |name: &str| command.get(name).and_then(Value::as_str).map(normal);
-    let (domain, service) = (text("domain"), text("service"));
-    let parts = [command.get("target"), command.get("service_data")];
-    let (domain, service) = (domain.unwrap_or_default(), service.unwrap_or_default());
-    targets(&domain, &service, parts).entities
-}
-
-/// What the answer to a REST request holds; `None` if there is nothing in it that only some may see.
-fn content(route: RestRoute<'_>) -> Option<Content> {
-    match route {
-        RestRoute::Config => Some(Content::Config),
-        RestRoute::States | RestRoute::Calendars => Some(Content::Entities),
-        RestRoute::State(_) => Some(Content::State),
-        RestRoute::Services => Some(Content::ListedServices),
-        RestRoute::Call { .. } => Some(Content::ChangedStates),
-        RestRoute::History => Some(Content::History),
-        RestRoute::Logbook => Some(Content::Logbook),
-        RestRoute::Calendar(_) => Some(Content::CalendarEvents),
-        // Who may ask for these may see all that is in the answer.
-        RestRoute::Status
-        | RestRoute::Events
-        | RestRoute::Camera(_)
-        | RestRoute::Alexa
-        | RestRoute::Other => None,
     }
 }
 
@@ -255,9 +185,19 @@ impl Sight<'_> {
 
     /// A value without what is nobody's business but the home's owner's, and without entities that the caller does not know.
     fn plain(&self, json: &str) -> Result<String, Unreadable> {
-        let mut value: Value = serde_json::from_str(json)?;
+        let mut value = unambiguous(json).map_err(|_| Unreadable)?;
         value::redact(&mut value, &|entity_id| self.knows(entity_id));
         Ok(value.to_string())
+    }
+
+    /// A text without entities that the caller does not know.
+    fn text(&self, text: String) -> String {
+        let mut value = Value::String(text);
+        value::redact(&mut value, &|entity_id| self.knows(entity_id));
+        match value {
+            Value::String(text) => text,
+            _ => String::new(),
+        }
     }
 
     /// Of a list of things that have an `entity_id`, those that may be read.
@@ -313,7 +253,14 @@ impl Sight<'_> {
 
     /// What happened to entities that may be read; by whose doing only if that may be read as well.
     fn logbook(&self, json: &str) -> Result<String, Unreadable> {
-        let all: Vec<serde_json::Map<String, Value>> = serde_json::from_str(json)?;
+        let Ok(Value::Array(all)) = unambiguous(json) else {
+            return Err(Unreadable);
+        };
+        let entries = all.into_iter().map(|entry| match entry {
+            Value::Object(entry) => Ok(entry),
+            _ => Err(Unreadable),
+        });
+        let all = entries.collect::<Result<Vec<_>, _>>()?;
         let is_readable = |entity_id: Option<&Value>| {
             let entity_id = entity_id.and_then(Value::as_str);
             entity_id.is_some_and(|entity_id| self.may_read(entity_id))

@@ -66,7 +66,7 @@ impl Verifier {
     /// Who has this token, if it is good.
     pub async fn verify(&self, token: &str) -> Result<Caller, AccessError> {
         if token.len() > MAX_TOKEN_BYTES {
-            return Err(AccessError::Malformed("it is larger than 8 KB"));
+            return Err(AccessError::TooLarge);
         }
         let parts: Vec<&str> = token.split('.').collect();
         let [header, payload, signature] = parts.as_slice() else {

@@ -9,6 +9,12 @@ use crate::json::json_bytes;
 use crate::lock::Lock;
 use crate::reply::ProblemName;
 
+/// The most bytes of an error's message. The home repeats in it what it was sent.
+const MAX_MESSAGE_BYTES: usize = 4_096;
+
+/// More than goes around a result where it is kept.
+const BYTES_AROUND_A_RESULT: usize = 256;
+
 /// How many bytes of results a reply can carry.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Room {
@@ -29,8 +35,7 @@ pub(super) struct Intake {
 #[derive(Default)]
 struct State {
     used_bytes: usize,
-    /// The whole answers by their place, for whoever repeats the request and may see more; `None` once they are too large
-    /// to be remembered, or if nobody can ask for them.
+    /// The whole answers by their place, for whoever repeats the request and may see more; `None` if nobody can repeat it.
     whole: Option<Vec<Option<Answer>>>,
     whole_bytes: usize,
 }
@@ -74,10 +79,13 @@ impl Intake {
                 self.fit(command, JsonSlice::from_text("null".into()))
             }
             Answer::Success(None) => Answer::Success(None),
-            Answer::Failure(CommandFailure { code, message }) => Answer::Failure(CommandFailure {
-                code,
-                message: self.permit.redacted_message(command, message),
-            }),
+            Answer::Failure(CommandFailure { code, message }) => {
+                let message = self.permit.redacted_message(command, message);
+                Answer::Failure(CommandFailure {
+                    code,
+                    message: self.fit_message(message),
+                })
+            }
         }
     }
 
@@ -94,18 +102,42 @@ impl Intake {
         whole.collect()
     }
 
+    /// Keeps an answer whole, or what is known of it if it is too large for that.
     fn remember(&self, place: usize, answer: &Answer) {
         let mut state = self.state.lock();
-        state.whole_bytes += match answer {
+        let bytes = match answer {
             Answer::Success(result) => result.as_ref().map_or(0, |result| result.get().len()),
             Answer::Failure(failure) => failure.message.len(),
-        };
-        if state.whole_bytes > MAX_OUTCOME_BYTES {
-            state.whole = None;
+        } + BYTES_AROUND_A_RESULT;
+        let fits = state.whole_bytes + bytes <= MAX_OUTCOME_BYTES;
+        if fits {
+            state.whole_bytes += bytes;
         }
         if let Some(kept) = state.whole.as_mut().and_then(|whole| whole.get_mut(place)) {
-            *kept = Some(answer.clone());
+            *kept = Some(match fits {
+                true => answer.clone(),
+                false => failure(
+                    ProblemName::MessageTooLarge,
+                    format!(
+                        "the home answered when this request was first made, but the answer of {bytes} bytes was too large to be kept"
+                    ),
+                ),
+            });
         }
+    }
+
+    /// As much of the message of an error as the reply can carry.
+    fn fit_message(&self, mut message: String) -> String {
+        let mut state = self.state.lock();
+        // Escaped once, and once more inside a string.
+        let room = (self.room.bytes.saturating_sub(state.used_bytes) / 4).min(MAX_MESSAGE_BYTES);
+        if message.len() > room {
+            let cut = message.floor_char_boundary(room);
+            message.truncate(cut);
+            message.push('…');
+        }
+        state.used_bytes += message.len();
+        message
     }
 
     /// What the caller may see of a result, if the reply can carry it.

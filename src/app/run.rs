@@ -93,7 +93,7 @@ impl App {
             }
             (Some(tenant), _) => Ok(Some(tenant)),
             (None, _) if matches!(self.door, Door::Open) => Ok(wanted),
-            (None, None) if bound.is_none() => Ok(None),
+            (None, None) if bound.is_none() && self.homes.has_default() => Ok(None),
             // Else whoever invokes the function for a tenant would decide whose home it is.
             (None, _) => Err(Failure::NoTenant),
         }
@@ -110,14 +110,27 @@ impl App {
         asked: &Asked<'_>,
         invocation: &Invocation,
     ) -> Result<CommandsReply, Failure> {
-        let home = self.find(asked.home, invocation).await?;
-        let reply = self.run_in(&home, asked, invocation).await;
-        if reply.is_ok() || !home.is_outdated() {
-            return reply;
+        self.at_home(asked.home, invocation, |home| async move {
+            self.run_in(&home, asked, invocation).await
+        })
+        .await
+    }
+
+    /// Does `work` in a home; once more if it failed since what is stored of the home turned out to have changed. A failure
+    /// must mean that nothing was sent.
+    async fn at_home<T, F: Future<Output = Result<T, Failure>>>(
+        &self,
+        name: Option<&HomeName>,
+        invocation: &Invocation,
+        work: impl Fn(Arc<Home>) -> F,
+    ) -> Result<T, Failure> {
+        let home = self.find(name, invocation).await?;
+        let done = work(home.clone()).await;
+        if done.is_ok() || !home.is_outdated() {
+            return done;
         }
-        // Nothing was sent, since what is stored of the home turned out to have changed.
-        let home = self.find(asked.home, invocation).await?;
-        self.run_in(&home, asked, invocation).await
+        let home = self.find(name, invocation).await?;
+        work(home).await
     }
 
     /// Passes a request on to a home's own REST API.
@@ -129,9 +142,10 @@ impl App {
         home: Option<&HomeName>,
         invocation: &Invocation,
     ) -> Result<RestAnswer, Failure> {
-        let deadline = invocation.deadline;
-        let home = self.find(home, invocation).await?;
-        match home.bridge.rest(call, deadline).await? {
+        let sent = self.at_home(home, invocation, |home| async move {
+            Ok(home.bridge.rest(call, invocation.deadline).await?)
+        });
+        match sent.await? {
             RestOutcome::Answered(answer) => Ok(answer),
             RestOutcome::Unknown(error) => Err(Failure::OutcomeUnknown(error)),
         }
@@ -147,12 +161,14 @@ impl App {
         home: Option<&HomeName>,
         invocation: &Invocation,
     ) -> Result<Option<Option<JsonSlice>>, Failure> {
-        let deadline = invocation.deadline;
-        let home = self.find(home, invocation).await?;
         let read = async || {
-            let outcomes = home.bridge.run(std::slice::from_ref(command), deadline);
-            let outcomes = outcomes.await.map_err(Failure::Bridge)?;
-            Ok::<_, Failure>(outcomes.into_iter().next())
+            let outcomes = self.at_home(home, invocation, |home| async move {
+                let outcomes = home
+                    .bridge
+                    .run(std::slice::from_ref(command), invocation.deadline);
+                Ok(outcomes.await?)
+            });
+            Ok::<_, Failure>(outcomes.await?.into_iter().next())
         };
         let outcome = match read().await? {
             // The home may have hung up just then. What only reads may be asked for twice.
@@ -224,14 +240,15 @@ impl App {
                 Ok(_) if commands.iter().any(Command::may_yield_a_token) => {
                     self.idempotency.finish_without_results(ticket).await;
                 }
-                Ok(outcomes) => match intake.whole(outcomes).map(CommandsReply::new) {
-                    Some(whole) => {
-                        let results = whole.results().map(without_capabilities);
-                        let results = results.unwrap_or_default();
-                        self.idempotency.finish(ticket, results).await;
+                Ok(outcomes) => {
+                    let whole = intake.whole(outcomes).map(CommandsReply::new);
+                    let results =
+                        whole.and_then(|whole| without_capabilities(&whole.results().ok()?));
+                    match results {
+                        Some(results) => self.idempotency.finish(ticket, results).await,
+                        None => self.idempotency.finish_without_results(ticket).await,
                     }
-                    None => self.idempotency.finish_without_results(ticket).await,
-                },
+                }
                 Err(_) => self.idempotency.forget(ticket).await,
             }
         };

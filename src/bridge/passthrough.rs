@@ -52,8 +52,11 @@ impl Bridge {
         let outcome = prover.session.rest(&token.access, call, deadline).await?;
         let doubt = deadline.limit(DOUBT_LIMIT, self.clock.now());
         match &outcome {
+            // A home that is slow to answer the ping has not hung up: that is no proof against the token.
             RestOutcome::Answered(answer)
-                if answer.is_refusal() && !connection.is_alive(doubt.duration).await =>
+                if answer.is_refusal()
+                    && !connection.is_alive(doubt.duration).await
+                    && connection.is_closed() =>
             {
                 // Home Assistant looks at the token before anything else, so nothing was carried out.
                 prover.rejected(fingerprint);

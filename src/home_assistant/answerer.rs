@@ -1,10 +1,10 @@
 //! Who answered an HTTP request: the home, its ban, something in front of it, or something else.
 //!
 //! The proof of a token at `/api/config`, the WebSocket upgrade, requests to the REST API and Alexa's directives all ask
-//! here. A home answers errors in plain text or JSON, so a page comes from something in front of it, and so do a redirect and
-//! a challenge for another kind of login.
+//! here. Asked for JSON, a home answers errors in plain text or JSON, so a page comes from something in front of it. So do a
+//! redirect and a challenge for another kind of login.
 
-use http::header::{CONTENT_TYPE, PROXY_AUTHENTICATE, WWW_AUTHENTICATE};
+use http::header::{CONTENT_TYPE, LOCATION, PROXY_AUTHENTICATE, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
 
 use super::error::{HomeError, Stage};
@@ -109,52 +109,79 @@ pub(super) fn foreign_answer(
             may_have_arrived: true,
         })
     };
-    let is_challenge =
-        headers.contains_key(WWW_AUTHENTICATE) || headers.contains_key(PROXY_AUTHENTICATE);
-    // The home has the answer that it was asked about.
-    let is_redirect = status.is_redirection() && status != StatusCode::NOT_MODIFIED;
-    if is_challenge || is_redirect {
+    if headers.contains_key(WWW_AUTHENTICATE) || headers.contains_key(PROXY_AUTHENTICATE) {
         return never_arrived(edge());
     }
-    if kind == Kind::Page && !(expected == Expected::Anything && status.is_success()) {
+    let is_redirect = status.is_redirection() && status != StatusCode::NOT_MODIFIED;
+    if is_redirect && !(expected == Expected::Anything && leads_to_itself(headers)) {
+        return never_arrived(edge());
+    }
+    if kind == Kind::Page && expected != Expected::Anything {
         return match code {
-            // A gateway's page about a home that took the request and gave no answer.
-            502 | 504 | 520 | 524 => may_have_arrived(edge()),
+            // A CDN's: the home was not reached.
+            521 | 523 | 525..=530 => never_arrived(edge()),
+            // A gateway's page about a home that may have taken the request and gave no answer.
+            500..=599 => may_have_arrived(edge()),
             _ => never_arrived(edge()),
         };
     }
     match code {
+        521 | 523 | 525..=530 => never_arrived(edge()),
+        520 | 522 | 524 => may_have_arrived(edge()),
+        502 | 504 => may_have_arrived(unreachable()),
+        _ if expected.is_first() => first_answer(code, kind, expected, edge, unreachable),
         200..=299 => match expected {
-            Expected::Proof if code == 200 => None,
-            Expected::Proof | Expected::Upgrade => never_arrived(not_home(STATUS)),
             Expected::Json if kind != Kind::Json => {
                 may_have_arrived(not_home("an answer that is not JSON"))
             }
-            Expected::Json | Expected::File | Expected::Anything => None,
+            _ => None,
         },
-        // The upgrade carries no token: a home never answers it with 401.
-        401 if expected == Expected::Upgrade => never_arrived(edge()),
-        401 if expected == Expected::Proof => never_arrived(HomeError::Rejected),
-        403 => match (expected, kind) {
-            (_, Kind::Plain) => never_arrived(HomeError::Banned),
-            (Expected::Anything, _) => None,
-            _ => never_arrived(edge()),
-        },
-        400 if expected.is_first() => never_arrived(HomeError::ProxyNotTrusted),
-        407 | 429 if expected != Expected::Anything => never_arrived(edge()),
-        502 | 504 => may_have_arrived(unreachable()),
-        // A home that is stopping answers so, and a gateway that finds nobody behind it.
-        503 if expected.is_first() || kind == Kind::Plain => never_arrived(HomeError::Starting),
-        // A CDN's: 520 and 524 tell that the home took the request, the others that it did not.
-        520 | 524 => may_have_arrived(edge()),
-        521..=523 | 525..=530 => never_arrived(edge()),
-        500..=599 if expected.is_first() => may_have_arrived(unreachable()),
-        _ if expected.is_first() => never_arrived(not_home(STATUS)),
+        _ if expected == Expected::Anything => None,
+        403 if kind == Kind::Plain => never_arrived(HomeError::Banned),
+        403 | 407 | 429 => never_arrived(edge()),
+        // A home that is stopping answers so, and so does a gateway, be it before or after it has passed the request on. A
+        // camera that is off is told of in the same way.
+        503 if kind == Kind::Plain && expected == Expected::Json => may_have_arrived(unreachable()),
+        // Statuses that no home has.
+        408 | 418..=421 | 423..=428 | 430..=499 | 505..=599 => may_have_arrived(edge()),
         _ => None,
     }
 }
 
-const STATUS: &str = "an unexpected HTTP status";
+/// What an answer means to a request that tells whether the home is ready and whom it trusts.
+fn first_answer(
+    code: u16,
+    kind: Kind,
+    expected: Expected,
+    edge: impl Fn() -> HomeError,
+    unreachable: impl Fn() -> HomeError,
+) -> Option<ForeignAnswer> {
+    let error = match (code, expected) {
+        (200, Expected::Proof) => return None,
+        // A home says so in plain text. The upgrade carries no token, so a home never answers it with 401.
+        (401, Expected::Proof) if kind == Kind::Plain => HomeError::Rejected,
+        (401 | 407 | 429, _) => edge(),
+        (400, _) => HomeError::ProxyNotTrusted,
+        (403, _) if kind == Kind::Plain => HomeError::Banned,
+        (403, _) => edge(),
+        (503, _) => HomeError::Starting,
+        (500..=599, _) => unreachable(),
+        _ => HomeError::NotHomeAssistant {
+            seen: "an unexpected HTTP status",
+        },
+    };
+    Some(ForeignAnswer {
+        error,
+        // Nothing is carried out by either.
+        may_have_arrived: false,
+    })
+}
+
+/// Whether a redirect stays where it came from.
+fn leads_to_itself(headers: &HeaderMap) -> bool {
+    let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
+    location.is_some_and(|location| location.starts_with('/') && !location.starts_with("//"))
+}
 
 #[cfg(test)]
 mod tests;

@@ -163,7 +163,12 @@ impl HomeError {
 
     /// Whether it is told at once: the name does not resolve, or nothing listens at the address.
     pub fn is_refusal(&self) -> bool {
-        matches!(self, Self::Dns | Self::Unreachable { refused: true, .. })
+        matches!(
+            self,
+            Self::Dns
+                | Self::Timeout { stage: Stage::Dns }
+                | Self::Unreachable { refused: true, .. }
+        )
     }
 
     /// Whether it means that the home is down, for everyone and for now.

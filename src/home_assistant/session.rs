@@ -180,6 +180,7 @@ impl Session {
             .cloned();
         self.report.lock().failures += u64::from(slot.failed.is_some());
         self.doubt_settings(greeted.as_ref().err());
+        self.report.lock().report.last_error = greeted.as_ref().err().cloned();
         let connection = match (greeted, token) {
             (Ok(greeted), Ok(token)) => Ok(self.start(greeted, &token, rejected)),
             // Kept for the next token: the home has seen nothing of this one on it.
@@ -187,10 +188,7 @@ impl Session {
                 slot.greeted = Some(greeted);
                 Err(error)
             }
-            (Err(error), Ok(_)) => {
-                self.report.lock().report.last_error = Some(error.clone());
-                Err(error.into())
-            }
+            (Err(error), Ok(_)) => Err(error.into()),
             (Err(_), Err(error)) => Err(error),
         };
         let mut known = self.report.lock();

@@ -40,7 +40,7 @@ pub(super) fn room(request: &Request) -> Room {
     let accepted = request.headers().get(ACCEPT_ENCODING);
     let accepted = accepted.and_then(|value| value.to_str().ok());
     // How small gzip makes them is not known before. Then the limit is only on what is kept in memory.
-    let is_compressed = accepted.is_some_and(|value| value.contains("gzip"));
+    let is_compressed = accepted.is_some_and(takes_gzip);
     let bytes = if is_compressed {
         MAX_REPLY_BYTES
     } else {
@@ -50,6 +50,16 @@ pub(super) fn room(request: &Request) -> Room {
         bytes: bytes.saturating_sub(ROOM_FOR_THE_REST),
         is_in_string: !is_compressed,
     }
+}
+
+/// Whether a list of encodings has gzip, and does not refuse it.
+fn takes_gzip(encodings: &str) -> bool {
+    let mut encodings = encodings.split(',').map(|encoding| {
+        let (name, weight) = encoding.split_once(';').unwrap_or((encoding, "q=1"));
+        let weight = weight.trim().strip_prefix("q=").unwrap_or("1");
+        (name.trim(), weight.parse().unwrap_or(1.0_f32))
+    });
+    encodings.any(|(name, weight)| name.eq_ignore_ascii_case("gzip") && weight > 0.0)
 }
 
 /// True if the request may have changed something, so that a broken answer means that the outcome is unknown.

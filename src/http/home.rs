@@ -4,9 +4,9 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::header::{
-    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE,
-    CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
-    LOCATION, RANGE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT, ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING,
+    CONTENT_LANGUAGE, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, IF_MODIFIED_SINCE,
+    IF_NONE_MATCH, LAST_MODIFIED, LOCATION, RANGE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
 use http::{HeaderMap, HeaderValue, Method};
 
@@ -16,7 +16,7 @@ use super::router::Shared;
 use super::{body_of, invocation_of};
 use crate::access::{Permit, RestRequest, Unreadable};
 use crate::clock::Limit;
-use crate::home_assistant::{BrokenAnswer, HomeError, JsonSlice, RestAnswer, RestCall};
+use crate::home_assistant::{BrokenAnswer, Expected, HomeError, JsonSlice, RestAnswer, RestCall};
 
 /// Passes a request on.
 pub(super) async fn pass_on(
@@ -49,6 +49,11 @@ pub(super) async fn pass_on(
         // The body is UTF-8 and has one meaning. By another charset the home could read another.
         let json = HeaderValue::from_static("application/json");
         headers.insert(CONTENT_TYPE, json);
+    }
+    if route.expected() == Expected::Json {
+        // Asked for a page, a home answers its errors with one.
+        let json = HeaderValue::from_static("application/json");
+        headers.insert(ACCEPT, json);
     }
     if permit.redacts_answer(&asked) {
         // What they are about is the whole.
@@ -158,6 +163,12 @@ async fn response(
         let whole = answer.body.whole(time_left).await?;
         let redacted = permit.redacted_answer(asked, &whole);
         Body::from(redacted.map_err(|error| unreadable(error, acts.0))?)
+    } else if !answer.status.is_success() && permit.redacts() {
+        for name in OF_THE_WHOLE {
+            headers.remove(name);
+        }
+        let whole = answer.body.whole(time_left).await?;
+        Body::from(permit.redacted_error(asked, &whole))
     } else if is_short {
         Body::from(answer.body.whole(time_left).await?)
     } else {

@@ -16,10 +16,28 @@ use super::problem_name::ProblemName;
 use crate::access::AccessError;
 use crate::bridge::BridgeError;
 use crate::commands::RequestError;
-use crate::home_assistant::HomeError;
+use crate::home_assistant::{CommandError, HomeError};
 use crate::homes::HomesError;
+use crate::source::Origin;
 use crate::token::TokenError;
 use crate::trigger::TriggerError;
+
+/// The advice for a token that a version or label pins.
+const UNPIN: &str = "store another token and take the version or label out of HA_TOKEN_PARAMETER, or move the label to a version with a good token";
+
+/// The advice for a command that cannot be sent.
+fn of_command(error: &CommandError) -> &'static str {
+    match error {
+        CommandError::HasId => "send the command without its id",
+        CommandError::ChangesSession(_) => {
+            "leave it out: latchkey authenticates and negotiates by itself"
+        }
+        CommandError::Streams(_) => "ask for the state instead, once or at intervals",
+        CommandError::NotJson(_) | CommandError::NotAnObject(_) | CommandError::NoType => {
+            "send a command of Home Assistant's WebSocket API, like {\"type\":\"get_states\"}"
+        }
+    }
+}
 
 /// What went wrong, for the caller: RFC 9457 problem details with an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,11 +61,9 @@ impl Problem {
     pub fn of(failure: &Failure) -> Self {
         match failure {
             Failure::Trigger(error) => Self::of_trigger(error),
-            Failure::Request(error @ RequestError::Command { .. }) => Self::new(
-                ProblemName::CommandInvalid,
-                error,
-                "send a command of Home Assistant's WebSocket API without its id",
-            ),
+            Failure::Request(failure @ RequestError::Command { error, .. }) => {
+                Self::new(ProblemName::CommandInvalid, failure, of_command(error))
+            }
             Failure::Request(error @ (RequestError::NotJson(_) | RequestError::Shape(_))) => {
                 Self::new(
                     ProblemName::BadRequest,
@@ -180,6 +196,10 @@ impl Problem {
                 ProblemName::Unauthenticated,
                 "send the token in the header Authorization, or name the page's origin in CORS_ORIGINS",
             ),
+            AccessError::TooLarge => (
+                ProblemName::Unauthenticated,
+                "get a token with fewer or shorter permissions",
+            ),
             AccessError::Malformed(_)
             | AccessError::Algorithm
             | AccessError::UnknownKey
@@ -224,8 +244,16 @@ impl Problem {
     }
 
     fn of_token(error: &TokenError) -> Self {
+        // Another token would be another version, which a pinned setting does not read.
+        let pinned = |origin: &Origin| origin.selector().is_some();
         let (name, action) = match error {
             TokenError::Source(error) => return Self::of_source(error),
+            TokenError::Expired { origin, .. } if pinned(origin) => {
+                (ProblemName::TokenExpired, UNPIN)
+            }
+            TokenError::Rejected { origin, .. } if pinned(origin) => {
+                (ProblemName::TokenRejected, UNPIN)
+            }
             TokenError::Malformed { .. } => (
                 ProblemName::TokenMalformed,
                 "store the long-lived access token again, exactly as Home Assistant shows it",

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::parameter::ParameterName;
+
 /// A setting whose value lies elsewhere: in a parameter or a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Setting {
@@ -106,6 +108,26 @@ impl Origin {
         Self {
             setting,
             place: place.into(),
+        }
+    }
+
+    /// The version or label that the place is pinned to, if it is a parameter and pinned.
+    pub fn selector(&self) -> Option<&str> {
+        match self.setting {
+            Setting::Token
+            | Setting::Ca
+            | Setting::ClientCert
+            | Setting::Headers
+            | Setting::CallerSecret => ParameterName::parse(&self.place).ok()?.selector(),
+            Setting::TokenFile
+            | Setting::TokenVariable
+            | Setting::HomeUrl
+            | Setting::HomeToken
+            | Setting::HomeCa
+            | Setting::HomeClientCert
+            | Setting::HomeHeaders
+            | Setting::Home
+            | Setting::Homes => None,
         }
     }
 

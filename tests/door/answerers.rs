@@ -46,17 +46,24 @@ impl Surface {
         matches!(self, Self::NarrowRead | Self::NarrowCall)
     }
 
+    fn path(self) -> &'static str {
+        match self {
+            Self::WideRead | Self::NarrowRead => "/api/states/light.kitchen",
+            Self::WideCall | Self::NarrowCall => "/api/services/light/toggle",
+            Self::Alexa => "/api/alexa/smart_home",
+        }
+    }
+
     fn event(self) -> Value {
-        let state = "/api/states/light.kitchen";
-        let toggle = "/api/services/light/toggle";
+        let path = self.path();
         let body = json!({ "entity_id": "light.kitchen" });
         match self {
-            Self::WideRead => request("GET", state, Some(&jwt(&["read"])), None),
-            Self::NarrowRead => request("GET", state, Some(&jwt(&["read:light.kitchen"])), None),
-            Self::WideCall => request("POST", toggle, Some(&jwt(&["admin"])), Some(&body)),
+            Self::WideRead => request("GET", path, Some(&jwt(&["read"])), None),
+            Self::NarrowRead => request("GET", path, Some(&jwt(&["read:light.kitchen"])), None),
+            Self::WideCall => request("POST", path, Some(&jwt(&["admin"])), Some(&body)),
             Self::NarrowCall => {
                 let jwt = jwt(&["call:light.*:light.kitchen"]);
-                request("POST", toggle, Some(&jwt), Some(&body))
+                request("POST", path, Some(&jwt), Some(&body))
             }
             Self::Alexa => json!({"directive": {
                 "header": {"namespace": "Alexa.PowerController", "name": "TurnOn",
@@ -129,8 +136,7 @@ fn warm(fault: &RestFault, surface: Surface) -> &'static str {
         RestFault::Status(404) => ("404", "404"),
         RestFault::Status(500) => ("500", "500"),
         RestFault::Status(403) => ("home-banned", "home-banned"),
-        RestFault::Status(503) => ("home-starting", "home-starting"),
-        RestFault::Status(502 | 504) => ("home-unreachable", "command-outcome-unknown"),
+        RestFault::Status(502..=504) => ("home-unreachable", "command-outcome-unknown"),
         RestFault::Status(520) => ("home-edge-blocked", "command-outcome-unknown"),
         RestFault::Status(429 | 530)
         | RestFault::Redirect
@@ -246,9 +252,14 @@ async fn on_an_open_session(aws: &AwsEmulator, fault: RestFault) -> Vec<String> 
     let mut wrong = Vec::new();
     for surface in SURFACES {
         stage.open_session().await;
+        let before = stage.home.counters().requests(surface.path());
         stage.home.set_fault(fault.clone());
         let end = surface.ask(&stage.app).await;
         let expected = surface.end(warm(&fault, surface));
+        let sent = stage.home.counters().requests(surface.path()) - before;
+        if !surface.is_read() && sent != 1 {
+            wrong.push(format!("warm {fault:?} {surface:?}: sent {sent} times"));
+        }
         if end != expected {
             wrong.push(format!(
                 "warm {fault:?} {surface:?}: {end:?}, not {expected:?}"
@@ -306,7 +317,8 @@ async fn all(work: impl IntoIterator<Item = impl Future<Output = Vec<String>>>) 
 
 /// What an Alexa directive is answered with that meets the fault beside an open session.
 async fn alexas_message(fault: RestFault) -> String {
-    let stage = Home::start(&emulator().await).await;
+    let aws = emulator().await;
+    let stage = Home::start(&aws).await;
     stage.open_session().await;
     stage.home.set_fault(fault);
     let answer = in_process::handle(&stage.app, &Surface::Alexa.event().to_string()).await;
@@ -345,7 +357,8 @@ async fn an_address_with_a_path_is_named_as_the_likely_cause() {
         ("CALLER_AUTH", "none"),
         ("METRICS", "off"),
     ];
-    let app = in_process::app(&emulator().await, &lookup).await;
+    let aws = emulator().await;
+    let app = in_process::app(&aws, &lookup).await;
     let answer = in_process::handle(&app, r#"{"command":{"type":"ping"}}"#).await;
     assert_eq!(problem(&answer), "home-edge-blocked");
     let action = answer["action"].as_str().unwrap();

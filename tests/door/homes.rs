@@ -69,7 +69,7 @@ async fn the_tenant_names_the_home() {
         (json!({"house": "cabin"}), Some("villa"), 403, [2, 0]),
         (json!({"house": "villa"}), None, 200, [2, 1]),
         // Which the token may hold, but does not name the tenant.
-        (json!({"tenant": "cabin"}), None, 400, [2, 1]),
+        (json!({"tenant": "cabin"}), None, 403, [2, 1]),
         (json!({}), Some("cabin"), 403, [2, 1]),
         (json!({"house": "../cabin"}), None, 401, [2, 1]),
         (json!({"house": ["cabin"]}), None, 401, [2, 1]),

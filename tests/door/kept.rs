@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use latchkey::function::Function;
+use latchkey_dev::home::{HomeOptions, SimulatedHome};
 use serde_json::{Value, json};
 
 use crate::callers::{request, token};
@@ -37,6 +38,31 @@ fn users(value: &Value) -> usize {
         Value::Array(values) => values.iter().map(users).sum(),
         _ => 0,
     }
+}
+
+/// What is too large to be kept takes no other outcome with it.
+#[tokio::test]
+async fn a_repeat_tells_the_outcomes_beside_a_result_that_was_too_large() {
+    let home = SimulatedHome::start(HomeOptions {
+        states_bytes: Some(400_000),
+        ..HomeOptions::default()
+    })
+    .await
+    .unwrap();
+    let stage = Stage::at(home, &[]).await;
+    let narrow = &["read:light.kitchen", "call:light.*:light.kitchen"][..];
+    let commands = json!([
+        {"type": "get_states"},
+        {"type": "call_service", "domain": "light", "service": "toggle",
+         "target": {"entity_id": "light.kitchen"}},
+    ]);
+    let first = ask(&stage.app, narrow, "k", &commands).await;
+    assert_eq!(entities(&first), ["light.kitchen"]);
+    let again = ask(&stage.app, narrow, "k", &commands).await;
+    assert_eq!(again[0]["error"]["code"], "message-too-large", "{again}");
+    assert_eq!(again[1], first[1]);
+    let counters = stage.home.counters();
+    assert_eq!(counters.calls_of("light", "toggle", "light.kitchen"), 1);
 }
 
 /// The same caller, first as an administrator and then with less, or the other way round: in the same environment, and in

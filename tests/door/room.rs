@@ -66,6 +66,47 @@ async fn results_are_counted_as_they_travel() {
     assert_eq!(answer["results"][0]["success"], true);
 }
 
+/// The home repeats in its errors what it was sent: they take room, and no outcome goes with them.
+#[tokio::test]
+async fn long_errors_are_cut_and_take_no_outcome_away() {
+    let stage = Stage::set().await;
+    let service = "n".repeat(300_000);
+    let refused = json!({"type": "call_service", "domain": "light", "service": service});
+    let toggle = json!({"type": "call_service", "domain": "light", "service": "toggle",
+        "target": {"entity_id": "light.kitchen"}});
+    let asked = batch(&json!([refused, refused, refused, refused, toggle]));
+    let mut event = json!({
+        "requestContext": {"elb": {"targetGroupArn": "arn:aws:elasticloadbalancing:x"}},
+        "httpMethod": "POST", "path": "/commands", "queryStringParameters": {},
+        "isBase64Encoded": false,
+    });
+    for member in ["headers", "body"] {
+        event[member] = asked[member].clone();
+    }
+    let answer = in_process::handle(&stage.app, &event.to_string()).await;
+    assert_eq!(answer["statusCode"], 200, "{answer}");
+    let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
+    assert_eq!(body["results"][0]["error"]["code"], "not_found");
+    assert_eq!(body["results"][4]["success"], true);
+    assert_eq!(
+        stage
+            .home
+            .counters()
+            .calls_of("light", "toggle", "light.kitchen"),
+        1
+    );
+}
+
+#[tokio::test]
+async fn gzip_that_is_refused_is_not_counted_on() {
+    let stage = stage(7_000_000).await;
+    let mut event = batch(&json!([{"type": "get_states"}, refused_call()]));
+    event["headers"]["accept-encoding"] = "gzip;q=0, identity".into();
+    let (status, body) = stage.ask(&event).await;
+    assert_eq!(status, 200, "{body}");
+    assert_eq!(body["results"][0]["error"]["code"], "message-too-large");
+}
+
 /// Written anew each of these numbers would be three times as long, and the frame more than the home takes.
 #[tokio::test]
 async fn numbers_are_sent_as_they_were_written() {

@@ -149,6 +149,28 @@ fn a_logbook_tells_nothing_of_who_may_not_be_read() {
 }
 
 #[test]
+fn errors_name_no_entity_that_the_caller_does_not_know() {
+    let command = Command::new(json!({"type": "call_service", "domain": "light",
+        "service": "turn_on", "target": {"entity_id": "light.b"}}));
+    let narrow = permit(&["read:light.a", "call:light.*:light.b"]);
+    let message = "light.a, light.b and lock.front_door".to_owned();
+    let seen = narrow.redacted_message(&command.unwrap(), message.clone());
+    assert_eq!(seen, "light.a, light.b and [redacted]");
+    let asked = request("GET /states/light.a");
+    let body = json!({ "message": message }).to_string();
+    assert_eq!(
+        narrow.redacted_error(&asked, body.as_bytes()),
+        r#"{"message":"light.a, [redacted] and [redacted]"}"#
+    );
+    assert_eq!(
+        narrow.redacted_error(&asked, b"404: no lock.front_door\xff"),
+        "404: no [redacted]\u{fffd}"
+    );
+    let all = permit(&["read"]);
+    assert_eq!(all.redacted_error(&asked, body.as_bytes()), body);
+}
+
+#[test]
 fn history_is_cut_by_entity() {
     let lists = json!([
         [{"entity_id": "light.a", "state": "on", "context": {"user_id": "u"}}, {"state": "off"}],

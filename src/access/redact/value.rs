@@ -1,32 +1,40 @@
 //! Redaction of a JSON value, whatever its shape.
 
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
-use super::super::entities::looks_like_an_id;
+use super::super::entities::{looks_like_an_id, normal};
 use super::super::naming::acts_on_entities;
+use crate::json::unambiguous;
 
 /// Domains of entities that no service acts on, or none of their own domain.
-const OTHER_DOMAINS: [&str; 21] = [
+const OTHER_DOMAINS: [&str; 27] = [
     "ai_task",
     "air_quality",
     "alert",
     "binary_sensor",
+    "configurator",
     "conversation",
     "device_tracker",
+    "dominos",
     "event",
     "geo_location",
     "group",
     "image",
+    "microsoft_face",
     "notify",
     "persistent_notification",
     "person",
     "plant",
     "proximity",
+    "remember_the_milk",
     "schedule",
     "sensor",
     "stt",
     "sun",
+    "tag",
     "tts",
+    "wake_word",
     "zone",
 ];
 
@@ -46,7 +54,7 @@ pub(super) fn redact(value: &mut Value, knows: &dyn Fn(&str) -> bool) {
     match value {
         Value::Object(members) => {
             members.remove(CAPABILITY);
-            members.retain(|name, _| !is_foreign(name, knows));
+            members.retain(|name, _| without_foreign(name, knows).is_none());
             for (name, value) in members.iter_mut() {
                 let is_hidden = USERS.contains(&name.as_str())
                     || value.as_str().is_some_and(|text| is_foreign(text, knows));
@@ -72,11 +80,8 @@ pub(super) fn redact(value: &mut Value, knows: &dyn Fn(&str) -> bool) {
     }
 }
 
-/// A JSON text without tokens of cameras, to be kept. What is not JSON is kept as it is.
-pub fn without_capabilities(json: String) -> String {
-    if !json.contains(CAPABILITY) && !json.contains(CAPABILITY_PARAMETER) {
-        return json;
-    }
+/// A JSON text without tokens of cameras, to be kept; `None` if it is not JSON.
+pub fn without_capabilities(json: &str) -> Option<String> {
     fn strip(value: &mut Value) {
         match value {
             Value::Object(members) => {
@@ -88,21 +93,30 @@ pub fn without_capabilities(json: String) -> String {
             Value::Null | Value::Bool(_) | Value::Number(_) => {}
         }
     }
-    match serde_json::from_str(&json) {
-        Ok(mut value) => {
-            strip(&mut value);
-            value.to_string()
-        }
-        Err(_) => json,
+    if [CAPABILITY]
+        .iter()
+        .chain(&CAPABILITY_PARAMETERS)
+        .all(|name| !json.contains(name))
+    {
+        return Some(json.to_owned());
     }
+    let mut value = unambiguous(json).ok()?;
+    strip(&mut value);
+    Some(value.to_string())
 }
 
-/// The query of an entity's picture, which holds the same token.
-const CAPABILITY_PARAMETER: &str = "?token=";
+/// Parameters of a URL by which it needs no login.
+const CAPABILITY_PARAMETERS: [&str; 2] = ["token=", "authSig="];
 
+/// Cuts a URL off before its query, if there is a capability in that.
 fn cut_capability(text: &mut String) {
-    if text.starts_with('/')
-        && let Some(at) = text.find(CAPABILITY_PARAMETER)
+    let Some((_, query)) = text.split_once('?') else {
+        return;
+    };
+    let at = text.len() - query.len() - 1;
+    if CAPABILITY_PARAMETERS
+        .iter()
+        .any(|name| query.contains(name))
     {
         text.truncate(at);
     }
@@ -123,7 +137,8 @@ fn names_foreign(value: &Value, knows: &dyn Fn(&str) -> bool) -> bool {
 
 /// Whether a text is the id of an entity that the caller does not know.
 fn is_foreign(text: &str, knows: &dyn Fn(&str) -> bool) -> bool {
-    is_entity_id(text) && !knows(text)
+    let id = normal(text);
+    is_entity_id(&id) && !knows(&id)
 }
 
 fn is_entity_id(text: &str) -> bool {
@@ -133,28 +148,36 @@ fn is_entity_id(text: &str) -> bool {
 
 /// The text with each id of an entity that the caller does not know replaced; `None` if there is none.
 fn without_foreign(text: &str, knows: &dyn Fn(&str) -> bool) -> Option<String> {
-    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '.';
+    if text.contains('%')
+        && let Ok(decoded) = percent_decode_str(text).decode_utf8()
+        && decoded != text
+        && without_foreign(&decoded, knows).is_some()
+    {
+        return Some(REDACTED.to_owned());
+    }
     if !text.contains('.') {
         return None;
     }
+    let is_part = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut redacted = String::new();
     let mut rest = text;
     let mut has_changed = false;
     while let Some(start) = rest.find(is_part) {
         let (before, from) = rest.split_at(start);
-        let length = from.find(|c| !is_part(c)).unwrap_or(from.len());
-        let (word, after) = from.split_at(length);
-        // A full stop may end the sentence.
-        let id = word.trim_end_matches('.');
         redacted.push_str(before);
-        if is_foreign(id, knows) {
+        let end = |text: &str| text.find(|c| !is_part(c)).unwrap_or(text.len());
+        let domain = end(from);
+        // An id is two words with a dot between them. What stands around it, another dot perhaps, does not matter.
+        let name = from[domain..].strip_prefix('.').map_or(0, end);
+        let length = domain + 1 + name;
+        if name > 0 && is_foreign(&from[..length], knows) {
             has_changed = true;
             redacted.push_str(REDACTED);
-            redacted.push_str(&word[id.len()..]);
+            rest = &from[length..];
         } else {
-            redacted.push_str(word);
+            redacted.push_str(&from[..domain]);
+            rest = &from[domain..];
         }
-        rest = after;
     }
     redacted.push_str(rest);
     has_changed.then_some(redacted)
@@ -205,6 +228,26 @@ mod tests {
                 json!({"version": "v1.2", "url": "https://a.example/b.c"}),
                 json!({"version": "v1.2", "url": "https://a.example/b.c"}),
             ),
+            (
+                json!({"a": "{{ states.lock.front_door.state }}", "b": "..lock.front_door", "c": "lock.front_door.jpg",
+                    "d": "a.lock.front_door", "e": "x light.a.jpg", "f": "LOCK.FRONT_DOOR!"}),
+                json!({"a": "{{ states.[redacted].state }}", "b": "..[redacted]", "c": "[redacted].jpg",
+                    "d": "a.[redacted]", "e": "x light.a.jpg", "f": "[redacted]!"}),
+            ),
+            (
+                json!({"a": "LOCK.B", "b": "lock%2Efront_door", "c": ["PERSON.ann", "LIGHT.A"]}),
+                json!({"a": null, "b": "[redacted]", "c": ["LIGHT.A"]}),
+            ),
+            (
+                json!({"lock.front_door state": 1, "/api/camera_proxy/camera.a": 2, "LOCK.A": 3, "light.a x": 4}),
+                json!({"light.a x": 4}),
+            ),
+            (
+                json!({"a": "https://ha.example/api/camera_proxy/light.a?token=t", "b": "/x?y=1&token=t",
+                    "c": "/media/x.mp3?authSig=t", "d": "/x?y=1", "e": "what? token=none"}),
+                json!({"a": "https://ha.example/api/camera_proxy/light.a", "b": "/x",
+                    "c": "/media/x.mp3", "d": "/x?y=1", "e": "what"}),
+            ),
         ] {
             assert_eq!(seen(value.clone()), expected, "{value}");
         }
@@ -214,17 +257,22 @@ mod tests {
     fn kept_outcomes_hold_no_capabilities() {
         let kept = json!([{"result": [{"attributes": {"access_token": "canary",
             "entity_picture": "/api/camera_proxy/camera.a?token=canary"}, "context": {"user_id": "u"}}]}]);
-        let kept = without_capabilities(kept.to_string());
+        let kept = without_capabilities(&kept.to_string()).unwrap();
         assert!(!kept.contains("canary"), "{kept}");
         assert!(kept.contains(r#""user_id":"u""#), "{kept}");
         let plain = r#"[{"result": 1.0}]"#;
-        assert_eq!(without_capabilities(plain.to_owned()), plain);
+        assert_eq!(without_capabilities(plain).unwrap(), plain);
+        // What cannot be read is not kept.
+        assert_eq!(without_capabilities(r#"{"access_token":"#), None);
     }
 
     proptest::proptest! {
         #[test]
-        fn no_unknown_id_is_left_in_a_text(before in "[a-z .]{0,6}", after in "[^a-zA-Z0-9_.].{0,6}|") {
-            let text = format!("{before} lock.front_door{after}");
+        fn no_unknown_id_is_left_in_a_text(
+            before in "(.{0,6}[^a-zA-Z0-9_])?",
+            after in "([^a-zA-Z0-9_].{0,6})?",
+        ) {
+            let text = format!("{before}lock.front_door{after}");
             let shown = seen(json!({ "text": text })).to_string();
             proptest::prop_assert!(!shown.contains("lock.front_door"), "{}", shown);
         }

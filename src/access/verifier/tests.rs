@@ -58,7 +58,7 @@ const PAYLOAD: AccessError =
 const EXTENSIONS: AccessError = AccessError::Malformed("its header asks for extensions");
 const NO_ALG: AccessError = AccessError::Malformed("its header has no `alg`");
 const BAD_KID: AccessError = AccessError::Malformed("its `kid` is no short text");
-const TOO_LARGE: AccessError = AccessError::Malformed("it is larger than 8 KB");
+const TOO_LARGE: AccessError = AccessError::TooLarge;
 
 /// The issuer's keys.
 struct Keys {

@@ -54,7 +54,7 @@ fn only_a_plain_401_to_the_proof_means_rejected() {
             for expected in ALL {
                 let answer = seen(code, headers, expected);
                 let is_rejected = answer.is_some_and(|answer| answer.error == HomeError::Rejected);
-                let is_plain = headers != PAGE && headers != CHALLENGE;
+                let is_plain = headers == PLAIN || headers.is_empty();
                 assert_eq!(
                     is_rejected,
                     code == 401 && expected == Expected::Proof && is_plain,
@@ -70,13 +70,11 @@ fn pages_redirects_and_challenges_come_from_the_edge() {
     for expected in ALL {
         for (code, headers) in [
             (302, &[("location", "https://login.example/")][..]),
-            (302, &[("location", "/login")]),
+            (302, &[("location", "//login.example/")]),
+            (302, &[]),
             (401, CHALLENGE),
             (200, CHALLENGE),
             (407, &[("proxy-authenticate", "Basic")]),
-            (403, PAGE),
-            (404, PAGE),
-            (401, PAGE),
             (530, PLAIN),
             (530, PAGE),
         ] {
@@ -91,15 +89,41 @@ fn pages_redirects_and_challenges_come_from_the_edge() {
         Expected::Json,
         Expected::File,
     ] {
-        assert_eq!(seen(200, PAGE, expected).unwrap().error, edge(200));
+        for code in [200, 401, 403, 404] {
+            let answer = seen(code, PAGE, expected).unwrap();
+            assert_eq!(answer.error, edge(code), "{expected:?}");
+            assert!(!answer.may_have_arrived, "{code} {expected:?}");
+        }
+        let login = &[("location", "/login")][..];
+        assert_eq!(seen(302, login, expected).unwrap().error, edge(302));
     }
-    // A home has pages of its own, on routes that are not known here.
-    assert_eq!(seen(200, PAGE, Expected::Anything), None);
+}
+
+/// On routes that are not known here a home has pages, redirects and refusals of its own.
+#[test]
+fn anything_may_be_the_homes_own_on_an_unknown_route() {
+    for (code, headers) in [
+        (200, PAGE),
+        (404, PAGE),
+        (500, PAGE),
+        (403, PLAIN),
+        (403, JSON),
+        (503, PLAIN),
+        (429, JSON),
+        (303, &[("location", "/api/other")]),
+    ] {
+        assert_eq!(seen(code, headers, Expected::Anything), None, "{code}");
+    }
 }
 
 #[test]
 fn a_plain_403_is_a_ban() {
-    for expected in ALL {
+    for expected in [
+        Expected::Proof,
+        Expected::Upgrade,
+        Expected::Json,
+        Expected::File,
+    ] {
         for headers in [PLAIN, &[]] {
             let answer = seen(403, headers, expected).unwrap();
             assert_eq!(answer.error, HomeError::Banned, "{expected:?}");
@@ -107,7 +131,6 @@ fn a_plain_403_is_a_ban() {
         }
     }
     assert_eq!(seen(403, JSON, Expected::Json).unwrap().error, edge(403));
-    assert_eq!(seen(403, JSON, Expected::Anything), None);
 }
 
 #[test]
@@ -119,24 +142,43 @@ fn errors_of_the_home_beside_a_session_are_its_own() {
         }
         assert_eq!(seen(200, JSON, expected), None);
         assert_eq!(seen(304, &[], expected), None);
-        assert_eq!(
-            seen(503, &[], expected).unwrap().error,
-            HomeError::Starting,
-            "{expected:?}"
-        );
+    }
+    // A camera that is off.
+    assert_eq!(seen(503, PLAIN, Expected::File), None);
+}
+
+#[test]
+fn a_503_beside_a_session_does_not_tell_that_nothing_arrived() {
+    for headers in [PLAIN, PAGE, &[]] {
+        let answer = seen(503, headers, Expected::Json).unwrap();
+        assert!(answer.may_have_arrived, "{headers:?}");
+        assert!(!answer.error.is_transient(), "{headers:?}");
+    }
+    for expected in [Expected::Proof, Expected::Upgrade] {
+        let answer = seen(503, PLAIN, expected).unwrap();
+        assert_eq!(answer.error, HomeError::Starting);
     }
 }
 
 #[test]
 fn what_a_gateway_may_have_forwarded_may_have_arrived() {
-    for code in [502, 504, 520, 524] {
+    for code in [502, 504, 520, 522, 524] {
         for headers in [PLAIN, JSON, PAGE] {
-            for expected in ALL {
+            for expected in [Expected::Proof, Expected::Upgrade, Expected::Json] {
                 let answer = seen(code, headers, expected).unwrap();
                 assert!(answer.may_have_arrived, "{code} {expected:?}");
                 assert_ne!(answer.error, HomeError::Rejected);
             }
         }
+    }
+    for code in [500, 503, 507] {
+        let page = seen(code, PAGE, Expected::Json).unwrap();
+        assert!(page.may_have_arrived, "{code}");
+    }
+    for code in [408, 460, 499, 561] {
+        let strange = seen(code, PLAIN, Expected::Json).unwrap();
+        assert_eq!(strange.error, edge(code));
+        assert!(strange.may_have_arrived, "{code}");
     }
     let text = seen(200, PLAIN, Expected::Json).unwrap();
     assert!(text.may_have_arrived);

@@ -183,7 +183,8 @@ fn headers(event: &Object<'_>, member: &str) -> Result<HeaderMap, MemberError> {
         match values {
             Some(values) => {
                 for value in values {
-                    headers.append(&header, value);
+                    let appended = headers.try_append(&header, value);
+                    appended.map_err(|_| MemberError::new(path(), "is one header too many"))?;
                 }
             }
             None if NEEDED.contains(&header) => {

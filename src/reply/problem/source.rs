@@ -24,7 +24,7 @@ impl Problem {
             | SourceFault::Unreachable { .. }
             | SourceFault::Failed { .. } => ProblemName::TokenSourceUnavailable,
         };
-        Self::new(name, error, action(setting, &error.fault)).titled(title(setting, &error.fault))
+        Self::new(name, error, action(error)).titled(title(setting, &error.fault))
     }
 
     pub(super) fn of_keys(error: &KeysError) -> Self {
@@ -121,9 +121,16 @@ fn holds(setting: Setting) -> (&'static str, &'static str, &'static str) {
     }
 }
 
-fn action(setting: Setting, fault: &SourceFault) -> Cow<'static, str> {
+fn action(error: &SourceError) -> Cow<'static, str> {
+    let (setting, fault) = (error.origin.setting, &error.fault);
     let label = setting.label();
     let (what, kind, leaked) = holds(setting);
+    if let (SourceFault::NotFound, Some(selector)) = (fault, error.origin.selector()) {
+        return format!(
+            "see that the parameter exists and has the version or label `{selector}`, or take that out of {label}"
+        )
+        .into();
+    }
     match fault {
         SourceFault::NotFound => match setting {
             Setting::Token | Setting::CallerSecret => {
