@@ -6,7 +6,7 @@ use axum::Router;
 use lambda_runtime::Context;
 use serde::{Serialize, Serializer};
 
-use crate::access::Permit;
+use crate::access::Permitted;
 use crate::app::{App, Asked, MAX_REPLY_BYTES, ROOM_FOR_THE_REST, Room};
 use crate::commands::CommandsRequest;
 use crate::config::HttpConfig;
@@ -119,8 +119,8 @@ impl Function {
             Trigger::Direct => {
                 let request = CommandsRequest::parse(payload)?;
                 let asked = Asked {
-                    request: &request,
-                    permit: &Permit::of_invoker(),
+                    commands: &Permitted::by_invoker(request.commands),
+                    key: request.idempotency_key.as_ref(),
                     home: request.home.as_ref(),
                     subject: None,
                     room: Room {

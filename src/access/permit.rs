@@ -38,7 +38,7 @@ fn denied<T>(wanted: impl Into<String>) -> Result<T, Denied> {
 
 impl Permit {
     /// Of those who may invoke the function itself, which AWS has seen to.
-    pub fn of_invoker() -> Self {
+    pub(super) fn of_invoker() -> Self {
         Self::of(&Caller::unproven())
     }
 

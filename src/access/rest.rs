@@ -1,10 +1,13 @@
 //! A request to Home Assistant's own REST API, read so that it cannot mean one thing here and another there.
 
+use bytes::Bytes;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 use serde_json::Value;
 
 use super::route::RestRoute;
-use crate::home_assistant::Command;
+use crate::home_assistant::{Command, Expected, RestCall};
 use crate::json::{JsonError, unambiguous};
 
 /// What is encoded in a step of a path.
@@ -19,11 +22,14 @@ const STEP: &AsciiSet = &NON_ALPHANUMERIC
 /// A request below `/api/`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RestRequest {
-    method: String,
+    /// As it was sent.
+    method: Method,
     path: Vec<String>,
     /// Whether the path ends in a slash. The home answers for itself what it makes of that.
     ends_in_slash: bool,
     query: Vec<(String, String)>,
+    /// The body as it was sent.
+    raw_body: Bytes,
     /// The body of a call.
     body: Result<Option<Value>, RestError>,
 }
@@ -47,7 +53,7 @@ pub enum RestError {
 
 impl RestRequest {
     /// Reads a request. `path` is what follows `/api`, as it came.
-    pub fn new(method: &str, path: &str, query: &str, body: &[u8]) -> Result<Self, RestError> {
+    pub fn new(method: Method, path: &str, query: &str, body: Bytes) -> Result<Self, RestError> {
         let path = path.strip_prefix('/').unwrap_or(path);
         let (path, ends_in_slash) = match path.strip_suffix('/') {
             Some(path) => (path, true),
@@ -59,15 +65,16 @@ impl RestRequest {
         };
         let query = url::form_urlencoded::parse(query.as_bytes()).into_owned();
         let mut request = Self {
-            method: if method == "HEAD" { "GET" } else { method }.to_owned(),
+            method,
             path: steps?,
             ends_in_slash,
             query: query.collect(),
+            raw_body: body,
             body: Ok(None),
         };
         // The body of anything else decides nothing, and may be large.
-        if request.is_call() && !body.is_empty() {
-            request.body = object(body).map(Some);
+        if request.is_call() && !request.raw_body.is_empty() {
+            request.body = object(&request.raw_body).map(Some);
         }
         Ok(request)
     }
@@ -83,7 +90,14 @@ impl RestRequest {
     /// The route.
     pub fn route(&self) -> RestRoute<'_> {
         let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
-        RestRoute::of(&self.method, &path)
+        RestRoute::of(
+            if self.is_head() {
+                &Method::GET
+            } else {
+                &self.method
+            },
+            &path,
+        )
     }
 
     /// The command of the WebSocket that is answered with the same content, if there is one.
@@ -114,6 +128,44 @@ impl RestRequest {
     /// Whether this is a call of a service, whose body says what it is about.
     pub fn is_call(&self) -> bool {
         matches!(self.route(), RestRoute::Call { .. })
+    }
+
+    /// Whether only the headers of the answer are wanted.
+    pub fn is_head(&self) -> bool {
+        self.method == Method::HEAD
+    }
+
+    /// The request as the home gets it: what was decided on, and nothing that could be read otherwise. Of the caller's headers
+    /// those that are the home's business are passed on.
+    pub fn call(&self, mut headers: HeaderMap) -> RestCall {
+        let route = self.route();
+        let json = HeaderValue::from_static("application/json");
+        if matches!(route, RestRoute::Call { .. } | RestRoute::Alexa) {
+            // The body is UTF-8. By another charset the home could read something else in it.
+            headers.insert(CONTENT_TYPE, json.clone());
+        }
+        if route.expected() == Expected::Json {
+            // Asked for a page, a home answers its errors with one.
+            headers.insert(ACCEPT, json);
+        }
+        let (path, query) = self.target();
+        let only_reads = route.only_reads();
+        RestCall {
+            method: match only_reads {
+                true => Method::GET,
+                false => self.method.clone(),
+            },
+            path,
+            query,
+            headers,
+            // Nothing that reads has one, and on a shared connection it could be taken for the next request.
+            body: match only_reads {
+                true => Bytes::new(),
+                false => self.raw_body.clone(),
+            },
+            only_reads,
+            expected: route.expected(),
+        }
     }
 
     /// The values of a query parameter.
@@ -158,7 +210,8 @@ mod tests {
     #[test]
     fn a_path_has_one_meaning() {
         let path = |text: &str| {
-            RestRequest::new("GET", text, "", b"").map(|request| request.path.join("|"))
+            RestRequest::new(Method::GET, text, "", Bytes::new())
+                .map(|request| request.path.join("|"))
         };
         assert_eq!(path("/").unwrap(), "");
         assert_eq!(path("").unwrap(), "");
@@ -185,17 +238,19 @@ mod tests {
     #[test]
     fn query_and_body_are_read() {
         let request = RestRequest::new(
-            "POST",
+            Method::POST,
             "/services/light/turn_on",
             "filter_entity_id=a.b%2Cc.d&filter_entity_id=e.f&x",
-            br#"{"entity_id":"light.a"}"#,
+            Bytes::from_static(br#"{"entity_id":"light.a"}"#),
         )
         .unwrap();
         let ids: Vec<String> = request.query("filter_entity_id").collect();
         assert_eq!(ids, ["a.b,c.d", "e.f"]);
         assert!(request.body().is_some());
         let call = |body: &[u8]| {
-            RestRequest::new("POST", "/services/light/turn_on", "", body)?.with_readable_body()
+            let body = Bytes::copy_from_slice(body);
+            let path = "/services/light/turn_on";
+            RestRequest::new(Method::POST, path, "", body)?.with_readable_body()
         };
         assert!(call(b"").unwrap().body().is_none());
         assert_eq!(call(b"[]").unwrap_err(), RestError::Body);
@@ -211,7 +266,7 @@ mod tests {
             );
         }
         // The body of anything else is the home's business.
-        let other = RestRequest::new("POST", "/x", "", b"{").unwrap();
+        let other = RestRequest::new(Method::POST, "/x", "", Bytes::from_static(b"{")).unwrap();
         assert!(other.with_readable_body().is_ok());
         assert_eq!(
             request.target(),
@@ -221,12 +276,12 @@ mod tests {
             )
         );
         let period = "/history/period/2026-01-01T00%3A00%3A00%2B00%3A00";
-        let dated = RestRequest::new("GET", period, "", b"").unwrap();
+        let dated = RestRequest::new(Method::GET, period, "", Bytes::new()).unwrap();
         assert_eq!(
             dated.target().0,
             "/api/history/period/2026-01-01T00:00:00+00:00"
         );
-        let slash = RestRequest::new("GET", "/states/", "", b"").unwrap();
+        let slash = RestRequest::new(Method::GET, "/states/", "", Bytes::new()).unwrap();
         assert_eq!(slash.target().0, "/api/states/");
         assert!(slash.command().is_none());
         assert_eq!(slash.route(), RestRoute::States);

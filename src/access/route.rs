@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 
 use bytes::Bytes;
+use http::Method;
 use serde::Serialize;
 use serde_json::json;
 use serde_json::value::RawValue;
@@ -54,9 +55,9 @@ pub enum RestRoute<'a> {
 }
 
 impl<'a> RestRoute<'a> {
-    /// The route of a request, by its method (HEAD counts as GET) and the steps of its path.
-    pub(super) fn of(method: &str, path: &[&'a str]) -> Self {
-        match (method, path) {
+    /// The route of a request, by its method (HEAD must be told as GET) and the steps of its path.
+    pub(super) fn of(method: &Method, path: &[&'a str]) -> Self {
+        match (method.as_str(), path) {
             ("GET", []) => Self::Status,
             ("GET", ["config"]) => Self::Config,
             ("GET", ["states"]) => Self::States,

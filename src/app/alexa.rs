@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+use http::{HeaderMap, Method};
 use serde_json::value::RawValue;
 
 use super::{App, Invocation};
-use crate::access::{Caller, Door, Permit, RestRequest};
+use crate::access::{Caller, Door, Permitted, RestRequest};
 use crate::alexa::Directive;
-use crate::home_assistant::{HomeError, RestCall};
+use crate::home_assistant::HomeError;
 use crate::reply::{AlexaReply, ErrorResponse, Failure};
 
 /// Alexa waits for 8 s; the answer has a way to go.
@@ -47,23 +49,13 @@ impl App {
             Door::Verified(_) => self.admit(directive.token()).await?,
             Door::Closed | Door::Open => Caller::unproven(),
         };
-        let asked = RestRequest::new("POST", PATH, "", payload.as_bytes())?;
-        let permit = Permit::of_rest(&caller, &asked)?;
-        let (path, query) = asked.target();
-        let mut headers = http::HeaderMap::new();
-        let json = http::HeaderValue::from_static("application/json");
-        headers.insert(http::header::CONTENT_TYPE, json);
-        let call = RestCall {
-            method: http::Method::POST,
-            path,
-            query,
-            headers,
-            body: bytes::Bytes::copy_from_slice(payload.as_bytes()),
-            only_reads: false,
-            expected: asked.route().expected(),
-        };
+        let body = Bytes::copy_from_slice(payload.as_bytes());
+        let asked = RestRequest::new(Method::POST, PATH, "", body)?;
+        let asked = Permitted::request(&caller, asked)?;
         let home = self.home_of(&caller, None, invocation.tenant())?;
-        let answer = self.pass_on(&call, &permit, home, invocation).await?;
+        let answer = self
+            .pass_on(&asked, HeaderMap::new(), home, invocation)
+            .await?;
         if !answer.status.is_success() {
             let status = answer.status.as_u16();
             return Err(Failure::NoAlexa { status });

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::access::Permit;
+use crate::access::{Permit, Permitted};
 use crate::home_assistant::{Answer, Command, CommandFailure, JsonSlice, Outcome, Sieve};
 use crate::idempotency::MAX_OUTCOME_BYTES;
 use crate::json::json_bytes;
@@ -43,15 +43,14 @@ struct State {
 impl Intake {
     /// An intake for the answers to `commands`. With `remembers` the whole answers are kept as well.
     pub(super) fn new(
-        permit: &Permit,
-        commands: Arc<[Command]>,
+        commands: &Permitted<Arc<[Command]>>,
         room: Room,
         remembers: bool,
     ) -> Arc<Self> {
-        let whole = remembers.then(|| commands.iter().map(|_| None).collect());
+        let whole = remembers.then(|| commands.what().iter().map(|_| None).collect());
         Arc::new(Self {
-            permit: permit.clone(),
-            commands,
+            permit: commands.permit().clone(),
+            commands: commands.what().clone(),
             room,
             state: Lock::new(State {
                 whole,

@@ -4,16 +4,17 @@ use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::HeaderMap;
+
 use super::intake::{Intake, Room};
 use super::{App, Invocation, within};
-use crate::access::{Caller, Door, Permit, without_capabilities};
+use crate::access::{Caller, Door, Permitted, RestRequest, without_capabilities};
 use crate::clock::Deadline;
-use crate::commands::CommandsRequest;
 use crate::home_assistant::{
-    Answer, Command, HomeError, JsonSlice, Outcome, RestAnswer, RestCall, RestOutcome,
+    Answer, Command, HomeError, JsonSlice, Outcome, RestAnswer, RestOutcome,
 };
 use crate::homes::{Home, HomesError};
-use crate::idempotency::{Admission, StoreError};
+use crate::idempotency::{Admission, IdempotencyKey, StoreError};
 use crate::metrics::{Meter, Metric};
 use crate::rate_limit::{BucketId, Exhausted};
 use crate::reply::{CommandsReply, Failure, ProblemName};
@@ -25,9 +26,9 @@ const TIME_TO_RECORD: Duration = Duration::from_millis(1_000);
 /// What somebody asks who may.
 pub(crate) struct Asked<'a> {
     /// The commands.
-    pub(crate) request: &'a CommandsRequest,
-    /// That they may, and what they may see.
-    pub(crate) permit: &'a Permit,
+    pub(crate) commands: &'a Permitted<Arc<[Command]>>,
+    /// Under which the outcome is remembered, if the caller wants that.
+    pub(crate) key: Option<&'a IdempotencyKey>,
     /// The home it is for.
     pub(crate) home: Option<&'a HomeName>,
     /// Who asks, if it is a caller.
@@ -38,12 +39,7 @@ pub(crate) struct Asked<'a> {
 
 impl Asked<'_> {
     fn intake(&self) -> Arc<Intake> {
-        Intake::new(
-            self.permit,
-            self.request.commands.clone(),
-            self.room,
-            self.request.idempotency_key.is_some(),
-        )
+        Intake::new(self.commands, self.room, self.key.is_some())
     }
 }
 
@@ -136,12 +132,12 @@ impl App {
     /// Passes a request on to a home's own REST API.
     pub(crate) async fn pass_on(
         &self,
-        call: &RestCall,
-        // Whoever has none may not.
-        _permit: &Permit,
+        asked: &Permitted<RestRequest>,
+        headers: HeaderMap,
         home: Option<&HomeName>,
         invocation: &Invocation,
     ) -> Result<RestAnswer, Failure> {
+        let call = &asked.what().call(headers);
         let sent = self.at_home(home, invocation, |home| async move {
             Ok(home.bridge.rest(call, invocation.deadline).await?)
         });
@@ -151,16 +147,16 @@ impl App {
         }
     }
 
-    /// Asks the home for what a command reads. `None` means that the home refuses the command, so that it must be asked in
-    /// another way.
+    /// Has the session answer a request, if it can. `None` means that the request must go over REST.
     pub(crate) async fn read(
         &self,
-        command: &Command,
-        // Whoever has none may not.
-        _permit: &Permit,
+        asked: &Permitted<RestRequest>,
         home: Option<&HomeName>,
         invocation: &Invocation,
     ) -> Result<Option<Option<JsonSlice>>, Failure> {
+        let Some(command) = &asked.command() else {
+            return Ok(None);
+        };
         let read = async || {
             let outcomes = self.at_home(home, invocation, |home| async move {
                 let outcomes = home
@@ -200,8 +196,8 @@ impl App {
         invocation: &Invocation,
     ) -> Result<CommandsReply, Failure> {
         let (deadline, request_id) = (invocation.deadline, invocation.id.as_str());
-        let commands = &asked.request.commands;
-        let Some(key) = &asked.request.idempotency_key else {
+        let commands = asked.commands.what();
+        let Some(key) = asked.key else {
             let intake = asked.intake();
             let outcomes = self.run_now(home, commands, &intake, deadline, request_id);
             return outcomes.await.map(CommandsReply::new);

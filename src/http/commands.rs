@@ -8,7 +8,7 @@ use super::answer::{Refused, json, room};
 use super::callers_token::token;
 use super::router::Shared;
 use super::{body_of, invocation_of};
-use crate::access::Permit;
+use crate::access::Permitted;
 use crate::app::Asked;
 use crate::commands::{CommandsRequest, RequestError};
 
@@ -24,10 +24,10 @@ pub(super) async fn run(
     let count = parsed.as_ref().map_or(1, |parsed| parsed.commands.len());
     app.spend(&caller, count).await?;
     let parsed = parsed?;
-    let permit = Permit::of_commands(&caller, &parsed.commands)?;
+    let commands = Permitted::commands(&caller, parsed.commands)?;
     let asked = Asked {
-        request: &parsed,
-        permit: &permit,
+        commands: &commands,
+        key: parsed.idempotency_key.as_ref(),
         home: app.home_of(&caller, parsed.home.as_ref(), invocation.tenant())?,
         subject: app.subject_of(&caller),
         room,

@@ -4,19 +4,19 @@ use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
 use http::header::{
-    ACCEPT, ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING,
-    CONTENT_LANGUAGE, CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, IF_MODIFIED_SINCE,
-    IF_NONE_MATCH, LAST_MODIFIED, LOCATION, RANGE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE,
+    CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
+    LOCATION, RANGE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
 };
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, HeaderValue};
 
 use super::answer::{MayHaveActed, Refused};
 use super::callers_token::token;
 use super::router::Shared;
 use super::{body_of, invocation_of};
-use crate::access::{Permit, RestRequest, Unreadable};
+use crate::access::{Permitted, RestRequest, Unreadable};
 use crate::clock::Limit;
-use crate::home_assistant::{BrokenAnswer, Expected, HomeError, JsonSlice, RestAnswer, RestCall};
+use crate::home_assistant::{BrokenAnswer, HomeError, JsonSlice, RestAnswer};
 
 /// Passes a request on.
 pub(super) async fn pass_on(
@@ -30,63 +30,29 @@ pub(super) async fn pass_on(
     let path = parts.uri.path();
     let path = path.strip_prefix("/api").unwrap_or(path);
     let query = parts.uri.query().unwrap_or_default();
-    let asked = RestRequest::new(parts.method.as_str(), path, query, &body)?;
-    let asked = asked.with_readable_body()?;
-    let permit = Permit::of_rest(&caller, &asked)?;
+    let asked = RestRequest::new(parts.method, path, query, body)?;
+    let asked = Permitted::request(&caller, asked.with_readable_body()?)?;
     let home = app.home_of(&caller, None, invocation.tenant())?;
-    let is_head = parts.method == Method::HEAD;
-    if let Some(command) = asked.command() {
-        let result = app.read(&command, &permit, home, &invocation).await?;
-        if let Some(result) = result {
-            return Ok(from_session(result, &permit, &asked, is_head)?);
-        }
+    if let Some(result) = app.read(&asked, home, &invocation).await? {
+        return Ok(from_session(result, &asked)?);
     }
-    let (path, query) = asked.target();
-    let route = asked.route();
-    let only_reads = route.only_reads();
     let mut headers = parts.headers;
-    if asked.is_call() {
-        // The body is UTF-8 and has one meaning. By another charset the home could read another.
-        let json = HeaderValue::from_static("application/json");
-        headers.insert(CONTENT_TYPE, json);
-    }
-    if route.expected() == Expected::Json {
-        // Asked for a page, a home answers its errors with one.
-        let json = HeaderValue::from_static("application/json");
-        headers.insert(ACCEPT, json);
-    }
-    if permit.redacts_answer(&asked) {
+    if asked.permit().redacts_answer(asked.what()) {
         // What they are about is the whole.
         for name in [RANGE, IF_NONE_MATCH, IF_MODIFIED_SINCE] {
             headers.remove(name);
         }
     }
-    let call = RestCall {
-        method: if is_head && only_reads {
-            Method::GET
-        } else {
-            parts.method
-        },
-        path,
-        query,
-        headers,
-        // Nothing that reads has one, and on a shared connection it could be taken for the next request.
-        body: if only_reads { Bytes::new() } else { body },
-        only_reads,
-        expected: route.expected(),
-    };
-    let answer = app.pass_on(&call, &permit, home, &invocation).await?;
-    let time_left = app.time_left(&invocation);
-    Ok(response(answer, &permit, &asked, is_head, time_left).await?)
+    let answer = app.pass_on(&asked, headers, home, &invocation).await?;
+    Ok(response(answer, &asked, app.time_left(&invocation)).await?)
 }
 
 /// The answer to a request that the session has answered, without a request over REST.
 fn from_session(
     result: Option<JsonSlice>,
-    permit: &Permit,
-    asked: &RestRequest,
-    is_head: bool,
+    asked: &Permitted<RestRequest>,
 ) -> Result<Response, BrokenAnswer> {
+    let (permit, asked) = (asked.permit(), asked.what());
     let body = asked.route().answer(result);
     let body = body.and_then(|body| match permit.redacts_answer(asked) {
         true => permit.redacted_answer(asked, &body).map(Bytes::from),
@@ -95,7 +61,7 @@ fn from_session(
     let body = body.map_err(|error| unreadable(error, false))?;
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let mut response = Response::new(match is_head {
+    let mut response = Response::new(match asked.is_head() {
         true => Body::empty(),
         false => Body::from(body),
     });
@@ -143,18 +109,17 @@ const GATHERED_BYTES: u64 = 64 << 10;
 /// The home's answer, as it is and as it comes, but for what may not be seen of it.
 async fn response(
     answer: RestAnswer,
-    permit: &Permit,
-    asked: &RestRequest,
-    is_head: bool,
+    asked: &Permitted<RestRequest>,
     time_left: Limit,
 ) -> Result<Response, BrokenAnswer> {
+    let (permit, asked) = (asked.permit(), asked.what());
     let mut headers = visible(&answer.headers);
     let acts = MayHaveActed(answer.body.may_have_acted());
     let is_short = answer
         .body
         .length()
         .is_some_and(|length| length <= GATHERED_BYTES);
-    let body = if is_head {
+    let body = if asked.is_head() {
         Body::empty()
     } else if answer.status.is_success() && permit.redacts_answer(asked) {
         for name in OF_THE_WHOLE {

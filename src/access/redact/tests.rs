@@ -30,7 +30,7 @@ fn seen(permissions: &[&str], command: &Value, result: &Value) -> Value {
 
 fn request(line: &str) -> RestRequest {
     let (method, path) = line.split_once(' ').unwrap();
-    RestRequest::new(method, path, "", b"").unwrap()
+    RestRequest::new(method.parse().unwrap(), path, "", bytes::Bytes::new()).unwrap()
 }
 
 fn answered(permissions: &[&str], line: &str, body: &Value) -> Result<Value, Unreadable> {

@@ -119,7 +119,8 @@ fn calls_over_rest_name_entities_alike() {
             None,
         ),
     ] {
-        let request = RestRequest::new("POST", path, "", body.as_bytes()).unwrap();
+        let request =
+            RestRequest::new(http::Method::POST, path, "", body.to_owned().into()).unwrap();
         let asker = caller("call:*:light.a call:group.*:light.a");
         let found = Permit::of_rest(&asker, &request).err();
         let found = found.map(|denied| denied.wanted);

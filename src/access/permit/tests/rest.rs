@@ -7,7 +7,7 @@ fn ask(permissions: &str, asked: &(&'static str, &'static str)) -> Result<(), De
     let (line, body) = *asked;
     let (method, target) = line.split_once(' ').unwrap();
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
-    let request = RestRequest::new(method, path, query, body.as_bytes()).unwrap();
+    let request = RestRequest::new(method.parse().unwrap(), path, query, body.into()).unwrap();
     Permit::of_rest(&caller(permissions), &request).map(|_| ())
 }
 
