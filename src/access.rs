@@ -1,7 +1,7 @@
 //! Callers: who they are and what they may do.
 //!
-//! A caller proves itself by a JSON Web Token ([`Verifier`]); what it asks is decided against the permissions in that token
-//! ([`Permit`]). This module knows nothing of the home's token, nor of how requests come in.
+//! A caller proves itself by a JSON Web Token ([`Verifier`]); what it asks is decided against the permissions in that
+//! token ([`Permit`]). This module knows nothing of the home's token, nor of how requests come in.
 
 mod caller;
 mod door;

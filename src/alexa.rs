@@ -78,8 +78,8 @@ impl Directive {
         self.is_authorization
     }
 
-    /// True if a home's answer can be an answer to this directive. Alexa takes one to a user's consent from its authorization
-    /// interface alone, and Home Assistant reports its failures in another namespace.
+    /// True if a home's answer can be an answer to this directive. Alexa takes one to a user's consent from its
+    /// authorization interface alone, and Home Assistant reports its failures in another namespace.
     pub(crate) fn is_answered_by(&self, answer: &str) -> bool {
         let answer = Members::parse(answer).unwrap_or_default();
         let namespace = answer.object("event").object("header").word("namespace");

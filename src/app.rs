@@ -111,8 +111,8 @@ impl App {
     }
 
     /// Does what callers were not to wait for, within the time left to the invocation that ends at `deadline_ms` (Unix
-    /// time): tokens past their soft TTL are read again, and what was measured is delivered. To be called after the answer
-    /// was posted.
+    /// time): tokens past their soft TTL are read again, and what was measured is delivered. To be called after the
+    /// answer was posted.
     pub async fn after_answer(&self, deadline_ms: u64) {
         let end = Duration::from_millis(deadline_ms).saturating_sub(TIME_TO_ANSWER);
         let left = end.saturating_sub(self.clock.now().unix);

@@ -90,8 +90,8 @@ impl Bridge {
         self.run_sifted(commands, None, deadline).await
     }
 
-    /// Runs a batch of commands whose answers are looked at by `sieve` as they come. `Err` means that none of the commands
-    /// reached the home.
+    /// Runs a batch of commands whose answers are looked at by `sieve` as they come. `Err` means that none of the
+    /// commands reached the home.
     pub async fn run_sifted(
         &self,
         commands: &[Command],

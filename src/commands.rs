@@ -13,7 +13,8 @@ use crate::source::HomeName;
 /// The most commands of one request.
 pub const MAX_COMMANDS: usize = 100;
 
-/// The largest frame that is sent. Home Assistant closes a connection on a message above 4 MiB, and with it everybody's.
+/// The largest frame that is sent. Home Assistant closes a connection on a message above 4 MiB, and with it
+/// everybody's.
 pub const MAX_FRAME_BYTES: usize = (4 << 20) - (16 << 10);
 
 /// The largest request that is read: its commands fit into a frame, numbered.

@@ -1,5 +1,5 @@
-//! Puts the function together: which adapter stands for which role. Whoever runs it, Lambda, the command line or a test,
-//! gets it from here.
+//! Puts the function together: which adapter stands for which role. Whoever runs it, Lambda, the command line or a
+//! test, gets it from here.
 
 use std::sync::Arc;
 use std::time::Duration;

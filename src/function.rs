@@ -72,8 +72,8 @@ impl Function {
         }
     }
 
-    /// The HTTP door by itself, for a server of one's own. Each request must have the [`Context`] of an invocation as an
-    /// extension: it names the request and says until when there is time.
+    /// The HTTP door by itself, for a server of one's own. Each request must have the [`Context`] of an invocation as
+    /// an extension: it names the request and says until when there is time.
     pub fn router(&self) -> Router {
         self.router.clone()
     }

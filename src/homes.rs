@@ -1,8 +1,8 @@
 //! The homes that this latchkey serves: the one the environment names, and any number that are stored by name.
 //!
-//! Each has a bridge of its own, with its own token, session and breaker, so that one home's failure never touches another's
-//! and no token ever meets another home. Stored homes are opened when they are first needed. A sandbox keeps a bounded
-//! number of them; the one that was not used for the longest time goes, and its token is zeroed with it.
+//! Each has a bridge of its own, with its own token, session and breaker, so that one home's failure never touches
+//! another's and no token ever meets another home. Stored homes are opened when they are first needed. A sandbox keeps
+//! a bounded number of them; the one that was not used for the longest time goes, and its token is zeroed with it.
 
 mod builder;
 mod error;
@@ -162,8 +162,8 @@ impl Homes {
     }
 
     /// All homes, for what is done to every one: those that are open, then those that are stored, each to be
-    /// [found](Self::find) by its name; last the one without a name. If those that are stored cannot be listed, the failure
-    /// stands in their place.
+    /// [found](Self::find) by its name; last the one without a name. If those that are stored cannot be listed, the
+    /// failure stands in their place.
     pub async fn all(
         &self,
         tenant: Option<&str>,

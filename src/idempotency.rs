@@ -1,8 +1,9 @@
 //! The same request twice is run once: a caller's key, the first outcome, and a day in which both are remembered.
 //!
 //! A record is begun before anything is sent and finished with the outcome. A record that was begun and never finished
-//! belongs to an invocation that died or still runs: whether its commands reached the home cannot be told, so the answer is
-//! `unknown`, and nothing is run. Where nothing was sent, the record is taken back, so that the caller may try again.
+//! belongs to an invocation that died or still runs: whether its commands reached the home cannot be told, so the
+//! answer is `unknown`, and nothing is run. Where nothing was sent, the record is taken back, so that the caller may
+//! try again.
 
 mod memory;
 mod shared;
@@ -125,8 +126,8 @@ impl Idempotency {
         }
     }
 
-    /// Asks what a key leads to, and takes it if it is free. Keys of different homes, told apart by `scope`, are different
-    /// keys.
+    /// Asks what a key leads to, and takes it if it is free. Keys of different homes, told apart by `scope`, are
+    /// different keys.
     pub async fn admit(
         &self,
         scope: &str,

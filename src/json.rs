@@ -1,7 +1,7 @@
 //! Reading untrusted JSON objects shallowly: members by name, values left as text.
 //!
-//! Depth costs nothing here (a value that nobody asks for is skipped without recursion), and a member that stands twice is
-//! an error rather than a choice between two readings.
+//! Depth costs nothing here (a value that nobody asks for is skipped without recursion), and a member that stands
+//! twice is an error rather than a choice between two readings.
 
 mod object;
 
@@ -132,8 +132,8 @@ struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Reads a value in which no object holds a member twice, at any depth.
 ///
-/// Readers disagree on which of two members of one name counts. A text that is decided on here and read again by somebody
-/// else must have one meaning.
+/// Readers disagree on which of two members of one name counts. A text that is decided on here and read again by
+/// somebody else must have one meaning.
 pub(crate) fn unambiguous(text: &str) -> Result<Value, JsonError> {
     let Unambiguous(value) = serde_json::from_str(text)?;
     Ok(value)
@@ -278,8 +278,8 @@ pub(crate) fn kind_of_text(text: &str) -> &'static str {
     }
 }
 
-/// What may be repeated of a name that a caller chose: short ones as they are, so that a typing error is seen; the length
-/// of longer ones, since people paste tokens into wrong places.
+/// What may be repeated of a name that a caller chose: short ones as they are, so that a typing error is seen; the
+/// length of longer ones, since people paste tokens into wrong places.
 pub(crate) fn shown(name: &str) -> String {
     let length = name.chars().count();
     if length <= 64 && !name.contains("eyJ") && !name.chars().any(char::is_control) {

@@ -96,7 +96,8 @@ impl SnapStartResource for Snapshot {
 enum Delivery {
     /// The extension, told by one permit an answer.
     Extension(Arc<Semaphore>),
-    /// A task: a sandbox that serves many invocations at once is not frozen between them, and no extension is told of them.
+    /// A task: a sandbox that serves many invocations at once is not frozen between them, and no extension is told of
+    /// them.
     Spawned,
     /// The runtime, before it asks for the next event: some emulators have no extensions.
     Inline,
@@ -129,8 +130,8 @@ async fn start_extension(app: Arc<App>) -> Delivery {
         Ok(extension) => {
             tokio::spawn(async move {
                 let error = extension.run().await.err();
-                // Lambda waits for every extension to ask for the next event. Without this one each invocation would run
-                // into its timeout, so the sandbox is given up, and the next one starts afresh.
+                // Lambda waits for every extension to ask for the next event. Without this one each invocation would
+                // run into its timeout, so the sandbox is given up, and the next one starts afresh.
                 tracing::error!(category = "metrics", ?error, "the extension ended");
                 std::process::exit(1);
             });
@@ -157,8 +158,8 @@ fn flush_at_shutdown(app: Arc<App>) -> Result<(), Error> {
 /// Stands in for a payload that is no JSON, which the runtime would not hand on: a JSON string is no event either.
 const NOT_JSON: &str = "\"not JSON\"";
 
-/// Tells the extension of each answer, once it was posted; and lets what is no JSON through as something that is, so that
-/// it is answered like any other bad payload.
+/// Tells the extension of each answer, once it was posted; and lets what is no JSON through as something that is, so
+/// that it is answered like any other bad payload.
 #[derive(Clone)]
 struct Answered {
     app: Arc<App>,

@@ -2,8 +2,10 @@
 //!
 //! # The way of the data
 //!
-//! payload → [`trigger`] → [`function`] → (HTTP door → [`app`] | [`app`] | [`rotation`]) → [`homes`] → [`bridge`] → [`token`],
-//! [`verdict`], [`home_assistant`] → [`reply`]. It walks one way: a module knows those to its right and never those to its left.
+//! payload → [`trigger`] → [`function`] → (HTTP door → [`app`] | [`app`] | [`rotation`]) → [`homes`] → [`bridge`] →
+//! [`token`],
+//! [`verdict`], [`home_assistant`] → [`reply`]. It walks one way: a module knows those to its right and never those to
+//! its left.
 //!
 //! | module | what it is |
 //! |---|---|

@@ -4,8 +4,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A mutex for state that is never left half changed.
 ///
-/// A panic while it is held therefore does no harm, and the lock ignores it. No task awaits while it holds one: the critical
-/// sections are short, and a mutex of the standard library is the fastest for them.
+/// A panic while it is held therefore does no harm, and the lock ignores it. No task awaits while it holds one: the
+/// critical sections are short, and a mutex of the standard library is the fastest for them.
 #[derive(Debug, Default)]
 pub(crate) struct Lock<T>(Mutex<T>);
 

@@ -1,13 +1,13 @@
 //! Metrics: added up in memory at no cost to the caller, delivered after the answer.
 //!
-//! [`Metrics::record`] adds a value to the [`StatisticSet`] of its metric, home and minute. [`Metrics::flush`] hands the
-//! sets to a [`MetricSink`] when nobody waits: after the response was posted, before the sandbox freezes, and no more often
-//! than the sink likes. What could not be delivered is kept and added up with what comes.
+//! [`Metrics::record`] adds a value to the [`StatisticSet`] of its metric, home and minute. [`Metrics::flush`] hands
+//! the sets to a [`MetricSink`] when nobody waits: after the response was posted, before the sandbox freezes, and no
+//! more often than the sink likes. What could not be delivered is kept and added up with what comes.
 //!
-//! A delivery is a task of its own. Whoever waits for it may stop waiting, or be dropped, at any point: the sets belong to
-//! the task, which puts them back if and only if the sink says that it failed. So latchkey itself neither loses a set nor
-//! delivers it twice. `PutMetricData` cannot be repeated without effect, though: a request whose answer is lost on the way
-//! counts as failed, and its values may be counted twice.
+//! A delivery is a task of its own. Whoever waits for it may stop waiting, or be dropped, at any point: the sets
+//! belong to the task, which puts them back if and only if the sink says that it failed. So latchkey itself neither
+//! loses a set nor delivers it twice. `PutMetricData` cannot be repeated without effect, though: a request whose
+//! answer is lost on the way counts as failed, and its values may be counted twice.
 
 mod cloudwatch;
 mod emf;
@@ -36,8 +36,8 @@ pub struct DeliveryError(pub String);
 
 /// A way out for metrics.
 pub trait MetricSink: Send + Sync {
-    /// Delivers all of `sets`, or reports that none can be relied on to have arrived. Must end by itself: nobody cuts it
-    /// short.
+    /// Delivers all of `sets`, or reports that none can be relied on to have arrived. Must end by itself: nobody cuts
+    /// it short.
     fn deliver<'a>(&'a self, sets: &'a [StatisticSet]) -> BoxFuture<'a, Result<(), DeliveryError>>;
 
     /// How long after one delivery began the next may, other than at the process's end.
@@ -55,8 +55,8 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// A meter for `home`. Its values count twice: for all homes together, and with the dimension `Home`. Without one they
-    /// count once, without dimensions.
+    /// A meter for `home`. Its values count twice: for all homes together, and with the dimension `Home`. Without one
+    /// they count once, without dimensions.
     pub fn new(metrics: Arc<Metrics>, home: Option<Arc<str>>) -> Self {
         Self { metrics, home }
     }
@@ -84,7 +84,8 @@ impl Metrics {
     }
 
     /// Delivers what was recorded, if the sink's interval has passed since the last delivery began, however that one
-    /// ended. Waits for it within `limit`; after that it goes on without anyone waiting. To be called when nobody waits.
+    /// ended. Waits for it within `limit`; after that it goes on without anyone waiting. To be called when nobody
+    /// waits.
     pub async fn flush(&self, limit: Duration) {
         // Without any time, the sandbox would freeze while the request is on its way.
         if limit.is_zero() {
@@ -98,11 +99,12 @@ impl Metrics {
         }
     }
 
-    /// Delivers all that was recorded, whenever the last delivery was, and waits for deliveries already under way. To be
-    /// called when the process is about to end, in `limit`.
+    /// Delivers all that was recorded, whenever the last delivery was, and waits for deliveries already under way. To
+    /// be called when the process is about to end, in `limit`.
     pub async fn flush_at_shutdown(&self, limit: Duration) {
         let all = async {
-            // What is under way may hang, so the rest does not wait for it. It may also fail and come back: hence once more.
+            // What is under way may hang, so the rest does not wait for it. It may also fail and come back: hence once
+            // more.
             for _ in 0..2 {
                 self.0.begin(true);
                 self.0.idle().await;
@@ -147,8 +149,8 @@ impl Recorder {
         }
     }
 
-    /// Begins a delivery of everything, if there is anything and it is time, or `regardless` of the time. Nothing awaits
-    /// between taking the sets out and handing them to the task that delivers them.
+    /// Begins a delivery of everything, if there is anything and it is time, or `regardless` of the time. Nothing
+    /// awaits between taking the sets out and handing them to the task that delivers them.
     fn begin(self: &Arc<Self>, regardless: bool) -> Option<JoinHandle<()>> {
         let interval = self.sink.as_ref()?.least_interval();
         let (sets, dropped) = {

@@ -6,8 +6,8 @@ use crate::lock::Lock;
 
 /// A handle to the process's generator. All clones draw from the same sequence.
 ///
-/// After a restore from a snapshot every process has a copy of the same state. One call of [`Random::reseed`] then makes all
-/// later draws the process's own, whoever makes them.
+/// After a restore from a snapshot every process has a copy of the same state. One call of [`Random::reseed`] then
+/// makes all later draws the process's own, whoever makes them.
 #[derive(Clone, Debug)]
 pub struct Random(Arc<Lock<fastrand::Rng>>);
 

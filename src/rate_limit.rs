@@ -1,12 +1,12 @@
 //! How much callers may ask: a token bucket for each, which all sandboxes share where there is a table.
 //!
-//! A bucket is one point in time: when it will be full again. Taking moves that on; what would move it further ahead than the
-//! whole bucket takes to fill has to wait (the generic cell rate algorithm).
+//! A bucket is one point in time: when it will be full again. Taking moves that on; what would move it further ahead
+//! than the whole bucket takes to fill has to wait (the generic cell rate algorithm).
 //!
-//! With a table nobody waits for it but a caller who is new to a sandbox: a sandbox draws a tenth of a bucket at a time, gives out
-//! of that, and draws again after an answer. What is drawn is paid for and does not spoil, so after a pause each sandbox may have up
-//! to a sixth of a bucket beside the one they share. While the table cannot be used, each sandbox has buckets of its own, a tenth
-//! as large.
+//! With a table nobody waits for it but a caller who is new to a sandbox: a sandbox draws a tenth of a bucket at a
+//! time, gives out of that, and draws again after an answer. What is drawn is paid for and does not spoil, so after a
+//! pause each sandbox may have up to a sixth of a bucket beside the one they share. While the table cannot be used,
+//! each sandbox has buckets of its own, a tenth as large.
 
 mod shared;
 
@@ -101,8 +101,8 @@ impl RateLimiter {
         Ok(())
     }
 
-    /// Draws for those who have asked since the last time and are about to run out of what this sandbox has for them. To be
-    /// called while nobody waits.
+    /// Draws for those who have asked since the last time and are about to run out of what this sandbox has for them.
+    /// To be called while nobody waits.
     pub async fn replenish(&self, limit: Duration) {
         if let Some(shared) = &self.shared {
             // What was not drawn is drawn when it is asked for.

@@ -1,6 +1,7 @@
 //! Answers: what the caller is told of each outcome and each failure.
 //!
-//! [`Problem::of`] is THE table from failure to problem; [`CommandsReply`], [`KeepWarmReply`] and [`RotationReply`] are what comes of success.
+//! [`Problem::of`] is THE table from failure to problem; [`CommandsReply`], [`KeepWarmReply`] and [`RotationReply`]
+//! are what comes of success.
 
 mod alexa;
 mod brief;

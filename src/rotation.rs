@@ -1,7 +1,8 @@
 //! Rotation: another token is minted by the home itself, proven, stored, and the old one revoked once nobody uses it.
 //!
 //! Nothing of a rotation is written down but its lease. What to do next follows from facts that outlive any crash: the
-//! versions of the parameter and the tokens that the home knows. Each run looks at them, does one step, and looks again.
+//! versions of the parameter and the tokens that the home knows. Each run looks at them, does one step, and looks
+//! again.
 //!
 //! | the run died after | it leaves | the next run |
 //! |---|---|---|
@@ -9,8 +10,9 @@
 //! | storing | two good tokens, the new one current | waits until nobody can use the old one, and revokes it |
 //! | revoking | nothing to be done | finds that |
 //!
-//! A run holds a lease, which it renews before every step and without which it does nothing. What is decisive, storing and
-//! revoking, is begun only while the lease lasts for longer than that takes, and after one more look at the parameter.
+//! A run holds a lease, which it renews before every step and without which it does nothing. What is decisive, storing
+//! and revoking, is begun only while the lease lasts for longer than that takes, and after one more look at the
+//! parameter.
 
 mod home;
 mod lease;
@@ -44,8 +46,8 @@ const LIFESPAN_DAYS: u32 = 365;
 /// How long a store takes at most, which is tried once.
 const STORE_TIME: Duration = Duration::from_millis(2_500);
 
-/// The longest that a run waits until the old token may be revoked, unless it was asked to: until then the old one is the way
-/// back, and whoever pays for a function's time pays for its waiting.
+/// The longest that a run waits until the old token may be revoked, unless it was asked to: until then the old one is
+/// the way back, and whoever pays for a function's time pays for its waiting.
 const SHORT_WAIT: Duration = Duration::from_secs(60);
 
 /// What is kept of a run's time to give the lease back and to answer.
@@ -162,8 +164,8 @@ pub struct Rotation {
 }
 
 impl Rotation {
-    /// Rotations that hold `leases`. A replaced token may be in use for `drain`; the home's part in a step takes no longer
-    /// than `step_limit`.
+    /// Rotations that hold `leases`. A replaced token may be in use for `drain`; the home's part in a step takes no
+    /// longer than `step_limit`.
     pub fn new(
         leases: Box<dyn LeaseStore>,
         clock: Arc<dyn Clock>,
@@ -180,8 +182,8 @@ impl Rotation {
         }
     }
 
-    /// Runs a rotation of one home's token, as far as it comes before `deadline`. With `wait` it waits for the old token to fall
-    /// out of use, however long that takes, if there is time.
+    /// Runs a rotation of one home's token, as far as it comes before `deadline`. With `wait` it waits for the old
+    /// token to fall out of use, however long that takes, if there is time.
     pub async fn run(
         &self,
         home: &Home,

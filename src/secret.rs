@@ -46,9 +46,9 @@ impl fmt::Debug for AccessToken {
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// A name for this token in places that others can read, as hexadecimal digits: the HMAC-SHA256 of `texts`, told apart
-    /// by their lengths, under the fingerprint. It says nothing of the token, nor of the fingerprint that logs show, to
-    /// whoever does not have the token.
+    /// A name for this token in places that others can read, as hexadecimal digits: the HMAC-SHA256 of `texts`, told
+    /// apart by their lengths, under the fingerprint. It says nothing of the token, nor of the fingerprint that logs
+    /// show, to whoever does not have the token.
     pub fn pseudonym(&self, texts: &[&str]) -> String {
         // A key of any length will do.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else {

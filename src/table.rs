@@ -1,8 +1,8 @@
 //! The DynamoDB table that all sandboxes share: single items, written under conditions.
 //!
-//! The table has a string partition key `pk`, a string sort key `sk`, and `expires_at` (seconds) as its time to live. What
-//! an item means is its user's business: outcomes of idempotency keys, callers' rates, verdicts on tokens, the lease of a
-//! rotation.
+//! The table has a string partition key `pk`, a string sort key `sk`, and `expires_at` (seconds) as its time to live.
+//! What an item means is its user's business: outcomes of idempotency keys, callers' rates, verdicts on tokens, the
+//! lease of a rotation.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -116,8 +116,8 @@ pub struct Condition<'a> {
 }
 
 impl Condition<'_> {
-    /// That the item belongs to this run. The SDK tries again by itself when an answer was lost; by then the item may be
-    /// another run's, and is left alone.
+    /// That the item belongs to this run. The SDK tries again by itself when an answer was lost; by then the item may
+    /// be another run's, and is left alone.
     pub fn is_of(run: &str) -> Self {
         Self {
             expression: "#run = :run",
@@ -200,8 +200,8 @@ impl Table {
         }
     }
 
-    /// Changes an item, or makes one, as `change` (an update expression) says, if the condition holds of the one that is there.
-    /// The values in both are the condition's.
+    /// Changes an item, or makes one, as `change` (an update expression) says, if the condition holds of the one that
+    /// is there. The values in both are the condition's.
     pub async fn update(
         &self,
         key: &Key,
@@ -231,7 +231,8 @@ impl Table {
         }
     }
 
-    /// Removes an item if the condition holds of it. One that is not there, or of which it does not hold, stays as it is.
+    /// Removes an item if the condition holds of it. One that is not there, or of which it does not hold, stays as it
+    /// is.
     pub async fn delete(&self, key: &Key, condition: Condition<'_>) -> Result<(), TableError> {
         let request = self
             .client

@@ -77,7 +77,8 @@ impl TokenService {
         }
     }
 
-    /// Keeps rejections in `rejections` as well, for the next service of the home `home`, and knows those that are there.
+    /// Keeps rejections in `rejections` as well, for the next service of the home `home`, and knows those that are
+    /// there.
     #[must_use]
     pub fn with_rejections(self, rejections: Arc<Rejections>, home: String) -> Self {
         {
@@ -116,8 +117,8 @@ impl TokenService {
         }
     }
 
-    /// Reads the token again, for no longer than anybody waits who has a stale one. Nothing if it is not due, or if others
-    /// have waited that long already.
+    /// Reads the token again, for no longer than anybody waits who has a stale one. Nothing if it is not due, or if
+    /// others have waited that long already.
     async fn fetch_shortly(
         &self,
         is_due: bool,
@@ -162,8 +163,8 @@ impl TokenService {
         self.inner.ttl.is_zero()
     }
 
-    /// Reads a token again that is past its hard TTL, without waiting for long, and tells which one is stored now; nothing if
-    /// it need not be read, or cannot.
+    /// Reads a token again that is past its hard TTL, without waiting for long, and tells which one is stored now;
+    /// nothing if it need not be read, or cannot.
     pub async fn renew_stale(&self) -> Option<Fingerprint> {
         let now = self.inner.clock.now();
         let is_due = matches!(
@@ -233,7 +234,8 @@ impl TokenService {
         }
     }
 
-    /// Reports that the home rejected a token. It is dropped from memory, if it is still there, and never handed out again.
+    /// Reports that the home rejected a token. It is dropped from memory, if it is still there, and never handed out
+    /// again.
     pub fn reject(&self, fingerprint: Fingerprint) {
         let mut state = self.inner.state.lock();
         state.cache.reject(fingerprint);

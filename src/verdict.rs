@@ -1,9 +1,10 @@
-//! Verdicts on tokens, shared by all sandboxes, so that a token gone bad costs the home one failed login and not one from
-//! each sandbox.
+//! Verdicts on tokens, shared by all sandboxes, so that a token gone bad costs the home one failed login and not one
+//! from each sandbox.
 //!
-//! Whoever is about to present a token takes a claim on it first. One sandbox gets the claim and presents; the others wait
-//! for what the home says. A rejection stands for as long as the same version of the parameter holds the same token. An
-//! acceptance counts only for those who were waiting for it: for anybody later the token may have been revoked since.
+//! Whoever is about to present a token takes a claim on it first. One sandbox gets the claim and presents; the others
+//! wait for what the home says. A rejection stands for as long as the same version of the parameter holds the same
+//! token. An acceptance counts only for those who were waiting for it: for anybody later the token may have been
+//! revoked since.
 //!
 //! The table is an aid and no authority: where it cannot be used, each sandbox presents for itself, as without a table.
 
@@ -24,8 +25,8 @@ use crate::table::TableError;
 /// For how long a verdict is kept. A rejected token that is still stored after that is presented once more.
 pub const REJECTED_FOR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// How long the table may take, twice, before it counts as unusable: in a cold start, with a share of a processor, the first
-/// call takes its time.
+/// How long the table may take, twice, before it counts as unusable: in a cold start, with a share of a processor, the
+/// first call takes its time.
 const STORE_LIMIT: Duration = Duration::from_secs(2);
 
 /// The first and the longest pause between two looks at another sandbox's claim.
@@ -58,8 +59,8 @@ pub enum Verdict {
 
 /// A place that keeps verdicts by a token's pseudonym.
 pub trait VerdictStore: Send + Sync {
-    /// Takes the claim on a token for `claimed_for`, unless another run holds it, the token was rejected, or accepted since
-    /// `since`.
+    /// Takes the claim on a token for `claimed_for`, unless another run holds it, the token was rejected, or accepted
+    /// since `since`.
     fn claim<'a>(
         &'a self,
         pseudonym: &'a str,

@@ -1,5 +1,5 @@
-//! No command ever runs twice, and what a caller is told of it is true: whatever happens to the connection, at whichever
-//! byte, and whatever the home does.
+//! No command ever runs twice, and what a caller is told of it is true: whatever happens to the connection, at
+//! whichever byte, and whatever the home does.
 
 #![expect(
     clippy::unwrap_used,

@@ -1,5 +1,5 @@
-//! Many callers, one connection: every reply finds the one who asked, nobody waits for another's command, and whoever leaves
-//! early leaves nothing behind.
+//! Many callers, one connection: every reply finds the one who asked, nobody waits for another's command, and whoever
+//! leaves early leaves nothing behind.
 
 #![expect(
     clippy::unwrap_used,

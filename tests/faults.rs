@@ -1,5 +1,5 @@
-//! Every fault a home can show, and the one problem each must end in: the right name, nothing run twice, and no fault that
-//! is not the token's ever makes latchkey read the token again.
+//! Every fault a home can show, and the one problem each must end in: the right name, nothing run twice, and no fault
+//! that is not the token's ever makes latchkey read the token again.
 
 #![expect(
     clippy::panic,

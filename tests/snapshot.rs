@@ -44,8 +44,8 @@ async fn a_snapshot_holds_neither_token_nor_connection() {
 
 const PARAMETER: &str = "/homeautomation/tokens/home-assistant";
 
-/// What an application draws that starts from always the same state: the runs of an idempotency key and of a presentation, and
-/// the number in the name of a token that a rotation mints. `seed` is what a restore seeds it with.
+/// What an application draws that starts from always the same state: the runs of an idempotency key and of a
+/// presentation, and the number in the name of a token that a rotation mints. `seed` is what a restore seeds it with.
 async fn draws(restore_seed: Option<u64>) -> BTreeSet<String> {
     let home = SimulatedHome::start(HomeOptions::default()).await.unwrap();
     let aws = AwsEmulator::start().await.unwrap();

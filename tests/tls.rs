@@ -1,4 +1,5 @@
-//! Homes behind TLS of their own: a private CA, a client certificate, secret headers, a path prefix; on REST and WebSocket.
+//! Homes behind TLS of their own: a private CA, a client certificate, secret headers, a path prefix; on REST and
+//! WebSocket.
 
 #![expect(
     clippy::panic,

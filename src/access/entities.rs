@@ -24,8 +24,8 @@ const NAMING_MEMBERS: [&str; 2] = ["entity_id", "entities"];
 
 /// What a call of a service is about. `parts` are its target and its data, which Home Assistant takes together.
 ///
-/// Beside `entity_id`, services name entities in members of their own. [`naming`] has the known ones. In all others, a text
-/// that looks like an entity's id counts, wherever it stands.
+/// Beside `entity_id`, services name entities in members of their own. [`naming`] has the known ones. In all others, a
+/// text that looks like an entity's id counts, wherever it stands.
 pub(super) fn targets<'a>(
     domain: &str,
     service: &str,
@@ -127,8 +127,8 @@ impl Targets {
         }
     }
 
-    /// Reads an address within the home, such as `media-source://camera/camera.a` or `/api/camera_proxy/camera.a`. A player
-    /// that plays it shows the entity.
+    /// Reads an address within the home, such as `media-source://camera/camera.a` or `/api/camera_proxy/camera.a`. A
+    /// player that plays it shows the entity.
     fn address(&mut self, text: &str) {
         if !["%", "/api/", "media-source:"]
             .iter()

@@ -1,8 +1,8 @@
 //! The keys that callers' tokens are verified with: a key set at a URL, or a secret in a parameter.
 //!
-//! Both are kept, and read again when they are old, when a token names a key that is not among them, or when its signature
-//! does not fit the key it names; but after each try, good or bad, not again for a while: whoever makes up key ids or
-//! signatures must not make latchkey ask for keys with every request.
+//! Both are kept, and read again when they are old, when a token names a key that is not among them, or when its
+//! signature does not fit the key it names; but after each try, good or bad, not again for a while: whoever makes up
+//! key ids or signatures must not make latchkey ask for keys with every request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,7 +38,8 @@ pub trait JwksSource: Send + Sync {
     fn fetch(&self) -> BoxFuture<'_, Result<Vec<u8>, String>>;
 }
 
-/// Where keys come from, which decides what algorithms are taken: a secret signs by HMAC alone, and a public key never does.
+/// Where keys come from, which decides what algorithms are taken: a secret signs by HMAC alone, and a public key never
+/// does.
 pub enum KeySource {
     /// A set of public keys.
     Jwks(Box<dyn JwksSource>),
@@ -175,8 +176,8 @@ impl KeyStore {
         }
     }
 
-    /// The key of this id once more, for a signature that `used` does not fit: what the id stands for may have been replaced,
-    /// as a secret always is. `None` if nothing newer is known and it is too early to ask again.
+    /// The key of this id once more, for a signature that `used` does not fit: what the id stands for may have been
+    /// replaced, as a secret always is. `None` if nothing newer is known and it is too early to ask again.
     pub async fn find_newer(
         &self,
         id: Option<&str>,

@@ -1,5 +1,5 @@
-//! Services whose data name entities by other members than `entity_id`, and services that act on entities that no member
-//! names.
+//! Services whose data name entities by other members than `entity_id`, and services that act on entities that no
+//! member names.
 //!
 //! `tests/real_home/members.rs` compares these tables with the services of the installed Home Assistant.
 

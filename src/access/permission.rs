@@ -9,13 +9,13 @@
 //! | `health:read` | the detailed health report |
 //! | `admin` | everything, also what no other permission allows |
 //!
-//! `<services>` is `<domain>.<service>` and `<entities>` an entity id; in both, `*` stands for any characters and `?` for
-//! one: `call:light.*:light.kitchen_*`, `read:sensor.*`. One permission that allows a thing is enough, and what none allows is
-//! denied. A permission that is not written like this allows nothing.
+//! `<services>` is `<domain>.<service>` and `<entities>` an entity id; in both, `*` stands for any characters and `?`
+//! for one: `call:light.*:light.kitchen_*`, `read:sensor.*`. One permission that allows a thing is enough, and what
+//! none allows is denied. A permission that is not written like this allows nothing.
 //!
 //! Some services act on the entities named to them, others do what they were written for whatever is named to them
-//! (`shell_command`, `rest_command`, `notify`, …). `call:*:light.*` is about the former alone; the latter take a permission
-//! that writes their domain out, or one for anything.
+//! (`shell_command`, `rest_command`, `notify`, …). `call:*:light.*` is about the former alone; the latter take a
+//! permission that writes their domain out, or one for anything.
 
 use std::collections::BTreeSet;
 

@@ -79,8 +79,8 @@ impl Permitted<RestRequest> {
         })
     }
 
-    /// The command of the WebSocket that is answered with the same content, if there is one. Who may ask for the one may run
-    /// the other.
+    /// The command of the WebSocket that is answered with the same content, if there is one. Who may ask for the one
+    /// may run the other.
     pub fn command(&self) -> Option<Command> {
         self.what.command()
     }

@@ -183,7 +183,8 @@ impl Sight<'_> {
         }
     }
 
-    /// A value without what is nobody's business but the home's owner's, and without entities that the caller does not know.
+    /// A value without what is nobody's business but the home's owner's, and without entities that the caller does not
+    /// know.
     fn plain(&self, json: &str) -> Result<String, Unreadable> {
         let mut value = unambiguous(json).map_err(|_| Unreadable)?;
         value::redact(&mut value, &|entity_id| self.knows(entity_id));

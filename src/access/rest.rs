@@ -135,8 +135,8 @@ impl RestRequest {
         self.method == Method::HEAD
     }
 
-    /// The request as the home gets it: what was decided on, and nothing that could be read otherwise. Of the caller's headers
-    /// those that are the home's business are passed on.
+    /// The request as the home gets it: what was decided on, and nothing that could be read otherwise. Of the caller's
+    /// headers those that are the home's business are passed on.
     pub fn call(&self, mut headers: HeaderMap) -> RestCall {
         let route = self.route();
         let json = HeaderValue::from_static("application/json");

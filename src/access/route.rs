@@ -1,8 +1,8 @@
 //! The routes of Home Assistant's REST API that latchkey knows: THE table.
 //!
-//! Everything that depends on the route is a match on [`RestRoute`] without a catch-all arm: who may ask ([`super::permit`]),
-//! what of the answer may be seen ([`super::redact`]), and below whether it only reads, what the home answers, and which
-//! command of the WebSocket answers the same.
+//! Everything that depends on the route is a match on [`RestRoute`] without a catch-all arm: who may ask
+//! ([`super::permit`]), what of the answer may be seen ([`super::redact`]), and below whether it only reads, what the
+//! home answers, and which command of the WebSocket answers the same.
 
 use std::borrow::Cow;
 
@@ -116,8 +116,9 @@ impl<'a> RestRoute<'a> {
     /// The command of the WebSocket that is answered with the same content, at the cost of one round trip and without a
     /// token being presented.
     ///
-    /// The state of a single entity has none: its answer over REST holds `last_reported`, and the WebSocket's only command for
-    /// states answers with all of them. Nor have history and logbook, whose answers over the WebSocket have another shape.
+    /// The state of a single entity has none: its answer over REST holds `last_reported`, and the WebSocket's only
+    /// command for states answers with all of them. Nor have history and logbook, whose answers over the WebSocket
+    /// have another shape.
     pub fn command(self) -> Option<Command> {
         let kind = match self {
             Self::Status => "ping",

@@ -67,8 +67,8 @@ impl TestKey {
         Self::Secret(bytes.to_vec())
     }
 
-    /// Signs in the way that a JWT of this algorithm is signed. What a key cannot do it does in its own way, whatever it is
-    /// called.
+    /// Signs in the way that a JWT of this algorithm is signed. What a key cannot do it does in its own way, whatever
+    /// it is called.
     pub(super) fn sign(&self, algorithm: &str, message: &[u8]) -> Vec<u8> {
         let random = SystemRandom::new();
         match self {

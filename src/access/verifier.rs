@@ -1,8 +1,8 @@
 //! Verifies callers' JSON Web Tokens. There is one verifier, for every door.
 //!
-//! What a token says of itself decides nothing: the algorithms come from where the keys come from, keys are found by id among
-//! those that were configured, and a key inside a token (`jwk`, `x5c`) or a place to get one from (`jku`, `x5u`) is not looked
-//! at.
+//! What a token says of itself decides nothing: the algorithms come from where the keys come from, keys are found by
+//! id among those that were configured, and a key inside a token (`jwk`, `x5c`) or a place to get one from (`jku`,
+//! `x5u`) is not looked at.
 
 use std::sync::Arc;
 use std::time::Duration;

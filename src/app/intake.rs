@@ -35,7 +35,8 @@ pub(super) struct Intake {
 #[derive(Default)]
 struct State {
     used_bytes: usize,
-    /// The whole answers by their place, for whoever repeats the request and may see more; `None` if nobody can repeat it.
+    /// The whole answers by their place, for whoever repeats the request and may see more; `None` if nobody can repeat
+    /// it.
     whole: Option<Vec<Option<Answer>>>,
     whole_bytes: usize,
 }

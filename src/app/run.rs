@@ -71,8 +71,8 @@ impl App {
         taken.map_err(|Exhausted { wait }| Failure::RateLimited { wait })
     }
 
-    /// The home that a caller's request is for: their tenant's, whatever the request says. `bound` is the tenant that Lambda
-    /// has bound this sandbox to, if it has.
+    /// The home that a caller's request is for: their tenant's, whatever the request says. `bound` is the tenant that
+    /// Lambda has bound this sandbox to, if it has.
     pub(crate) fn home_of<'a>(
         &self,
         caller: &'a Caller,
@@ -112,8 +112,8 @@ impl App {
         .await
     }
 
-    /// Does `work` in a home; once more if it failed since what is stored of the home turned out to have changed. A failure
-    /// must mean that nothing was sent.
+    /// Does `work` in a home; once more if it failed since what is stored of the home turned out to have changed. A
+    /// failure must mean that nothing was sent.
     async fn at_home<T, F: Future<Output = Result<T, Failure>>>(
         &self,
         name: Option<&HomeName>,

@@ -1,5 +1,5 @@
-//! The operator's command line. It reads the same variables as the function and does the same things, with the operator's
-//! own permissions.
+//! The operator's command line. It reads the same variables as the function and does the same things, with the
+//! operator's own permissions.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -16,10 +16,10 @@ use serde_json::{Map, Value, json};
 
 /// Sees to the token of a home behind latchkey.
 ///
-/// Reads the function's variables: HA_URL, HA_TOKEN_PARAMETER, TABLE_NAME, HOMES_PARAMETER_PREFIX, TOKEN_TTL_SECONDS and
-/// the others; the AWS SDK's say which account. They must be the function's own: without TABLE_NAME nothing keeps this away
-/// from what the function does at the same time, and TOKEN_TTL_SECONDS says for how long it may use the old token. Logs go to
-/// standard error, the result to standard output.
+/// Reads the function's variables: HA_URL, HA_TOKEN_PARAMETER, TABLE_NAME, HOMES_PARAMETER_PREFIX, TOKEN_TTL_SECONDS
+/// and the others; the AWS SDK's say which account. They must be the function's own: without TABLE_NAME nothing keeps
+/// this away from what the function does at the same time, and TOKEN_TTL_SECONDS says for how long it may use the old
+/// token. Logs go to standard error, the result to standard output.
 #[derive(Parser)]
 #[command(name = "latchkey", version)]
 struct Arguments {

@@ -12,8 +12,9 @@ const DOUBT_LIMIT: Duration = Duration::from_secs(2);
 impl Bridge {
     /// Passes a request on. `Err` means that it was not carried out.
     ///
-    /// It goes out beside an authenticated session, which is proof of the token, and tells what a 401 means: if the session
-    /// lives, the home refuses what the token's user may do, and that is the answer; if it is gone, so is the token.
+    /// It goes out beside an authenticated session, which is proof of the token, and tells what a 401 means: if the
+    /// session lives, the home refuses what the token's user may do, and that is the answer; if it is gone, so is the
+    /// token.
     pub async fn rest(
         &self,
         call: &RestCall,

@@ -1,7 +1,7 @@
 //! Presents tokens to the home, each once at a time, and never lets a rejection go unnoticed.
 //!
-//! A presentation is a task of its own: a caller whose deadline ends stops waiting, and the answer is still heard. Where
-//! sandboxes share verdicts, it begins once it is this sandbox's turn.
+//! A presentation is a task of its own: a caller whose deadline ends stops waiting, and the answer is still heard.
+//! Where sandboxes share verdicts, it begins once it is this sandbox's turn.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -142,8 +142,8 @@ impl Prover {
         self.state.lock().proof = None;
     }
 
-    /// Gives up an open connection if its token's reading is past the hard TTL and the parameter holds another by now. If it
-    /// cannot be read, the connection is proof enough of its token.
+    /// Gives up an open connection if its token's reading is past the hard TTL and the parameter holds another by now.
+    /// If it cannot be read, the connection is proof enough of its token.
     pub(super) async fn give_up_if_replaced(&self, deadline: Deadline) {
         let Some(in_use) = self.session.usable_fingerprint() else {
             return;

@@ -5,8 +5,8 @@ use crate::clock::Deadline;
 use crate::secret::Fingerprint;
 
 impl Bridge {
-    /// Does what callers were not to wait for: verdicts are shared, a token whose soft TTL has passed is read again, and
-    /// another one is proven and taken into use.
+    /// Does what callers were not to wait for: verdicts are shared, a token whose soft TTL has passed is read again,
+    /// and another one is proven and taken into use.
     pub async fn after_answer(&self, deadline: Deadline) {
         let prover = &self.prover;
         // Nothing is in use before the first command, and after a failure the next one reads what it needs.

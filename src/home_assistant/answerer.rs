@@ -1,8 +1,8 @@
 //! Who answered an HTTP request: the home, its ban, something in front of it, or something else.
 //!
-//! The proof of a token at `/api/config`, the WebSocket upgrade, requests to the REST API and Alexa's directives all ask
-//! here. Asked for JSON, a home answers errors in plain text or JSON, so a page comes from something in front of it. So do a
-//! redirect and a challenge for another kind of login.
+//! The proof of a token at `/api/config`, the WebSocket upgrade, requests to the REST API and Alexa's directives all
+//! ask here. Asked for JSON, a home answers errors in plain text or JSON, so a page comes from something in front of
+//! it. So do a redirect and a challenge for another kind of login.
 
 use http::header::{CONTENT_TYPE, LOCATION, PROXY_AUTHENTICATE, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
@@ -35,8 +35,8 @@ impl Expected {
         }
     }
 
-    /// Whether the request tells whether the home is ready and whom it trusts. Later requests go out beside a session, which
-    /// has told that already, so their errors are about the request.
+    /// Whether the request tells whether the home is ready and whom it trusts. Later requests go out beside a session,
+    /// which has told that already, so their errors are about the request.
     fn is_first(self) -> bool {
         matches!(self, Self::Proof | Self::Upgrade)
     }
@@ -139,8 +139,8 @@ pub(super) fn foreign_answer(
         _ if expected == Expected::Anything => None,
         403 if kind == Kind::Plain => never_arrived(HomeError::Banned),
         403 | 407 | 429 => never_arrived(edge()),
-        // A home that is stopping answers so, and so does a gateway, be it before or after it has passed the request on. A
-        // camera that is off is told of in the same way.
+        // A home that is stopping answers so, and so does a gateway, be it before or after it has passed the request
+        // on. A camera that is off is told of in the same way.
         503 if kind == Kind::Plain && expected == Expected::Json => may_have_arrived(unreachable()),
         // Statuses that no home has.
         408 | 418..=421 | 423..=428 | 430..=499 | 505..=599 => may_have_arrived(edge()),

@@ -1,7 +1,7 @@
 //! One authenticated WebSocket, shared by any number of callers.
 //!
-//! A task owns the socket. Callers hand it commands; it numbers them, writes each batch as one frame right behind `auth`
-//! without waiting for `auth_ok`, and matches replies by id.
+//! A task owns the socket. Callers hand it commands; it numbers them, writes each batch as one frame right behind
+//! `auth` without waiting for `auth_ok`, and matches replies by id.
 //!
 //! # At most once
 //!
@@ -11,11 +11,11 @@
 //!   closed while the sandbox was frozen is noticed before anything is written.
 //! * Writing failed: `not_sent`. The kernel did not take the whole frame, and half a frame is no message.
 //! * It was written and answered: `answered`.
-//! * It was written and not answered: `unknown`, with one exception: a home that answers `auth` with `auth_invalid` reads
-//!   nothing more, so what stood behind `auth` is `not_sent`.
+//! * It was written and not answered: `unknown`, with one exception: a home that answers `auth` with `auth_invalid`
+//!   reads nothing more, so what stood behind `auth` is `not_sent`.
 //!
-//! A refusal of the token is reported by the task itself, whether or not anybody waits, and the task lives until the home
-//! has answered `auth`.
+//! A refusal of the token is reported by the task itself, whether or not anybody waits, and the task lives until the
+//! home has answered `auth`.
 
 mod reader;
 mod waiting;
@@ -77,8 +77,8 @@ struct Shared {
     waiting: Lock<Waiting>,
 }
 
-/// When the home was heard. A message that lay in the receive buffer while the sandbox was frozen is heard at the thaw and
-/// proves nothing, so answers to what we sent are told apart.
+/// When the home was heard. A message that lay in the receive buffer while the sandbox was frozen is heard at the thaw
+/// and proves nothing, so answers to what we sent are told apart.
 #[derive(Clone, Copy, Debug)]
 pub struct Heard {
     /// Anything.

@@ -132,8 +132,8 @@ pub enum HomeError {
 }
 
 impl HomeError {
-    /// Whether trying again may help and cannot do harm: no command was under way, and the token either not, or to a home
-    /// that said it is not ready to judge it.
+    /// Whether trying again may help and cannot do harm: no command was under way, and the token either not, or to a
+    /// home that said it is not ready to judge it.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Starting | Self::Dns => true,

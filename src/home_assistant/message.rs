@@ -125,8 +125,8 @@ impl Command {
     }
 }
 
-/// More bytes than a command's number and what goes around the command take in a frame: `{"id":18446744073709551615,` and
-/// a comma.
+/// More bytes than a command's number and what goes around the command take in a frame: `{"id":18446744073709551615,`
+/// and a comma.
 const MAX_NUMBER_BYTES: usize = 32;
 
 /// The text of one frame: a command, or a list of them, numbered from `first_id` on.

@@ -27,8 +27,8 @@ const PASSED_ON: [HeaderName; 6] = [
     RANGE,
 ];
 
-/// For how long a connection that nobody uses is kept. Home Assistant keeps it longer, and beside it is a session that was
-/// heard within that time or has just answered a ping.
+/// For how long a connection that nobody uses is kept. Home Assistant keeps it longer, and beside it is a session that
+/// was heard within that time or has just answered a ping.
 const KEPT_FOR: Duration = Duration::from_secs(15);
 
 /// How many of them are kept.
@@ -166,8 +166,8 @@ impl RestBody {
 
 /// Passes requests on to one home.
 pub(super) struct Passthrough {
-    /// For what only reads: its connections are kept, but for no longer than the session beside them, by whose number it is
-    /// told: what ended that may have ended them.
+    /// For what only reads: its connections are kept, but for no longer than the session beside them, by whose number
+    /// it is told: what ended that may have ended them.
     kept: Lock<Option<(u64, reqwest::Client)>>,
     /// For all else, on a connection of its own: one that was kept and died cannot tell "not sent" from "sent".
     fresh: reqwest::Client,

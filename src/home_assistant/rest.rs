@@ -102,9 +102,9 @@ pub(super) fn client(
         .default_headers(transport.headers().clone())
         .dns_resolver(Resolver)
         .connect_timeout(target.limits.connect_timeout)
-        // No connection is kept: one that died unnoticed would swallow a token, and the answer with it, and could not tell
-        // "not sent" from "sent". For a proof a new one costs no time, since the WebSocket is opened beside it and takes as
-        // long.
+        // No connection is kept: one that died unnoticed would swallow a token, and the answer with it, and could not
+        // tell "not sent" from "sent". For a proof a new one costs no time, since the WebSocket is opened beside it
+        // and takes as long.
         .pool_max_idle_per_host(0)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()

@@ -1,4 +1,5 @@
-//! Opening a home's WebSocket, up to its greeting. The token is not needed for that, so it can run ahead of the verdict.
+//! Opening a home's WebSocket, up to its greeting. The token is not needed for that, so it can run ahead of the
+//! verdict.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 

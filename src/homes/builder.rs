@@ -72,8 +72,8 @@ impl HomeBuilder {
             meter.clone(),
             self.random.clone(),
         );
-        // A token is rejected by the home at an address, whatever it is called: what is said of one must not be held against
-        // another.
+        // A token is rejected by the home at an address, whatever it is called: what is said of one must not be held
+        // against another.
         let place = format!("{scope} {address}");
         let tokens = tokens.with_rejections(self.rejections.clone(), place.clone());
         let session = Session::new(address, self.limits, extras, self.clock.clone());

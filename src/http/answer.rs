@@ -200,8 +200,8 @@ fn broken_answer(error: &axum::Error) -> Option<BrokenAnswer> {
     }
 }
 
-/// True if a body is a text, by its headers: a text that is sent as base64 would be larger, and some senders pass on base64 as
-/// it is.
+/// True if a body is a text, by its headers: a text that is sent as base64 would be larger, and some senders pass on
+/// base64 as it is.
 pub(super) fn is_text(headers: &HeaderMap) -> bool {
     if headers.contains_key(CONTENT_ENCODING) {
         return false;

@@ -46,8 +46,8 @@ fn is_before(path: &str, prefix: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// What stands before the part of `path` that the template of its route, like `/api/{proxy+}`, is about: API Gateway tells
-/// the base path of a custom domain in no other way.
+/// What stands before the part of `path` that the template of its route, like `/api/{proxy+}`, is about: API Gateway
+/// tells the base path of a custom domain in no other way.
 fn before(
     path: &str,
     template: Option<&str>,

@@ -79,8 +79,8 @@ fn unreadable(_: Unreadable, may_have_acted: bool) -> BrokenAnswer {
     }
 }
 
-/// Headers of a home's answer that are its caller's business. All others are the connection's, or something's between home and
-/// caller: cookies of a proxy, its policies, what it allows other pages.
+/// Headers of a home's answer that are its caller's business. All others are the connection's, or something's between
+/// home and caller: cookies of a proxy, its policies, what it allows other pages.
 const PASSED_BACK: [HeaderName; 10] = [
     ACCEPT_RANGES,
     ALLOW,

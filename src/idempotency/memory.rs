@@ -11,7 +11,8 @@ use crate::lock::Lock;
 /// The most records kept. Past that new keys are refused: forgetting one would let its commands run again.
 pub(super) const MAX_RECORDS: usize = 10_000;
 
-/// The most memory that results may take. Past that the oldest results go, and only the mark that they were there stays.
+/// The most memory that results may take. Past that the oldest results go, and only the mark that they were there
+/// stays.
 const MAX_RESULTS_BYTES: usize = 2 << 20;
 
 /// Keeps records in memory: they guard against repeats that meet the same sandbox.

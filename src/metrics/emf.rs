@@ -69,9 +69,9 @@ impl EmfSink {
     }
 }
 
-/// Values that have the count, minimum, maximum and sum of `set`, for the format has no statistic sets: the smallest, the
-/// largest, and what is left of the sum in equal parts. Whole numbers are parted into whole numbers, so that their sum is
-/// exact; that of others is to within rounding.
+/// Values that have the count, minimum, maximum and sum of `set`, for the format has no statistic sets: the smallest,
+/// the largest, and what is left of the sum in equal parts. Whole numbers are parted into whole numbers, so that their
+/// sum is exact; that of others is to within rounding.
 fn values(set: &StatisticSet) -> Vec<f64> {
     let (minimum, maximum) = (set.minimum, set.maximum);
     let rest = match set.samples {

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-/// Something measured. One that is not recorded is silent: it has no data in CloudWatch, and an alarm on it sees them as
-/// missing.
+/// Something measured. One that is not recorded is silent: it has no data in CloudWatch, and an alarm on it sees them
+/// as missing.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Metric {
     /// Whether the home accepted the token: each time the home said so, one way or the other, and `false` as well for a
@@ -12,11 +12,11 @@ pub enum Metric {
     /// Whether a read of the token from its source gave one that may be used: at each read. Silent while the token in
     /// memory will do.
     TokenRefresh(bool),
-    /// How many days the token has until it expires by its own word, 0 once it has: each time the token was read from its
-    /// source. Silent for a token that does not tell, and while none can be read.
+    /// How many days the token has until it expires by its own word, 0 once it has: each time the token was read from
+    /// its source. Silent for a token that does not tell, and while none can be read.
     TokenDaysToExpiry(f64),
-    /// The last good token was used beyond its hard time to live, because its source failed: at each use. Silent otherwise,
-    /// so the sum says how often.
+    /// The last good token was used beyond its hard time to live, because its source failed: at each use. Silent
+    /// otherwise, so the sum says how often.
     TokenStale,
     /// How long the source took: at each read that came to an end, good or bad.
     TokenFetchLatency(Duration),
@@ -25,7 +25,8 @@ pub enum Metric {
     /// Whether commands found a connection that was open already: once for each batch that was sent. Silent without
     /// commands.
     SessionReused(bool),
-    /// From handing over a batch of commands to the last outcome: for each batch that was sent. Silent without commands.
+    /// From handing over a batch of commands to the last outcome: for each batch that was sent. Silent without
+    /// commands.
     CommandLatency(Duration),
     /// How many commands of a batch were sent and not answered: for each batch that has any. Silent otherwise.
     CommandOutcomeUnknown(u32),

@@ -15,7 +15,8 @@ use crate::table::{Condition, Key, Table, TableError, Value, Write};
 /// How long a table that could not be used is left alone: it must not cost every request that patience.
 const REST: Duration = Duration::from_secs(10);
 
-/// One write settles it mostly, two if the bucket was not as it was thought to be; only then can another sandbox be in between.
+/// One write settles it mostly, two if the bucket was not as it was thought to be; only then can another sandbox be in
+/// between.
 const TRIES: usize = 4;
 
 pub(super) struct SharedBuckets {
@@ -113,7 +114,8 @@ impl SharedBuckets {
         }
     }
 
-    /// Draws `count` and as much of a portion beside it as there is, and gives out `count` at once, before anybody else does.
+    /// Draws `count` and as much of a portion beside it as there is, and gives out `count` at once, before anybody
+    /// else does.
     async fn draw(
         &self,
         bucket: &BucketId,
@@ -192,7 +194,8 @@ impl SharedBuckets {
         self.write(bucket, change, condition, values).await
     }
 
-    /// Takes from a bucket that others take from as well, however many they are: what is added is the same whatever is there.
+    /// Takes from a bucket that others take from as well, however many they are: what is added is the same whatever is
+    /// there.
     async fn go_on(
         &self,
         bucket: &BucketId,

@@ -1,7 +1,7 @@
 //! THE table from failure to problem: name, what happened, and what to do about it.
 //!
-//! Every failure there is stands here, matched without a catch-all arm, so a new one does not compile until somebody has
-//! decided what the caller is told.
+//! Every failure there is stands here, matched without a catch-all arm, so a new one does not compile until somebody
+//! has decided what the caller is told.
 
 mod rotation;
 mod source;

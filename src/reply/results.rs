@@ -74,8 +74,8 @@ impl CommandsReply {
         }
     }
 
-    /// The reply to a batch that was run before, from the whole results that were recorded then. `take` says what of each
-    /// answer, by its command's place, the present caller gets.
+    /// The reply to a batch that was run before, from the whole results that were recorded then. `take` says what of
+    /// each answer, by its command's place, the present caller gets.
     pub(crate) fn repeated(
         recorded: &RawValue,
         take: impl Fn(usize, Answer) -> Answer,

@@ -10,8 +10,8 @@ use crate::table::{Condition, Item, Key, Table, TableError, Write};
 
 /// A place where leases are kept.
 pub trait LeaseStore: Send + Sync {
-    /// Takes the lease on `scope` until `until` (since the Unix epoch), if nobody has it. `Some` says until when another run
-    /// has it.
+    /// Takes the lease on `scope` until `until` (since the Unix epoch), if nobody has it. `Some` says until when
+    /// another run has it.
     fn take<'a>(
         &'a self,
         scope: &'a str,
@@ -20,8 +20,8 @@ pub trait LeaseStore: Send + Sync {
         until: Duration,
     ) -> BoxFuture<'a, Result<Option<Duration>, TableError>>;
 
-    /// Extends a lease that this run has, also one that has ended if nobody took it since. False if it is lost: whoever has
-    /// had it meanwhile may be through already.
+    /// Extends a lease that this run has, also one that has ended if nobody took it since. False if it is lost:
+    /// whoever has had it meanwhile may be through already.
     fn renew<'a>(
         &'a self,
         scope: &'a str,

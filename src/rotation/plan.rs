@@ -1,5 +1,5 @@
-//! What a rotation does next, decided from what is stored and what the home knows. Pure: whatever a crash left behind, the
-//! next run looks at the facts and goes on from there.
+//! What a rotation does next, decided from what is stored and what the home knows. Pure: whatever a crash left behind,
+//! the next run looks at the facts and goes on from there.
 
 use std::time::Duration;
 
@@ -101,8 +101,8 @@ impl Facts {
         })
     }
 
-    /// From when on the versions are known: older ones are dropped, and a parameter may have been deleted and made anew. In
-    /// whole seconds, as names have them.
+    /// From when on the versions are known: older ones are dropped, and a parameter may have been deleted and made
+    /// anew. In whole seconds, as names have them.
     fn history_begins(&self) -> Duration {
         let first = self.versions.first();
         Duration::from_secs(first.map_or(0, |version| version.stored_at.as_secs()))

@@ -195,8 +195,8 @@ impl<'a> Run<'a> {
         Ok(self.report(Progress::Planned))
     }
 
-    /// Looks at what is stored and at what the home knows. The home is asked with the token that is stored, which thereby is
-    /// proven to be good.
+    /// Looks at what is stored and at what the home knows. The home is asked with the token that is stored, which
+    /// thereby is proven to be good.
     async fn look(&self) -> Result<Look, RotationError> {
         let warmth = self.home.bridge.token_changed(self.deadline).await;
         if let Some(error) = warmth.error {
@@ -210,7 +210,8 @@ impl<'a> Run<'a> {
         let tokens = chores.tokens().await?;
         let stored = self.read().await?;
         if newest(&stored) < self.stored {
-            // Parameter Store has not caught up with what this run has stored, and nothing may be decided on what was before.
+            // Parameter Store has not caught up with what this run has stored, and nothing may be decided on what was
+            // before.
             return Err(RotationError::Behind);
         }
         let mut versions = Vec::new();
@@ -360,8 +361,8 @@ pub(super) fn newest(versions: &Versions) -> Option<i64> {
     versions.all.last().map(|version| version.number)
 }
 
-/// What the names of tokens begin with that were minted for one place: two latchkeys that share a user of a home must not
-/// take each other's for orphans.
+/// What the names of tokens begin with that were minted for one place: two latchkeys that share a user of a home must
+/// not take each other's for orphans.
 fn marker(place: &str) -> String {
     format!("latchkey {} ", &digest(place)[..8])
 }

@@ -82,8 +82,8 @@ pub trait HomeStore: Send + Sync {
 /// For how long the token that was read with its home may be taken for what is stored.
 const FIRST_KEEPS: Duration = Duration::from_secs(5);
 
-/// The token of a stored home. Reading it reads the home as a whole; if anything else of it has changed, the token is not
-/// for those who hold this any more.
+/// The token of a stored home. Reading it reads the home as a whole; if anything else of it has changed, the token is
+/// not for those who hold this any more.
 pub struct StoredToken {
     store: Arc<dyn HomeStore>,
     home: HomeName,
@@ -95,8 +95,8 @@ pub struct StoredToken {
 }
 
 impl StoredToken {
-    /// The token of `stored`, which must have been read just now; `outdated` is set once anything else of the home is not
-    /// what it was then.
+    /// The token of `stored`, which must have been read just now; `outdated` is set once anything else of the home is
+    /// not what it was then.
     pub fn new(
         store: Arc<dyn HomeStore>,
         home: HomeName,

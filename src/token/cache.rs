@@ -30,8 +30,8 @@ impl Token {
     }
 }
 
-/// How many tokens are remembered, and how many that were rejected. A home has one token at a time; more than a few come by
-/// or are rejected in the life of one sandbox hardly ever.
+/// How many tokens are remembered, and how many that were rejected. A home has one token at a time; more than a few
+/// come by or are rejected in the life of one sandbox hardly ever.
 const REMEMBERED: usize = 16;
 
 /// How long the source is left alone after it failed, while a token is there to be served in its stead.
@@ -48,8 +48,8 @@ pub struct Ttl {
 
 impl Ttl {
     /// The soft TTL is `configured` less up to a tenth, so that sandboxes started together do not read the parameter
-    /// together; the hard TTL is twice `configured`. A keep-warm event every `configured` then always finds the token due,
-    /// and no caller ever finds it past its hard TTL. `random` is uniform in 0..1.
+    /// together; the hard TTL is twice `configured`. A keep-warm event every `configured` then always finds the token
+    /// due, and no caller ever finds it past its hard TTL. `random` is uniform in 0..1.
     pub fn new(configured: Duration, random: f64) -> Self {
         Self {
             soft: configured.mul_f64(1.0 - 0.1 * random.clamp(0.0, 1.0)),
@@ -135,8 +135,8 @@ impl TokenCache {
         }
     }
 
-    /// Keeps `token`, which was asked for at `read_at`, in place of the one before. A TTL of 0 keeps nothing, not even for
-    /// want of better.
+    /// Keeps `token`, which was asked for at `read_at`, in place of the one before. A TTL of 0 keeps nothing, not even
+    /// for want of better.
     pub fn put(&mut self, token: Token, read_at: Timestamp, ttl: Ttl) {
         if self.seen.len() == REMEMBERED {
             self.seen.pop_front();

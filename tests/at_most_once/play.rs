@@ -40,8 +40,8 @@ impl Fate {
 
 /// Plays a case and says what became of its commands; `Err` says which laws were broken.
 ///
-/// It must run on a runtime of one thread: then a home that has answered a later request has also read every byte that had
-/// arrived before.
+/// It must run on a runtime of one thread: then a home that has answered a later request has also read every byte that
+/// had arrived before.
 pub(crate) async fn play(case: Case, latchkey: Maker) -> Result<Vec<Fate>, String> {
     let mut stage = Stage::set(&case, latchkey).await;
     if case.shape.is_warm {
@@ -72,7 +72,8 @@ pub(crate) async fn play(case: Case, latchkey: Maker) -> Result<Vec<Fate>, Strin
     if counters.service_calls.len() > fates.len() {
         broken.push(format!("{} executions", counters.service_calls.len()));
     }
-    // A verdict on the token that does not come in its own time cannot be known of; that of latchkey's caller is no excuse.
+    // A verdict on the token that does not come in its own time cannot be known of; that of latchkey's caller is no
+    // excuse.
     let unheard = runs
         .iter()
         .chain(&afterwards)

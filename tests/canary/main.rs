@@ -1,5 +1,5 @@
-//! The token shows up nowhere: every path is taken at the most talkative log level with tokens that can be recognised, and
-//! everything that comes out is searched for any twelve characters in a row of theirs.
+//! The token shows up nowhere: every path is taken at the most talkative log level with tokens that can be recognised,
+//! and everything that comes out is searched for any twelve characters in a row of theirs.
 
 #![expect(
     clippy::panic,

@@ -105,7 +105,8 @@ async fn a_variable_that_takes_any_text_does_not_show_the_token() {
         .env("LOG_LEVEL", "trace")
         .env("METRICS", "emf")
         .timeout(Duration::from_secs(3));
-    // All at once: they only wait, for a home that is not there or for the emulator to notice that the function has ended.
+    // All at once: they only wait, for a home that is not there or for the emulator to notice that the function has
+    // ended.
     let said: Vec<(&str, String)> = stream::iter(variables)
         .map(|(name, value)| {
             let options = options.clone().env(name, value);

@@ -1,5 +1,5 @@
-//! The executable at its most talkative while tokens are looked after: several homes, parameters that change, tokens read
-//! again behind the answer, verdicts in a shared table, a rotation.
+//! The executable at its most talkative while tokens are looked after: several homes, parameters that change, tokens
+//! read again behind the answer, verdicts in a shared table, a rotation.
 
 use latchkey_dev::home::{HomeOptions, SimulatedHome};
 use latchkey_dev::stack::{AwsEmulator, Fault, Function};

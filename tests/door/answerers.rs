@@ -1,5 +1,5 @@
-//! Who answers in the home's place: every fault of the simulated home over REST, met by each kind of request, on a session
-//! that is open already and on one that is yet to be opened.
+//! Who answers in the home's place: every fault of the simulated home over REST, met by each kind of request, on a
+//! session that is open already and on one that is yet to be opened.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

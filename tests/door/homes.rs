@@ -83,7 +83,8 @@ async fn the_tenant_names_the_home() {
         }
     }
 
-    // A tenant's caller is told of their own home, and who belongs to none of no tenant's, unless they may do everything.
+    // A tenant's caller is told of their own home, and who belongs to none of no tenant's, unless they may do
+    // everything.
     let cabin = json!({"house": "cabin"});
     assert_eq!(report(&["health:read"], &cabin).await, ["cabin"]);
     assert_eq!(report(&["admin"], &cabin).await, ["cabin"]);

@@ -65,8 +65,8 @@ async fn a_repeat_tells_the_outcomes_beside_a_result_that_was_too_large() {
     assert_eq!(counters.calls_of("light", "toggle", "light.kitchen"), 1);
 }
 
-/// The same caller, first as an administrator and then with less, or the other way round: in the same environment, and in
-/// another one.
+/// The same caller, first as an administrator and then with less, or the other way round: in the same environment, and
+/// in another one.
 #[tokio::test]
 async fn a_repeat_shows_what_the_present_permissions_allow() {
     let stage = Stage::with(&[("TABLE_NAME", TABLE)]).await;

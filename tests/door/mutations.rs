@@ -1,5 +1,5 @@
-//! Every member of every event that latchkey serves, mutated. Each answer has its sender's form and is no 5xx. A 400 names
-//! the member.
+//! Every member of every event that latchkey serves, mutated. Each answer has its sender's form and is no 5xx. A 400
+//! names the member.
 
 use std::collections::BTreeMap;
 

@@ -59,8 +59,8 @@ async fn what_may_have_been_carried_out_is_not_sent_again() {
     assert_eq!(requests(), before + 1);
 }
 
-/// What only reads goes over a connection that is kept; what does something goes over its own, since a dead connection cannot
-/// tell whether it was done.
+/// What only reads goes over a connection that is kept; what does something goes over its own, since a dead connection
+/// cannot tell whether it was done.
 #[tokio::test]
 async fn only_reads_share_a_connection() {
     let stage = Stage::set().await;
@@ -89,8 +89,8 @@ async fn only_reads_share_a_connection() {
     }
 }
 
-/// A home that hangs up instead of answering is asked once more for what only reads, and for nothing else: a GET elsewhere, as to a
-/// webhook, may do something.
+/// A home that hangs up instead of answering is asked once more for what only reads, and for nothing else: a GET
+/// elsewhere, as to a webhook, may do something.
 #[tokio::test]
 async fn what_only_reads_may_be_asked_for_twice() {
     let stage = Stage::set().await;

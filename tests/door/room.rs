@@ -45,7 +45,8 @@ async fn a_result_that_does_not_fit_is_told_beside_the_others() {
     assert_eq!(results[2]["success"], true, "{body}");
 }
 
-/// Inside a JSON string each quotation mark takes two bytes: results that would fit as they are do not fit as they travel.
+/// Inside a JSON string each quotation mark takes two bytes: results that would fit as they are do not fit as they
+/// travel.
 #[tokio::test]
 async fn results_are_counted_as_they_travel() {
     let stage = stage(6_200_000).await;

@@ -1,4 +1,5 @@
-//! Every sample of an event gets an answer fit for its sender: those in `events/` are served, the others are told why not.
+//! Every sample of an event gets an answer fit for its sender: those in `events/` are served, the others are told why
+//! not.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,5 @@
-//! Whatever is sent is answered: with the right problem, never with an error of the function's, and the function lives on.
+//! Whatever is sent is answered: with the right problem, never with an error of the function's, and the function lives
+//! on.
 
 use latchkey_dev::stack::Function;
 use serde_json::{Value, json};

@@ -1,4 +1,5 @@
-//! Several homes behind one latchkey: each is reached with its own token and settings, and what befalls one befalls no other.
+//! Several homes behind one latchkey: each is reached with its own token and settings, and what befalls one befalls no
+//! other.
 
 #![expect(
     clippy::panic,

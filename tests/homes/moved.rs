@@ -1,5 +1,5 @@
-//! A home has moved to another address with a token of the other home's, and no event has told of it. It is noticed when
-//! the token is read again, by whichever way, and until then, and above all then, no token meets the other home.
+//! A home has moved to another address with a token of the other home's, and no event has told of it. It is noticed
+//! when the token is read again, by whichever way, and until then, and above all then, no token meets the other home.
 
 use std::sync::Arc;
 use std::time::Duration;

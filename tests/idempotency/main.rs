@@ -1,5 +1,5 @@
-//! A request that is repeated under its idempotency key is run once: over a table that sandboxes share, over the memory of
-//! one, and over HTTP.
+//! A request that is repeated under its idempotency key is run once: over a table that sandboxes share, over the
+//! memory of one, and over HTTP.
 
 #![expect(
     clippy::panic,

@@ -1,5 +1,5 @@
-//! Stories of the function against a real Home Assistant: the executable itself, under Lambda's emulator, with its token in
-//! an emulated AWS.
+//! Stories of the function against a real Home Assistant: the executable itself, under Lambda's emulator, with its
+//! token in an emulated AWS.
 
 #![expect(
     clippy::panic,

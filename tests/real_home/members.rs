@@ -1,7 +1,7 @@
 //! The services of the installed Home Assistant, held against what is known of how they name entities.
 //!
-//! A new version of Home Assistant that adds a service, or a member to one, fails here with its name. If the member names
-//! entities, `src/access/naming.rs` gets a row. Otherwise [`REVIEWED`] gets a row that says why.
+//! A new version of Home Assistant that adds a service, or a member to one, fails here with its name. If the member
+//! names entities, `src/access/naming.rs` gets a row. Otherwise [`REVIEWED`] gets a row that says why.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -15,8 +15,8 @@ use serde_json::{Value, json};
 /// The one entity that the caller may call anything on.
 const OWN: &str = "light.kitchen_lights";
 
-/// Members of services that take entities, which look as if they named another entity: domain, members, and why a caller
-/// may use them.
+/// Members of services that take entities, which look as if they named another entity: domain, members, and why a
+/// caller may use them.
 const REVIEWED: &[(&str, &[&str], &str)] = &[
     (
         "assist_satellite",

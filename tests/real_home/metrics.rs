@@ -68,8 +68,8 @@ async fn metrics_tell_a_good_token_from_a_bad_one_and_from_an_unknown_one() {
     let fetch = metric(&metrics, "TokenFetchLatency").unwrap();
     assert!(fetch.samples() == 2.0 && fetch.minimum() > 0.0, "{fetch:?}");
 
-    // The only token there is gets revoked: its rejection is a 0, and so is reading the same one again. Every keep-warm event
-    // after it says so once more, without asking the home: an alarm must not fall silent.
+    // The only token there is gets revoked: its rejection is a 0, and so is reading the same one again. Every
+    // keep-warm event after it says so once more, without asking the home: an alarm must not fall silent.
     revoke(&home, &relay, home.token()).await;
     for _ in 0..3 {
         assert_eq!(invoke(&function, &keep_warm).await["token"]["valid"], false);

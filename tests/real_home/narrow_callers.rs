@@ -1,5 +1,5 @@
-//! Random callers with few permissions ask a real home at random. What they may not touch stays as it is, and they do not
-//! see what they may not see.
+//! Random callers with few permissions ask a real home at random. What they may not touch stays as it is, and they do
+//! not see what they may not see.
 
 mod corpus;
 mod leaks;
@@ -45,8 +45,8 @@ fn foreign(states: &[Value]) -> BTreeMap<String, String> {
     foreign
 }
 
-/// Puts a light into an area with a light that nobody may call, and has an automation move the former, so that the logbook
-/// has something to tell.
+/// Puts a light into an area with a light that nobody may call, and has an automation move the former, so that the
+/// logbook has something to tell.
 async fn prepare(home: &RealHome) -> Corpus {
     let area = json!({"type": "config/area_registry/create", "name": "Somewhere"});
     let area = home.call(area).await.unwrap();

@@ -1,4 +1,5 @@
-//! A token the home does not know: one strike and no more, however often latchkey is asked, and no trace once it is mended.
+//! A token the home does not know: one strike and no more, however often latchkey is asked, and no trace once it is
+//! mended.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;

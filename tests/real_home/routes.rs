@@ -1,4 +1,5 @@
-//! Each route as each kind of caller: nobody, one whose token has ended, one of another tenant, one who may not, one who may.
+//! Each route as each kind of caller: nobody, one whose token has ended, one of another tenant, one who may not, one
+//! who may.
 
 use latchkey_dev::stack::{AwsEmulator, RealHome};
 use serde_json::{Value, json};

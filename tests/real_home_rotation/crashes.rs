@@ -1,5 +1,5 @@
-//! A rotation that is killed in the midst of it: at every renewal of its lease, which is before each of its steps, and while
-//! the token is stored. The next one waits until the dead one's lease has ended and goes on from what it finds.
+//! A rotation that is killed in the midst of it: at every renewal of its lease, which is before each of its steps, and
+//! while the token is stored. The next one waits until the dead one's lease has ended and goes on from what it finds.
 
 use latchkey_dev::stack::Fault;
 
@@ -10,8 +10,8 @@ use crate::{Stage, WITHIN, state};
 const PUT_ITEM: &str = "dynamodb:PutItem";
 const PUT_PARAMETER: &str = "ssm:PutParameter";
 
-/// At this renewal, counted from 0, the token has been stored: the lease was taken, and renewed before minting, proving and
-/// storing.
+/// At this renewal, counted from 0, the token has been stored: the lease was taken, and renewed before minting,
+/// proving and storing.
 const STORED: u32 = 4;
 
 /// Starts a rotation and kills it when the call that the fault is about hangs. False: it has ended before.

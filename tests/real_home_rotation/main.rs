@@ -1,5 +1,5 @@
-//! Rotation against a real Home Assistant, which bans whoever fails to log in three times: by the function under Lambda's
-//! emulator and by the operator's command line, alone, interrupted, and at once.
+//! Rotation against a real Home Assistant, which bans whoever fails to log in three times: by the function under
+//! Lambda's emulator and by the operator's command line, alone, interrupted, and at once.
 
 #![expect(
     clippy::panic,

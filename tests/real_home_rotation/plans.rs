@@ -1,5 +1,5 @@
-//! Rotations that must not happen, or not twice: two at once, one that is only planned, and those of a token that may mint no
-//! other.
+//! Rotations that must not happen, or not twice: two at once, one that is only planned, and those of a token that may
+//! mint no other.
 
 use serde_json::json;
 

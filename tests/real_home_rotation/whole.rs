@@ -1,4 +1,5 @@
-//! A whole rotation in one invocation, while another sandbox serves: nobody notices, and neither token is seen anywhere.
+//! A whole rotation in one invocation, while another sandbox serves: nobody notices, and neither token is seen
+//! anywhere.
 
 use std::cell::Cell;
 

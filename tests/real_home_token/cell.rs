@@ -1,4 +1,5 @@
-//! One cell of the table of a failing source: a sandbox brought to a point of its token's life, met by the failure there.
+//! One cell of the table of a failing source: a sandbox brought to a point of its token's life, met by the failure
+//! there.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -158,8 +159,8 @@ impl Cell {
         }
     }
 
-    /// What it has measured since it came to its point: tokens presented over REST, uses of a stale token, reads that went
-    /// well and reads that did not.
+    /// What it has measured since it came to its point: tokens presented over REST, uses of a stale token, reads that
+    /// went well and reads that did not.
     pub(crate) async fn measured(&self, world: &World) -> String {
         // What could not be delivered after the answer.
         self.clock.advance(Duration::from_secs(60));

@@ -8,10 +8,12 @@ use crate::cell::{Act, Cell, Point, World};
 use crate::errors::{Failure, Kind};
 
 /// What a caller gets, or what keep-warm says of the token: `token.valid` and the problem, `!` being the problem of the
-/// failure at hand. Then what that took: `p`resentations over REST, uses of a `s`tale token, `r`eads that went well / did not.
+/// failure at hand. Then what that took: `p`resentations over REST, uses of a `s`tale token, `r`eads that went well /
+/// did not.
 ///
-/// A command is never failed for want of a newer reading while the token in memory is good, and keep-warm says then that it
-/// is, and what is wrong beside. Whoever deletes the parameter means it. Where the home has said no, that is said.
+/// A command is never failed for want of a newer reading while the token in memory is good, and keep-warm says then
+/// that it is, and what is wrong beside. Whoever deletes the parameter means it. Where the home has said no, that is
+/// said.
 const TABLE: &str = "
 point                  | act       | unreadable          | hanging             | deleted             | expired
 cold                   | command   | ! p0 s0 r0/1        | ! p0 s0 r0/1        | ! p0 s0 r0/1        | ! p0 s0 r0/1

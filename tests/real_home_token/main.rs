@@ -1,5 +1,5 @@
-//! The token's life over a real Home Assistant and an emulated AWS: many sandboxes with one token cost at most one failed
-//! login, and Parameter Store may fail in every way at every point.
+//! The token's life over a real Home Assistant and an emulated AWS: many sandboxes with one token cost at most one
+//! failed login, and Parameter Store may fail in every way at every point.
 
 #![expect(
     clippy::panic,

@@ -57,8 +57,8 @@ impl Storm {
         join_all(new).await
     }
 
-    /// Revokes the token while every warm environment is asked all of `events` in turn, and cold ones start. Returns how many
-    /// failed logins that costs, once all have told of the rejection.
+    /// Revokes the token while every warm environment is asked all of `events` in turn, and cold ones start. Returns
+    /// how many failed logins that costs, once all have told of the rejection.
     async fn break_loose(&self, events: &[String]) -> usize {
         let calm = Arc::new(AtomicBool::new(false));
         let served = Arc::new(AtomicUsize::new(0));

@@ -1,5 +1,5 @@
-//! A real freeze: the function's own executable, under Lambda's emulator, stopped and continued by signals as Lambda stops
-//! a sandbox between invocations.
+//! A real freeze: the function's own executable, under Lambda's emulator, stopped and continued by signals as Lambda
+//! stops a sandbox between invocations.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! A sandbox that can be frozen: latchkey has a runtime of one thread to itself, and between two calls into it nothing of
-//! latchkey runs, while the home and the network go on in a thread of theirs.
+//! A sandbox that can be frozen: latchkey has a runtime of one thread to itself, and between two calls into it nothing
+//! of latchkey runs, while the home and the network go on in a thread of theirs.
 
 use std::sync::Arc;
 use std::time::Duration;

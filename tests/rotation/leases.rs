@@ -21,8 +21,8 @@ async fn rotate_later(stage: &Stage) -> serde_json::Value {
     in_process::handle_at(&sandbox, crate::ROTATE, &*later).await
 }
 
-/// A run is overtaken by another, from beginning to end, while it waits for this renewal of its lease. It must not notice
-/// only when it is too late: what it has minted, the other has revoked.
+/// A run is overtaken by another, from beginning to end, while it waits for this renewal of its lease. It must not
+/// notice only when it is too late: what it has minted, the other has revoked.
 async fn overtake(skipped: u32) {
     let stage = Stage::set().await;
     let before = stage.stored().await;

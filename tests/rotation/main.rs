@@ -150,15 +150,15 @@ impl Stage {
         assert_eq!(tokens, [stored]);
     }
 
-    /// Hands an event to a new sandbox after a run that failed: the lease it may have left has ended, and what it may have
-    /// minted will not be stored any more.
+    /// Hands an event to a new sandbox after a run that failed: the lease it may have left has ended, and what it may
+    /// have minted will not be stored any more.
     async fn next(&self, payload: &str) -> Value {
         self.clock.advance(Duration::from_secs(30));
         self.handle(&self.sandbox().await, payload).await
     }
 
-    /// Hands an event to a new sandbox by whose clock nobody can use a replaced token any more. The stage's own stays where it
-    /// is: what is stored next is dated by the machine's.
+    /// Hands an event to a new sandbox by whose clock nobody can use a replaced token any more. The stage's own stays
+    /// where it is: what is stored next is dated by the machine's.
     async fn later(&self, payload: &str) -> Value {
         let later = Arc::new(clock());
         later.advance(DRAINED);
@@ -168,8 +168,8 @@ impl Stage {
         in_process::handle_at(&sandbox.await, payload, &*later).await
     }
 
-    /// Rotates, waits until the old token is out of use, and resumes, on sandboxes that have nothing in memory: whatever
-    /// happened before, that ends with one token, another one than the one in use now.
+    /// Rotates, waits until the old token is out of use, and resumes, on sandboxes that have nothing in memory:
+    /// whatever happened before, that ends with one token, another one than the one in use now.
     async fn rotate_to_the_end(&self) {
         let before = self.stored().await;
         let begun = self.next(ROTATE).await;

@@ -1,5 +1,6 @@
-//! Sandboxes that serve while the token is rotated: before the old token may be revoked, none of them uses it any more, not
-//! even on a connection that was opened with it. A command that is under way when it is revoked would be lost.
+//! Sandboxes that serve while the token is rotated: before the old token may be revoked, none of them uses it any
+//! more, not even on a connection that was opened with it. A command that is under way when it is revoked would be
+//! lost.
 
 use std::sync::Arc;
 use std::time::Duration;

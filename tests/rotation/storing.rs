@@ -1,5 +1,5 @@
-//! What goes wrong while the new token is stored: what is certainly not stored is revoked at once, what may be stored is
-//! left until that is known.
+//! What goes wrong while the new token is stored: what is certainly not stored is revoked at once, what may be stored
+//! is left until that is known.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -122,7 +122,8 @@ async fn a_token_that_was_not_stored_and_might_have_been_is_left_to_the_next_run
 async fn a_token_that_somebody_stores_meanwhile_is_not_written_over() {
     let stage = Stage::set().await;
     let sandbox = stage.sandbox().await;
-    // The lease is taken, renewed before minting, before proving and before storing. A person is quicker than the third.
+    // The lease is taken, renewed before minting, before proving and before storing. A person is quicker than the
+    // third.
     stage.hang_at_renewal(2).await;
     let by_hand = stage.home.mint_token("made by hand, too");
     let (failed, ()) = tokio::join!(stage.rotate(&sandbox), async {

@@ -6,8 +6,8 @@ use tokio::net::TcpStream;
 
 /// Makes a request of no consequence to a home, past any relay.
 ///
-/// Where the home has one thread, shared with its relay or not, it answers this only after it has gone through everything
-/// that had reached it before.
+/// Where the home has one thread, shared with its relay or not, it answers this only after it has gone through
+/// everything that had reached it before.
 pub(crate) async fn visit(home: &SimulatedHome) {
     // Bytes that are still with the relay take one turn more to the home, and its reaction one back.
     for _ in 0..3 {

@@ -1,5 +1,5 @@
-//! Events that tell of a changed parameter: the token is read, proven and in use at once, however long the one before would
-//! have been kept.
+//! Events that tell of a changed parameter: the token is read, proven and in use at once, however long the one before
+//! would have been kept.
 
 use serde_json::{Value, json};
 

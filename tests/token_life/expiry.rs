@@ -1,5 +1,5 @@
-//! A token that ends by its own word is told of in time, and never presented after its end; and how things are said to be
-//! over a token's life.
+//! A token that ends by its own word is told of in time, and never presented after its end; and how things are said to
+//! be over a token's life.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
-//! The token's life over a simulated home and an emulated AWS: how it is proven once by many sandboxes, replaced, read again
-//! behind the caller's back, and how it ends.
+//! The token's life over a simulated home and an emulated AWS: how it is proven once by many sandboxes, replaced, read
+//! again behind the caller's back, and how it ends.
 
 #![expect(
     clippy::panic,

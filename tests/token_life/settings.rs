@@ -1,5 +1,5 @@
-//! Events that tell of the parameters beside the token: what a private or fenced home needs is read again before the next
-//! connection.
+//! Events that tell of the parameters beside the token: what a private or fenced home needs is read again before the
+//! next connection.
 
 use std::sync::Arc;
 

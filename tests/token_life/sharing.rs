@@ -1,5 +1,5 @@
-//! Sandboxes that share verdicts over a table: one of them presents a token, the others wait for what the home says, and the
-//! table is an aid without which everything goes on.
+//! Sandboxes that share verdicts over a table: one of them presents a token, the others wait for what the home says,
+//! and the table is an aid without which everything goes on.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -32,8 +32,8 @@ struct Starts {
 }
 
 impl Starts {
-    /// Starts a function, invokes it once, and ends it. The invocation is there before the function asks for it, as when
-    /// Lambda starts a sandbox on demand.
+    /// Starts a function, invokes it once, and ends it. The invocation is there before the function asks for it, as
+    /// when Lambda starts a sandbox on demand.
     async fn once(
         &mut self,
         program: &Program,

@@ -226,7 +226,8 @@ async fn serve(document: String) -> Result<SocketAddr, Error> {
     Ok(address)
 }
 
-/// Requests a second that a local port serves to 16 connections of `wrk`, if that is installed: of health, and of commands.
+/// Requests a second that a local port serves to 16 connections of `wrk`, if that is installed: of health, and of
+/// commands.
 async fn load(port: &LocalPort, jwt: &str, body: &str) -> Result<Option<(f64, f64)>, Error> {
     let failed = |source| Error::Io {
         what: "running wrk".to_owned(),

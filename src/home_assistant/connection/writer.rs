@@ -96,8 +96,8 @@ impl Writer {
             waiting.replies.extend((first_id..).zip(replies));
             first_id
         };
-        // An error means that the kernel did not take the whole frame. (Were it a pong queued behind the frame that it did
-        // not take, the reader would have met the error first: it is polled first and flushes pongs.)
+        // An error means that the kernel did not take the whole frame. (Were it a pong queued behind the frame that it
+        // did not take, the reader would have met the error first: it is polled first and flushes pongs.)
         let frame = message::frame(&commands, first_id);
         let sent = self.sink.send(Message::text(frame)).await.is_ok();
         if !sent {
@@ -114,11 +114,12 @@ impl Writer {
         sent
     }
 
-    /// Whether the home has hung up, as far as the kernel knows: after a freeze, its farewell lies in the receive buffer.
+    /// Whether the home has hung up, as far as the kernel knows: after a freeze, its farewell lies in the receive
+    /// buffer.
     async fn is_hung_up(&self) -> bool {
         // Bytes may lie there unread, among them a close frame. Yielding lets the driver see them and the reader, which
-        // runs in this same task, take them; it ends the task when one is a farewell. Three rounds, since bytes that stay
-        // after that are part of a longer message and no reason to wait.
+        // runs in this same task, take them; it ends the task when one is a farewell. Three rounds, since bytes that
+        // stay after that are part of a longer message and no reason to wait.
         for _ in 0..3 {
             let mut watched = [PollFd::new(&self.watch, PollFlags::IN | PollFlags::RDHUP)];
             let now = Timespec {

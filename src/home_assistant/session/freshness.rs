@@ -1,7 +1,7 @@
 //! # When an open connection is used again
 //!
-//! A home pings 55 s after it last heard from its peer and hangs up at 83 s; a frozen sandbox answers no pings, and after
-//! the thaw finds the ping in its receive buffer. So it matters what was heard:
+//! A home pings 55 s after it last heard from its peer and hangs up at 83 s; a frozen sandbox answers no pings, and
+//! after the thaw finds the ping in its receive buffer. So it matters what was heard:
 //!
 //! | then | if |
 //! |---|---|

@@ -214,8 +214,8 @@ fn with_cookies(mut headers: HeaderMap, event: &Object<'_>) -> Result<HeaderMap,
     Ok(headers)
 }
 
-/// Returns the values of a header or a parameter: one, or several in a list, or nothing if one of them is no text. Local
-/// gateways leave numbers and booleans unquoted.
+/// Returns the values of a header or a parameter: one, or several in a list, or nothing if one of them is no text.
+/// Local gateways leave numbers and booleans unquoted.
 pub(super) fn texts(raw: &RawValue) -> Option<Vec<String>> {
     let values = match serde_json::from_str(raw.get()).ok()? {
         Value::Array(values) => values,

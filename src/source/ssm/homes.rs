@@ -1,4 +1,5 @@
-//! Homes below a path of parameters: `{prefix}/{home}/url`, `/token`, and, if need be, `/ca`, `/client-cert`, `/headers`.
+//! Homes below a path of parameters: `{prefix}/{home}/url`, `/token`, and, if need be, `/ca`, `/client-cert`,
+//! `/headers`.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
