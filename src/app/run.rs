@@ -173,7 +173,12 @@ impl App {
         };
         match outcome {
             Some(Outcome::Answered(Answer::Success(result))) => Ok(Some(result)),
-            Some(Outcome::Answered(Answer::Failure(_))) | None => Ok(None),
+            // What is too large for a message may still be sent as it comes.
+            Some(
+                Outcome::Answered(Answer::Failure(_))
+                | Outcome::Unknown(HomeError::MessageTooLarge { .. }),
+            )
+            | None => Ok(None),
             // What only reads was not carried out in any sense that matters.
             Some(Outcome::Unknown(error)) => Err(Failure::Bridge(error.into())),
         }

@@ -397,3 +397,29 @@ async fn requests_before_a_session_tell_who_answered() {
         .map(|fault| before_a_session(&aws, fault)))
     .await;
 }
+
+/// A session may refuse what REST gives, and bounds a message where REST sends what it has as it comes.
+#[tokio::test]
+async fn what_the_session_does_not_answer_is_read_over_rest() {
+    let aws = emulator().await;
+    for fault in [
+        SocketFault::HugeReply(2 << 20),
+        SocketFault::ErrorReply("unauthorized"),
+    ] {
+        let stage = Home::start(&aws).await;
+        stage.open_session().await;
+        stage.home.set_fault(fault.clone());
+        let before = stage.home.counters().requests("/api/states");
+        let states = request("GET", "/api/states", Some(&jwt(&["admin"])), None);
+        let answer = in_process::handle(&stage.app, &states.to_string()).await;
+        assert_eq!(answer["statusCode"], 200, "{fault:?}: {answer}");
+        let body = answer["body"].as_str().unwrap();
+        assert!(body.contains("light.kitchen"), "{fault:?}: {body}");
+        assert_eq!(
+            stage.home.counters().requests("/api/states") - before,
+            1,
+            "{fault:?}"
+        );
+        assert_eq!(stage.home.counters().failed_logins, 0, "{fault:?}");
+    }
+}
