@@ -425,7 +425,7 @@ fn unused(sources: &[Source]) -> Vec<String> {
         .flat_map(|(own, others)| others.iter().map(move |other| (*own, *other)))
         .collect();
     for source in sources {
-        for own in source.module().first().copied() {
+        if let Some(own) = source.module().first().copied() {
             for (_, line) in source.code() {
                 for other in named(source, line) {
                     allowed.remove(&(own, other));
