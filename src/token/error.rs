@@ -27,7 +27,7 @@ pub enum TokenError {
         fingerprint: Fingerprint,
     },
     /// The home has rejected the token, and the source still holds the same one.
-    #[error("{origin} holds the token {fingerprint}, which the home rejected, and no other")]
+    #[error("the home rejected the token {fingerprint}, and {origin} holds no other")]
     Rejected {
         /// Where it lies.
         origin: Origin,
