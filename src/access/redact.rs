@@ -185,17 +185,20 @@ impl Sight<'_> {
 
     /// A value without what is nobody's business but the home's owner's, and without entities that the caller does not
     /// know.
-    fn plain(&self, json: &str) -> Result<String, Unreadable> {
-        let mut value = unambiguous(json).map_err(|_| Unreadable)?;
+    fn value(&self, mut value: Value) -> Value {
         value::redact(&mut value, &|entity_id| self.knows(entity_id));
-        Ok(value.to_string())
+        value
+    }
+
+    /// The same of a value that is written as JSON.
+    fn plain(&self, json: &str) -> Result<String, Unreadable> {
+        let value = unambiguous(json).map_err(|_| Unreadable)?;
+        Ok(self.value(value).to_string())
     }
 
     /// A text without entities that the caller does not know.
     fn text(&self, text: String) -> String {
-        let mut value = Value::String(text);
-        value::redact(&mut value, &|entity_id| self.knows(entity_id));
-        match value {
+        match self.value(Value::String(text)) {
             Value::String(text) => text,
             _ => String::new(),
         }
@@ -273,9 +276,7 @@ impl Sight<'_> {
             if !is_readable(entry.get("context_entity_id")) {
                 entry.retain(|name, _| !name.starts_with("context_"));
             }
-            let mut entry = Value::Object(entry);
-            value::redact(&mut entry, &|entity_id| self.knows(entity_id));
-            entry
+            self.value(Value::Object(entry))
         });
         Ok(Value::Array(visible.collect()).to_string())
     }

@@ -116,17 +116,18 @@ pub(super) fn foreign_answer(
     if is_redirect && !(expected == Expected::Anything && leads_to_itself(headers)) {
         return never_arrived(edge());
     }
+    // A CDN's: the home was not reached.
+    if matches!(code, 521 | 523 | 525..=530) {
+        return never_arrived(edge());
+    }
     if kind == Kind::Page && expected != Expected::Anything {
         return match code {
-            // A CDN's: the home was not reached.
-            521 | 523 | 525..=530 => never_arrived(edge()),
             // A gateway's page about a home that may have taken the request and gave no answer.
             500..=599 => may_have_arrived(edge()),
             _ => never_arrived(edge()),
         };
     }
     match code {
-        521 | 523 | 525..=530 => never_arrived(edge()),
         520 | 522 | 524 => may_have_arrived(edge()),
         502 | 504 => may_have_arrived(unreachable()),
         _ if expected.is_first() => first_answer(code, kind, expected, edge, unreachable),

@@ -1,5 +1,7 @@
 //! Redaction of a JSON value, whatever its shape.
 
+use std::borrow::Cow;
+
 use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value};
 
@@ -146,15 +148,43 @@ fn is_entity_id(text: &str) -> bool {
     (acts_on_entities(domain) || OTHER_DOMAINS.contains(&domain)) && looks_like_an_id(text)
 }
 
+/// How often a text is decoded in search of an id. Whoever encodes an address for one in an address needs two.
+const MOST_ENCODINGS: usize = 4;
+
 /// The text with each id of an entity that the caller does not know replaced; `None` if there is none.
 fn without_foreign(text: &str, knows: &dyn Fn(&str) -> bool) -> Option<String> {
-    if text.contains('%')
-        && let Ok(decoded) = percent_decode_str(text).decode_utf8()
-        && decoded != text
-        && without_foreign(&decoded, knows).is_some()
-    {
-        return Some(REDACTED.to_owned());
+    match may_hide_foreign(text, knows) {
+        true => Some(REDACTED.to_owned()),
+        false => without_plain_foreign(text, knows),
     }
+}
+
+/// Whether there is such an id in a text that is percent-encoded, or it is encoded too often to tell.
+fn may_hide_foreign(text: &str, knows: &dyn Fn(&str) -> bool) -> bool {
+    let mut text = Cow::Borrowed(text);
+    for _ in 0..MOST_ENCODINGS {
+        let Some(decoded) = decoded(&text) else {
+            return false;
+        };
+        if without_plain_foreign(&decoded, knows).is_some() {
+            return true;
+        }
+        text = Cow::Owned(decoded);
+    }
+    decoded(&text).is_some()
+}
+
+/// The text decoded once, if it is encoded. Bytes that are no text do not keep the others from being read.
+fn decoded(text: &str) -> Option<String> {
+    if !text.contains('%') {
+        return None;
+    }
+    let decoded = percent_decode_str(text).decode_utf8_lossy();
+    (decoded != text).then(|| decoded.into_owned())
+}
+
+/// The text with each id replaced that stands in it unencoded and that the caller does not know; `None` if none does.
+fn without_plain_foreign(text: &str, knows: &dyn Fn(&str) -> bool) -> Option<String> {
     if !text.contains('.') {
         return None;
     }
@@ -264,6 +294,28 @@ mod tests {
         assert_eq!(without_capabilities(plain).unwrap(), plain);
         // What cannot be read is not kept.
         assert_eq!(without_capabilities(r#"{"access_token":"#), None);
+    }
+
+    #[test]
+    fn encoded_texts_are_read_as_deep_as_anybody_encodes_them_and_no_deeper() {
+        let encoded = |text: &str, times: usize| {
+            (0..times).fold(text.to_owned(), |text, _| text.replace('%', "%25"))
+        };
+        for (text, expected) in [
+            (format!("%{}", "25".repeat(500_000)), REDACTED.to_owned()),
+            (encoded("lock%2Efront_door", 3), REDACTED.to_owned()),
+            // What is encoded deeper is not looked into, so it is not shown.
+            (encoded("lock%2Efront_door", 4), REDACTED.to_owned()),
+            (encoded("light%2Ea", 4), REDACTED.to_owned()),
+            (encoded("light%2Ea", 3), encoded("light%2Ea", 3)),
+            // Not all of it has to be text.
+            ("lock%2Efront_door %FF".to_owned(), REDACTED.to_owned()),
+            ("light%2Ea %FF".to_owned(), "light%2Ea %FF".to_owned()),
+            ("100 %, 50%".to_owned(), "100 %, 50%".to_owned()),
+        ] {
+            let shown = seen(json!({ "a": text }));
+            assert!(shown == json!({ "a": expected }), "{text:.40}");
+        }
     }
 
     proptest::proptest! {
