@@ -9,28 +9,28 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::tls;
 use tokio::sync::OnceCell;
 
-use crate::access::{Door, HttpJwks, KeySource, KeyStore, Verifier, VerifierConfig};
-use crate::app::App;
-use crate::bridge::Retry;
-use crate::clock::Clock;
-use crate::config::{
+use crate::base::clock::Clock;
+use crate::base::config::{
     Callers, Config, HomeConfig, HomeLimits, KeysConfig, MetricsConfig, MetricsSink, TokenOrigin,
 };
-use crate::function::Function;
-use crate::home_assistant::{Extras, Labels};
-use crate::homes::{DefaultHome, HomeBuilder, Homes, KEPT_HOMES};
-use crate::idempotency::{Idempotency, MemoryStore, OutcomeStore, SharedStore};
-use crate::metrics::{CloudWatchSink, EmfSink, MetricSink, Metrics};
-use crate::random::Random;
-use crate::rate_limit::RateLimiter;
-use crate::rotation::{LeaseStore, MemoryLeases, Rotation, SharedLeases};
-use crate::source::{
+use crate::base::metrics::{CloudWatchSink, EmfSink, MetricSink, Metrics};
+use crate::base::random::Random;
+use crate::base::table::Table;
+use crate::doors::function::Function;
+use crate::home::bridge::Retry;
+use crate::home::home_assistant::{Extras, Labels};
+use crate::home::homes::{DefaultHome, HomeBuilder, Homes, KEPT_HOMES};
+use crate::home::source::{
     Encryption, FileSource, HomeStore, SecretSource, Setting, SsmHomes, SsmSource, SsmVersions,
     TokenVersions, VariableSource,
 };
-use crate::table::Table;
-use crate::token::Ttl;
-use crate::verdict::{SharedVerdicts, VerdictStore};
+use crate::home::token::Ttl;
+use crate::home::verdict::{SharedVerdicts, VerdictStore};
+use crate::service::access::{Door, HttpJwks, KeySource, KeyStore, Verifier, VerifierConfig};
+use crate::service::app::App;
+use crate::service::idempotency::{Idempotency, MemoryStore, OutcomeStore, SharedStore};
+use crate::service::rate_limit::RateLimiter;
+use crate::service::rotation::{LeaseStore, MemoryLeases, Rotation, RotationTerms, SharedLeases};
 
 /// How long a caller waits for the table that says how much they may ask; it is not worth more.
 const RATES_PATIENCE: Duration = Duration::from_secs(1);
@@ -108,14 +108,14 @@ pub async fn function(config: Config, aws: &Aws, clock: Arc<dyn Clock>, seed: u6
     };
     let idempotency = Idempotency::new(outcomes, clock.clone(), random.clone());
     let request_limit = longest_request(config.limits);
-    let rotation = Rotation::new(
+    let rotation = Rotation::new(RotationTerms {
         leases,
-        clock.clone(),
+        clock: clock.clone(),
         // By then the cache of every sandbox has let go of it, and so has every request that had got it just before.
-        Ttl::new(config.token.ttl, 0.0).hard + request_limit,
-        request_limit,
-        random.clone(),
-    );
+        drain: Ttl::new(config.token.ttl, 0.0).hard + request_limit,
+        step_limit: request_limit,
+        random: random.clone(),
+    });
     let door = door(config.callers, aws, &clock).await;
     let app = App {
         homes,

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use latchkey::clock::SystemClock;
+use latchkey::base::clock::SystemClock;
+use latchkey::base::config::{Config, Environment, LogConfig};
+use latchkey::base::logging;
 use latchkey::composition::{Aws, function};
-use latchkey::config::{Config, Environment, LogConfig};
-use latchkey::{lambda, logging};
+use latchkey::doors::lambda;
 
 /// How long INIT may go on making things ready; the first invocation waits for it if it comes sooner.
 const WARM_UP_LIMIT: Duration = Duration::from_secs(10);

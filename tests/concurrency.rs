@@ -14,9 +14,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use fastrand::Rng;
-use latchkey::clock::{ManualClock, SystemClock};
-use latchkey::home_assistant::{Answer, Command, HomeError, Outcome, SessionState};
-use latchkey::reply::{Failure, Problem, ProblemName};
+use latchkey::base::clock::{ManualClock, SystemClock};
+use latchkey::doors::reply::Problem;
+use latchkey::home::home_assistant::{Answer, Command, HomeError, Outcome, SessionState};
+use latchkey::service::failure::{Failure, ProblemName};
 use latchkey_dev::home::{Break, HomeOptions, SimulatedHome, SocketFault, SocketStage};
 use latchkey_dev::relay::{Relay, RelayOptions};
 use serde_json::json;

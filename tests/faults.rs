@@ -14,9 +14,10 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use latchkey::bridge::BridgeError;
-use latchkey::home_assistant::{Answer, HomeError, Outcome, Stage};
-use latchkey::reply::{Failure, Problem, ProblemName};
+use latchkey::doors::reply::Problem;
+use latchkey::home::bridge::BridgeError;
+use latchkey::home::home_assistant::{Answer, HomeError, Outcome, Stage};
+use latchkey::service::failure::{Failure, ProblemName};
 use latchkey_dev::home::{
     Break, ConnectionFault, Fault, HomeOptions, Junk, Refusal, RestFault, SimulatedHome,
     SocketFault, SocketStage,

@@ -19,11 +19,11 @@ mod visit;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use latchkey::bridge::BridgeError;
-use latchkey::clock::{Clock, ManualClock, Timestamp};
-use latchkey::home_assistant::{HomeError, Outcome};
-use latchkey::source::SourceFault;
-use latchkey::token::TokenError;
+use latchkey::base::clock::{Clock, ManualClock, Timestamp};
+use latchkey::home::bridge::BridgeError;
+use latchkey::home::home_assistant::{HomeError, Outcome};
+use latchkey::home::source::SourceFault;
+use latchkey::home::token::TokenError;
 use latchkey_dev::home::HomeOptions;
 use sandbox::{Sandbox, World};
 use support::Fixture;

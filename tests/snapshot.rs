@@ -13,8 +13,8 @@ mod support;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use latchkey::clock::SystemClock;
-use latchkey::home_assistant::SessionState;
+use latchkey::base::clock::SystemClock;
+use latchkey::home::home_assistant::SessionState;
 use latchkey_dev::home::{HomeOptions, SimulatedHome};
 use latchkey_dev::stack::AwsEmulator;
 use serde_json::json;

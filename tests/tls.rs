@@ -11,11 +11,12 @@ mod support;
 
 use std::sync::Arc;
 
-use latchkey::bridge::BridgeError;
-use latchkey::clock::SystemClock;
-use latchkey::home_assistant::{Answer, Extras, HomeError, Outcome};
-use latchkey::reply::{Failure, Problem, ProblemName};
-use latchkey::source::{SecretSource, SourceFault, VariableSource};
+use latchkey::base::clock::SystemClock;
+use latchkey::doors::reply::Problem;
+use latchkey::home::bridge::BridgeError;
+use latchkey::home::home_assistant::{Answer, Extras, HomeError, Outcome};
+use latchkey::home::source::{SecretSource, SourceFault, VariableSource};
+use latchkey::service::failure::{Failure, ProblemName};
 use latchkey_dev::home::{HomeOptions, SimulatedHome};
 use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject as _;

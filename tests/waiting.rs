@@ -13,10 +13,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lambda_runtime::Context;
-use latchkey::clock::{Clock, ManualClock, Timestamp};
+use latchkey::base::clock::{Clock, ManualClock, Timestamp};
+use latchkey::base::config::Config;
 use latchkey::composition::{self, Aws};
-use latchkey::config::Config;
-use latchkey::function::Function;
+use latchkey::doors::function::Function;
 use latchkey_dev::home::{HomeOptions, RestFault, SimulatedHome};
 use serde_json::{Value, json};
 

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 use lambda_runtime::Context;
-use latchkey::clock::{Clock, SystemClock};
+use latchkey::base::clock::{Clock, SystemClock};
+use latchkey::base::config::{Config, Environment};
+use latchkey::base::logging;
 use latchkey::composition::{Aws, function};
-use latchkey::config::{Config, Environment};
-use latchkey::logging;
 use serde_json::{Map, Value, json};
 
 /// Sees to the token of a home behind latchkey.

@@ -1,7 +1,7 @@
 //! One case, played, and the laws it is held against.
 
-use latchkey::bridge::BridgeError;
-use latchkey::home_assistant::{Answer, HomeError, Outcome};
+use latchkey::home::bridge::BridgeError;
+use latchkey::home::home_assistant::{Answer, HomeError, Outcome};
 use latchkey_dev::home::{Counters, Fault, SocketFault};
 
 use crate::case::{Bytes, Case, Shape, Trouble};

@@ -4,9 +4,9 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use latchkey::bridge::BridgeError;
-use latchkey::clock::{Clock, SystemClock, Timestamp};
-use latchkey::home_assistant::{Command, HomeError, Outcome};
+use latchkey::base::clock::{Clock, SystemClock, Timestamp};
+use latchkey::home::bridge::BridgeError;
+use latchkey::home::home_assistant::{Command, HomeError, Outcome};
 use latchkey_dev::home::{Break, Counters, Fault, HomeOptions, SimulatedHome, SocketFault};
 use latchkey_dev::relay::{Ending, Relay, RelayOptions};
 use serde_json::json;

@@ -4,19 +4,21 @@ use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
-use latchkey::bridge::{BridgeError, Warmth};
-use latchkey::clock::{Clock, Deadline, SystemClock};
-use latchkey::config::{Config, TokenFormat};
-use latchkey::home_assistant::{Extras, HomeError, Session, SessionState};
-use latchkey::metrics::{Meter, Metrics};
-use latchkey::random::Random;
-use latchkey::reply::{Failure, KeepWarmReply, Problem};
-use latchkey::secret::AccessToken;
-use latchkey::source::{
+use latchkey::base::ambient::Ambient;
+use latchkey::base::clock::{Clock, Deadline, SystemClock};
+use latchkey::base::config::{Config, TokenFormat};
+use latchkey::base::metrics::{Meter, Metrics};
+use latchkey::base::random::Random;
+use latchkey::base::secret::AccessToken;
+use latchkey::doors::reply::{KeepWarmReply, Problem};
+use latchkey::home::bridge::{BridgeError, Warmth};
+use latchkey::home::home_assistant::{Extras, HomeError, Session, SessionState};
+use latchkey::home::source::{
     Encryption, FileSource, Origin, SecretSource as _, Setting, SourceFault, SsmSource,
     StoredSecret, VariableSource,
 };
-use latchkey::token::{Token, TokenCache, TokenError, TokenService, Ttl, inspect};
+use latchkey::home::token::{Token, TokenCache, TokenError, TokenService, Ttl, inspect};
+use latchkey::service::failure::Failure;
 use latchkey_dev::home::{HomeOptions, SimulatedHome};
 use latchkey_dev::stack::AwsEmulator;
 
@@ -180,9 +182,11 @@ async fn no_panic_shows_the_token() {
         Box::new(VariableSource::new(text.as_str().into())),
         TokenFormat::Jwt,
         Duration::from_secs(300),
-        clock.clone(),
-        Meter::new(Arc::new(Metrics::new(None, clock)), None),
-        Random::seeded(1),
+        Ambient {
+            clock: clock.clone(),
+            random: Random::seeded(1),
+            meter: Meter::new(Arc::new(Metrics::new(None, clock)), None),
+        },
     );
     let panicked = tokio::spawn(async move {
         service.current().await.expect_err("there is a token");

@@ -150,6 +150,6 @@ fn a_planted_leak_is_found() {
 #[should_panic(expected = "the log gives the token away")]
 fn a_leak_into_the_log_is_found() {
     let (captured, _guard) = Captured::start();
-    tracing::trace!(target: "latchkey::token", token = TOKEN, "fetched");
+    tracing::trace!(target: "latchkey::home::token", token = TOKEN, "fetched");
     Canary::new(TOKEN).search("the log", &captured.text());
 }

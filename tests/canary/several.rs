@@ -4,22 +4,25 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use latchkey::bridge::BridgeError;
-use latchkey::clock::{Clock, Deadline, SystemClock, Timestamp};
-use latchkey::config::HomeAddress;
-use latchkey::home_assistant::HomeError;
-use latchkey::homes::HomesError;
-use latchkey::random::Random;
-use latchkey::reply::{Failure, Problem, RotationReply};
-use latchkey::rotation::{Progress, RotationError, RotationReport, SharedLeases};
-use latchkey::secret::AccessToken;
-use latchkey::source::{
-    HomeName, HomeStore, KeptSecret, Origin, SecretSource as _, Setting, SourceFault, SsmHomes,
-    SsmVersions, StoreOutcome, StoredHome, StoredSecret, StoredToken, TokenVersions as _, Versions,
+use latchkey::base::ambient::Ambient;
+use latchkey::base::clock::{Clock, Deadline, SystemClock, Timestamp};
+use latchkey::base::config::HomeAddress;
+use latchkey::base::home_name::HomeName;
+use latchkey::base::random::Random;
+use latchkey::base::secret::AccessToken;
+use latchkey::base::table::{Condition, Item, Key, Table, TableError, Write};
+use latchkey::doors::reply::{Problem, RotationReply};
+use latchkey::home::bridge::BridgeError;
+use latchkey::home::home_assistant::HomeError;
+use latchkey::home::homes::HomesError;
+use latchkey::home::source::{
+    HomeStore, KeptSecret, Origin, SecretSource as _, Setting, SourceFault, SsmHomes, SsmVersions,
+    StoreOutcome, StoredHome, StoredSecret, StoredToken, TokenVersions as _, Versions,
 };
-use latchkey::table::{Condition, Item, Key, Table, TableError, Write};
-use latchkey::token::TokenError;
-use latchkey::verdict::{SharedVerdicts, Standing, Turn, Verdict, VerdictStore, Verdicts};
+use latchkey::home::token::TokenError;
+use latchkey::home::verdict::{SharedVerdicts, Standing, Turn, Verdict, VerdictStore, Verdicts};
+use latchkey::service::failure::Failure;
+use latchkey::service::rotation::{Progress, RotationError, RotationReport, SharedLeases};
 use latchkey_dev::home::{HomeOptions, SimulatedHome};
 use latchkey_dev::stack::AwsEmulator;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -67,7 +70,6 @@ async fn what_is_stored_of_a_home_is_not_shown() {
         cabin,
         &mut stored,
         Arc::new(SystemClock::new()),
-        Arc::default(),
     );
     for _ in 0..2 {
         shown.debug("what StoredToken fetches", &token.fetch().await.unwrap());
@@ -254,14 +256,12 @@ async fn what_sandboxes_share_does_not_show_the_token() {
     let fingerprint = access.fingerprint();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let limit = Duration::from_secs(3);
-    let verdicts = |store| {
-        Verdicts::new(
-            store,
-            "cabin".into(),
-            limit,
-            clock.clone(),
-            Random::seeded(1),
-        )
+    let verdicts = |store| Verdicts {
+        store,
+        scope: "cabin".into(),
+        presentation_limit: limit,
+        clock: clock.clone(),
+        random: Random::seeded(1),
     };
 
     let names = Arc::new(Names::default());
@@ -346,39 +346,33 @@ async fn health_does_not_show_the_token() {
 /// A home that mints a token answers with it.
 #[tokio::test]
 async fn what_a_home_answers_is_not_shown() {
-    use latchkey::bridge::{Bridge, Retry};
-    use latchkey::config::{Config, TokenFormat};
-    use latchkey::home_assistant::{Answer, Command, Extras, Outcome, Session};
-    use latchkey::metrics::{Meter, Metrics};
-    use latchkey::source::VariableSource;
-    use latchkey::token::TokenService;
+    use latchkey::base::config::{Config, TokenFormat};
+    use latchkey::base::metrics::{Meter, Metrics};
+    use latchkey::home::bridge::Bridge;
+    use latchkey::home::home_assistant::{Answer, Command, Extras, Outcome, Session};
+    use latchkey::home::source::VariableSource;
+    use latchkey::home::token::TokenService;
 
     let home = SimulatedHome::start(HomeOptions::default()).await.unwrap();
     let text = home.mint_token("latchkey");
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let meter = Meter::new(Arc::new(Metrics::new(None, clock.clone())), None);
+    let ambient = Ambient {
+        clock: clock.clone(),
+        random: Random::seeded(1),
+        meter,
+    };
     let tokens = TokenService::new(
         Box::new(VariableSource::new(text.as_str().into())),
         TokenFormat::Jwt,
         Duration::from_secs(300),
-        clock.clone(),
-        meter.clone(),
-        Random::seeded(1),
+        ambient.clone(),
     );
     let url = home.url();
     let config = Config::read(&[("HA_URL", url.as_str())]).unwrap();
     let address = config.home.unwrap().address;
     let session = Session::new(address, config.limits, Extras::default(), clock.clone());
-    let retry = Retry::default();
-    let bridge = Bridge::new(
-        tokens,
-        session,
-        None,
-        retry,
-        clock.clone(),
-        meter,
-        Random::seeded(1),
-    );
+    let bridge = Bridge::new(tokens, session, None, ambient);
     let mint = Command::new(json!({
         "type": "auth/long_lived_access_token", "client_name": "another", "lifespan": 1,
     }));

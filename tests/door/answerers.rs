@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use latchkey::function::Function;
+use latchkey::doors::function::Function;
 use latchkey_dev::home::{Fault, HomeOptions, Refusal, RestFault, SimulatedHome, SocketFault};
 use latchkey_dev::stack::AwsEmulator;
 use serde_json::{Value, json};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use latchkey::function::Function;
+use latchkey::doors::function::Function;
 use latchkey_dev::home::{HomeOptions, SimulatedHome};
 use serde_json::{Value, json};
 

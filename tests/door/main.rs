@@ -32,8 +32,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use callers::{SECRET, SECRET_PARAMETER, variables};
-use latchkey::clock::SystemClock;
-use latchkey::function::Function;
+use latchkey::base::clock::SystemClock;
+use latchkey::doors::function::Function;
 use latchkey_dev::home::{HomeOptions, SimulatedHome};
 use latchkey_dev::stack::AwsEmulator;
 use serde_json::Value;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use latchkey::trigger::Trigger;
+use latchkey::doors::trigger::Trigger;
 use serde_json::{Value, json};
 
 use crate::router::raw;

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use futures_util::future::join_all;
-use latchkey::clock::{Clock, ManualClock};
-use latchkey::config::{Rate, RateLimits};
-use latchkey::rate_limit::{BucketId, RateLimiter};
-use latchkey::table::Table;
+use latchkey::base::clock::{Clock, ManualClock};
+use latchkey::base::config::{Rate, RateLimits};
+use latchkey::base::table::Table;
+use latchkey::service::rate_limit::{BucketId, RateLimiter};
 use latchkey_dev::stack::{AwsEmulator, Fault};
 use serde_json::{Value, json};
 

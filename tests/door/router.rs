@@ -451,7 +451,7 @@ async fn the_description_is_of_these_routes() {
         .unwrap();
     let mut described: Vec<&str> = described.iter().filter_map(Value::as_str).collect();
     described.sort_unstable();
-    let mut urns = latchkey::reply::ProblemName::ALL.map(|name| name.urn());
+    let mut urns = latchkey::service::failure::ProblemName::ALL.map(|name| name.urn());
     urns.sort_unstable();
     assert_eq!(described, urns);
 }

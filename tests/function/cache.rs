@@ -3,12 +3,13 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use latchkey::clock::SystemClock;
-use latchkey::config::TokenFormat;
-use latchkey::metrics::{Meter, Metrics};
-use latchkey::random::Random;
-use latchkey::source::{Encryption, Setting, SsmSource};
-use latchkey::token::TokenService;
+use latchkey::base::ambient::Ambient;
+use latchkey::base::clock::SystemClock;
+use latchkey::base::config::TokenFormat;
+use latchkey::base::metrics::{Meter, Metrics};
+use latchkey::base::random::Random;
+use latchkey::home::source::{Encryption, Setting, SsmSource};
+use latchkey::home::token::TokenService;
 use latchkey_dev::stack::Function;
 use serde_json::json;
 
@@ -29,9 +30,11 @@ async fn a_hundred_first_uses_make_one_call() {
         )),
         TokenFormat::Jwt,
         Duration::from_secs(300),
-        clock.clone(),
-        Meter::new(Arc::new(Metrics::new(None, clock)), None),
-        Random::seeded(1),
+        Ambient {
+            clock: clock.clone(),
+            random: Random::seeded(1),
+            meter: Meter::new(Arc::new(Metrics::new(None, clock)), None),
+        },
     ));
     let uses: Vec<_> = (0..100)
         .map(|_| {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_sdk_cloudwatch::Client;
-use latchkey::clock::{Clock as _, ManualClock, SystemClock};
-use latchkey::metrics::{CloudWatchSink, Meter, Metric as Measured, Metrics};
+use latchkey::base::clock::{Clock as _, ManualClock, SystemClock};
+use latchkey::base::metrics::{CloudWatchSink, Meter, Metric as Measured, Metrics};
 use latchkey_dev::stack::{AwsEmulator, Fault, Function, Metric};
 use serde_json::{Value, json};
 

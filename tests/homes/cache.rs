@@ -4,14 +4,15 @@ use std::num::NonZeroUsize;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use latchkey::bridge::{BridgeError, Retry};
-use latchkey::clock::{Clock as _, Deadline, SystemClock};
-use latchkey::config::{Config, TokenFormat};
-use latchkey::home_assistant::{Answer, Command, Outcome};
-use latchkey::homes::{Home, HomeBuilder, Homes, HomesError};
-use latchkey::metrics::Metrics;
-use latchkey::random::Random;
-use latchkey::source::{HomeName, SsmHomes};
+use latchkey::base::clock::{Clock as _, Deadline, SystemClock};
+use latchkey::base::config::{Config, TokenFormat};
+use latchkey::base::home_name::HomeName;
+use latchkey::base::metrics::Metrics;
+use latchkey::base::random::Random;
+use latchkey::home::bridge::{BridgeError, Retry};
+use latchkey::home::home_assistant::{Answer, Command, Outcome};
+use latchkey::home::homes::{Home, HomeBuilder, Homes, HomesError};
+use latchkey::home::source::SsmHomes;
 use latchkey_dev::home::SocketFault;
 use latchkey_dev::stack::{AwsEmulator, Fault};
 

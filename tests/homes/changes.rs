@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lambda_runtime::Context;
-use latchkey::clock::{Clock as _, SystemClock};
+use latchkey::base::clock::{Clock as _, SystemClock};
 use latchkey_dev::stack::{AwsEmulator, Fault};
 use serde_json::{Value, json};
 

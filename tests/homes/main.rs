@@ -26,8 +26,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lambda_runtime::Context;
-use latchkey::clock::{Clock as _, ManualClock, SystemClock};
-use latchkey::function::Function;
+use latchkey::base::clock::{Clock as _, ManualClock, SystemClock};
+use latchkey::doors::function::Function;
 use latchkey_dev::home::{HomeOptions, SimulatedHome};
 use latchkey_dev::stack::AwsEmulator;
 use serde_json::{Value, json};

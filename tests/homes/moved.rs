@@ -4,8 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use latchkey::clock::{Clock as _, ManualClock};
-use latchkey::function::Function;
+use latchkey::base::clock::{Clock as _, ManualClock};
+use latchkey::doors::function::Function;
 use latchkey_dev::stack::AwsEmulator;
 use serde_json::{Value, json};
 

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use latchkey::clock::{Clock as _, ManualClock, SystemClock};
-use latchkey::function::Function;
-use latchkey::idempotency::REMEMBERED;
+use latchkey::base::clock::{Clock as _, ManualClock, SystemClock};
+use latchkey::doors::function::Function;
+use latchkey::service::idempotency::REMEMBERED;
 use latchkey_dev::home::{Break, SocketFault, SocketStage};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;

@@ -21,10 +21,10 @@ mod table;
 use std::sync::Arc;
 
 use aws_sdk_dynamodb::Client;
-use latchkey::clock::{Clock, SystemClock};
-use latchkey::function::Function;
-use latchkey::idempotency::{OutcomeStore, SharedStore};
-use latchkey::table::Table;
+use latchkey::base::clock::{Clock, SystemClock};
+use latchkey::base::table::Table;
+use latchkey::doors::function::Function;
+use latchkey::service::idempotency::{OutcomeStore, SharedStore};
 use latchkey_dev::home::{HomeOptions, SimulatedHome};
 use latchkey_dev::stack::AwsEmulator;
 use serde_json::{Value, json};

@@ -6,14 +6,14 @@ use std::time::Duration;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::config::retry::RetryConfig;
 use aws_sdk_dynamodb::types::AttributeValue;
-use latchkey::clock::ManualClock;
-use latchkey::home_assistant::Command;
-use latchkey::idempotency::{
+use latchkey::base::clock::ManualClock;
+use latchkey::base::random::Random;
+use latchkey::base::table::Table;
+use latchkey::home::home_assistant::Command;
+use latchkey::service::idempotency::{
     Admission, Idempotency, IdempotencyKey, MemoryStore, OutcomeStore, REMEMBERED, SharedStore,
     Ticket,
 };
-use latchkey::random::Random;
-use latchkey::table::Table;
 use latchkey_dev::relay::{Direction, Ending, Relay, RelayOptions};
 use latchkey_dev::stack::Fault;
 use serde_json::json;

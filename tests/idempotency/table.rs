@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use latchkey::clock::{Clock as _, SystemClock};
-use latchkey::function::Function;
+use latchkey::base::clock::{Clock as _, SystemClock};
+use latchkey::doors::function::Function;
 use latchkey_dev::home::{Break, SocketFault, SocketStage};
 use latchkey_dev::stack::Fault;
 use serde_json::{Value, json};

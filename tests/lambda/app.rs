@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lambda_runtime::Context;
-use latchkey::clock::{Clock, SystemClock};
+use latchkey::base::clock::{Clock, SystemClock};
+use latchkey::base::config::{Config, Lookup};
 use latchkey::composition;
-use latchkey::config::{Config, Lookup};
-use latchkey::function::Function;
+use latchkey::doors::function::Function;
 use latchkey_dev::stack::AwsEmulator;
 use serde_json::Value;
 

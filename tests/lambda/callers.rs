@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use latchkey::clock::{Clock as _, SystemClock};
+use latchkey::base::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
 pub(crate) const SECRET_PARAMETER: &str = "/latchkey/callers";

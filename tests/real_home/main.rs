@@ -32,7 +32,7 @@ mod seed;
 use std::sync::Arc;
 
 use callers::{SECRET, SECRET_PARAMETER, variables};
-use latchkey::function::Function;
+use latchkey::doors::function::Function;
 use latchkey_dev::relay::Relay;
 use latchkey_dev::stack::{AwsEmulator, RealHome, RealHomeOptions};
 

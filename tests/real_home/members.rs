@@ -6,8 +6,8 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use latchkey::access::{Caller, Permission, Permit};
-use latchkey::home_assistant::Command;
+use latchkey::home::home_assistant::Command;
+use latchkey::service::access::{Caller, Permission, Permit};
 use latchkey_dev::stack::{script, tool};
 use serde::Deserialize;
 use serde_json::{Value, json};

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use fastrand::Rng;
 use futures_util::{StreamExt as _, stream};
-use latchkey::function::Function;
+use latchkey::doors::function::Function;
 use latchkey_dev::stack::RealHome;
 use serde_json::{Value, json};
 

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use latchkey::clock::{Clock as _, ManualClock, SystemClock};
+use latchkey::base::clock::{Clock as _, ManualClock, SystemClock};
 use latchkey_dev::stack::Function;
 use serde_json::json;
 

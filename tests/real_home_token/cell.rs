@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use latchkey::clock::{Clock, ManualClock};
+use latchkey::base::clock::{Clock, ManualClock};
 use latchkey_dev::relay::Relay;
 use latchkey_dev::stack::{AwsEmulator, Metric, RealHome};
 use serde_json::Value;

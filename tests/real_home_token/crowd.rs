@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use latchkey::clock::{Clock, SystemClock};
+use latchkey::base::clock::{Clock, SystemClock};
 use latchkey_dev::stack::{AwsEmulator, Function, RealHome, RealHomeOptions};
 use serde_json::{Value, json};
 

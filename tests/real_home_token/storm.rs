@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use latchkey::clock::{Clock, SystemClock};
+use latchkey::base::clock::{Clock, SystemClock};
 use latchkey_dev::stack::{AwsEmulator, RealHome, RealHomeOptions};
 use tokio::task::JoinSet;
 

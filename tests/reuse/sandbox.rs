@@ -4,9 +4,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use latchkey::bridge::{BridgeError, Retry};
-use latchkey::clock::{Clock, Deadline};
-use latchkey::home_assistant::{Answer, Outcome};
+use latchkey::base::clock::{Clock, Deadline};
+use latchkey::home::bridge::{BridgeError, Retry};
+use latchkey::home::home_assistant::{Answer, Outcome};
 use latchkey_dev::home::{Counters, HomeOptions, SimulatedHome};
 use latchkey_dev::relay::{Relay, RelayOptions};
 use serde_json::json;

@@ -77,7 +77,7 @@ async fn whoever_has_no_time_to_wait_is_told_until_when_another_has_the_lease() 
         stage.until_renewal_hangs().await;
         let other = stage.sandbox().await;
         let mut context = lambda_runtime::Context::default();
-        let end = latchkey::clock::Clock::now(&*stage.clock).after(Duration::from_secs(6));
+        let end = latchkey::base::clock::Clock::now(&*stage.clock).after(Duration::from_secs(6));
         context.deadline = u64::try_from(end.unix.as_millis()).unwrap();
         let busy = serde_json::to_value(other.handle(crate::ROTATE, context).await).unwrap();
         assert_eq!(state(&busy), "busy", "{busy}");
@@ -102,7 +102,7 @@ async fn runs_in_one_process_without_a_table_take_turns_as_well() {
         let hangs = stage.aws.until_hanging(HISTORY, crate::WITHIN);
         hangs.await.unwrap();
         let mut context = lambda_runtime::Context::default();
-        let end = latchkey::clock::Clock::now(&*stage.clock).after(Duration::from_secs(6));
+        let end = latchkey::base::clock::Clock::now(&*stage.clock).after(Duration::from_secs(6));
         context.deadline = u64::try_from(end.unix.as_millis()).unwrap();
         let busy = serde_json::to_value(sandbox.handle(crate::ROTATE, context).await).unwrap();
         assert_eq!(state(&busy), "busy", "{busy}");

@@ -25,8 +25,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use latchkey::clock::{Clock as _, ManualClock, SystemClock};
-use latchkey::function::Function;
+use latchkey::base::clock::{Clock as _, ManualClock, SystemClock};
+use latchkey::doors::function::Function;
 use latchkey_dev::home::{HomeOptions, HomeToken, SimulatedHome};
 use latchkey_dev::stack::{AwsEmulator, Fault, StoredVersion};
 use serde_json::Value;

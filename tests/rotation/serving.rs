@@ -5,8 +5,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use latchkey::clock::Clock as _;
-use latchkey::function::Function;
+use latchkey::base::clock::Clock as _;
+use latchkey::doors::function::Function;
 use latchkey_dev::stack::RealHome;
 use serde_json::Value;
 

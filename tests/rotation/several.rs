@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use latchkey::function::Function;
+use latchkey::doors::function::Function;
 use latchkey_dev::home::{HomeOptions, SimulatedHome};
 use latchkey_dev::stack::AwsEmulator;
 use serde_json::{Value, json};
@@ -23,7 +23,10 @@ async fn store(aws: &AwsEmulator, name: &str, home: &SimulatedHome) -> String {
     token
 }
 
-async fn sandbox(aws: &AwsEmulator, clock: Arc<latchkey::clock::ManualClock>) -> Arc<Function> {
+async fn sandbox(
+    aws: &AwsEmulator,
+    clock: Arc<latchkey::base::clock::ManualClock>,
+) -> Arc<Function> {
     let variables = [
         ("HOMES_PARAMETER_PREFIX", "/latchkey/homes"),
         ("TABLE_NAME", TABLE),

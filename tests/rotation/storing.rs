@@ -5,9 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use aws_config::timeout::TimeoutConfig;
+use latchkey::base::config::Config;
 use latchkey::composition;
-use latchkey::config::Config;
-use latchkey::function::Function;
+use latchkey::doors::function::Function;
 use latchkey_dev::stack::Fault;
 
 use crate::lambda::{PARAMETER, problem};

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lambda_runtime::Context;
-use latchkey::clock::{Clock as _, SystemClock};
+use latchkey::base::clock::{Clock as _, SystemClock};
 use latchkey_dev::stack::Fault;
 use serde_json::Value;
 

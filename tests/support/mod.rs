@@ -7,14 +7,17 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use latchkey::bridge::{Bridge, Retry};
-use latchkey::clock::{Clock, Deadline, SystemClock};
-use latchkey::config::{Config, TokenFormat};
-use latchkey::home_assistant::{Command, Extras, Session};
-use latchkey::metrics::{Meter, Metrics};
-use latchkey::random::Random;
-use latchkey::source::{Origin, SecretSource, Setting, SourceError, SourceFault, StoredSecret};
-use latchkey::token::TokenService;
+use latchkey::base::ambient::Ambient;
+use latchkey::base::clock::{Clock, Deadline, SystemClock};
+use latchkey::base::config::{Config, TokenFormat};
+use latchkey::base::metrics::{Meter, Metrics};
+use latchkey::base::random::Random;
+use latchkey::home::bridge::{Bridge, Retry};
+use latchkey::home::home_assistant::{Command, Extras, Session};
+use latchkey::home::source::{
+    Origin, SecretSource, Setting, SourceError, SourceFault, StoredSecret,
+};
+use latchkey::home::token::TokenService;
 use serde_json::Value;
 
 /// A place that holds whatever the test puts there, and counts how often it is read.
@@ -131,26 +134,21 @@ impl Fixture {
         stored.put(Ok(token));
         let meter = Meter::new(Arc::new(Metrics::new(None, clock.clone())), None);
         let random = Random::seeded(1);
+        let ambient = Ambient {
+            clock: clock.clone(),
+            random: random.clone(),
+            meter,
+        };
         let tokens = TokenService::new(
             Box::new(stored.clone()),
             TokenFormat::Jwt,
             Duration::from_secs(300),
-            clock.clone(),
-            meter.clone(),
-            random.clone(),
+            ambient.clone(),
         );
         let address = config.home.unwrap().address;
         let session = Session::new(address, config.limits, extras, clock.clone());
         let retry = limits.retry;
-        let bridge = Bridge::new(
-            tokens,
-            session,
-            None,
-            retry,
-            clock.clone(),
-            meter,
-            random.clone(),
-        );
+        let bridge = Bridge::new(tokens, session, None, ambient).with_retry(retry);
         Self {
             bridge: Arc::new(bridge),
             stored,

@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use latchkey::bridge::{BridgeError, Status};
-use latchkey::clock::{Clock as _, SystemClock};
-use latchkey::home_assistant::HomeError;
-use latchkey::token::TokenError;
+use latchkey::base::clock::{Clock as _, SystemClock};
+use latchkey::home::bridge::{BridgeError, Status};
+use latchkey::home::home_assistant::HomeError;
+use latchkey::home::token::TokenError;
 use latchkey_dev::home::RestFault;
 use latchkey_dev::stack::{Fault, Function, Metric};
 use serde_json::{Value, json};

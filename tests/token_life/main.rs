@@ -22,7 +22,7 @@ mod store;
 use std::sync::Arc;
 
 use lambda::PARAMETER;
-use latchkey::clock::{Clock, ManualClock};
+use latchkey::base::clock::{Clock, ManualClock};
 use latchkey_dev::home::{HomeOptions, SimulatedHome};
 use latchkey_dev::stack::AwsEmulator;
 use sandbox::{Sandbox, impatient, stopped_clock, variables};

@@ -8,12 +8,12 @@ use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
 use lambda_runtime::Context;
-use latchkey::bridge::Health;
-use latchkey::clock::{Clock, ManualClock, SystemClock};
+use latchkey::base::clock::{Clock, ManualClock, SystemClock};
+use latchkey::base::config::Config;
 use latchkey::composition;
-use latchkey::config::Config;
-use latchkey::function::Function;
-use latchkey::home_assistant::SessionState;
+use latchkey::doors::function::Function;
+use latchkey::home::bridge::Health;
+use latchkey::home::home_assistant::SessionState;
 use latchkey_dev::stack::AwsEmulator;
 use serde_json::{Value, json};
 
@@ -139,7 +139,7 @@ pub(crate) fn parameter_change(name: &str) -> String {
 
 /// What may be shown of a token.
 pub(crate) fn fingerprint(token: &str) -> String {
-    latchkey::secret::AccessToken::new(token.into())
+    latchkey::base::secret::AccessToken::new(token.into())
         .fingerprint()
         .to_string()
 }

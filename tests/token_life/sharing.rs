@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use latchkey::clock::Clock;
-use latchkey::config::HomeAddress;
-use latchkey::random::Random;
-use latchkey::secret::AccessToken;
-use latchkey::table::Table;
-use latchkey::verdict::{SharedVerdicts, Standing, Verdict, Verdicts};
+use latchkey::base::clock::Clock;
+use latchkey::base::config::HomeAddress;
+use latchkey::base::random::Random;
+use latchkey::base::secret::AccessToken;
+use latchkey::base::table::Table;
+use latchkey::home::verdict::{SharedVerdicts, Standing, Verdict, Verdicts};
 use latchkey_dev::home::{RestFault, SocketFault};
 use latchkey_dev::stack::Fault;
 use serde_json::Value;
@@ -30,14 +30,14 @@ impl Stage {
         let client = aws_sdk_dynamodb::Client::new(self.aws.sdk_config());
         let table = Table::new(client, TABLE.to_owned());
         let clock: Arc<dyn Clock> = self.clock.clone();
-        Verdicts::new(
-            Arc::new(SharedVerdicts::new(table)),
+        Verdicts {
+            store: Arc::new(SharedVerdicts::new(table)),
             // A home without a name is called by its address.
-            format!("{address} {address}"),
-            PRESENTATION,
+            scope: format!("{address} {address}"),
+            presentation_limit: PRESENTATION,
             clock,
-            Random::seeded(9),
-        )
+            random: Random::seeded(9),
+        }
     }
 
     /// Nothing in the table tells anything of a token.

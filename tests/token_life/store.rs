@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
 use futures_util::future::BoxFuture;
-use latchkey::clock::{Clock as _, ManualClock, Timestamp};
-use latchkey::random::Random;
-use latchkey::secret::AccessToken;
-use latchkey::table::{Table, TableError};
-use latchkey::verdict::{
+use latchkey::base::clock::{Clock as _, ManualClock, Timestamp};
+use latchkey::base::random::Random;
+use latchkey::base::secret::AccessToken;
+use latchkey::base::table::{Table, TableError};
+use latchkey::home::verdict::{
     REJECTED_FOR, SharedVerdicts, Standing, Turn, Verdict, VerdictStore, Verdicts,
 };
 use latchkey_dev::stack::AwsEmulator;
@@ -163,13 +163,13 @@ async fn nobody_waits_for_longer_than_a_presentation_can_take() {
     let store = Arc::new(Taken(Semaphore::new(0)));
     let clock = stopped_clock();
     let presentation = Duration::from_secs(3);
-    let verdicts = Verdicts::new(
-        store.clone(),
-        "home".to_owned(),
-        presentation,
-        clock.clone(),
-        Random::seeded(7),
-    );
+    let verdicts = Verdicts {
+        store: store.clone(),
+        scope: "home".to_owned(),
+        presentation_limit: presentation,
+        clock: clock.clone(),
+        random: Random::seeded(7),
+    };
     let fingerprint = AccessToken::new("token".into()).fingerprint();
     let waiting = async {
         let standing = verdicts.await_turn(fingerprint, Some(1)).await;

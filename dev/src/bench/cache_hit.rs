@@ -4,12 +4,13 @@ use std::hint::black_box;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use latchkey::clock::{Clock, SystemClock};
-use latchkey::config::TokenFormat;
-use latchkey::metrics::{Meter, Metrics};
-use latchkey::random::Random;
-use latchkey::source::VariableSource;
-use latchkey::token::TokenService;
+use latchkey::base::ambient::Ambient;
+use latchkey::base::clock::{Clock, SystemClock};
+use latchkey::base::config::TokenFormat;
+use latchkey::base::metrics::{Meter, Metrics};
+use latchkey::base::random::Random;
+use latchkey::home::source::VariableSource;
+use latchkey::home::token::TokenService;
 use tokio::runtime::Builder;
 
 use super::figures::{Figure, Sample};
@@ -35,9 +36,11 @@ pub(super) async fn measure(surroundings: &Surroundings) -> Result<Vec<Figure>, 
         Box::new(VariableSource::new(home.token().into())),
         TokenFormat::Jwt,
         Duration::from_secs(300),
-        Arc::clone(&clock),
-        Meter::new(Arc::new(Metrics::new(None, Arc::clone(&clock))), None),
-        Random::seeded(1),
+        Ambient {
+            clock: Arc::clone(&clock),
+            random: Random::seeded(1),
+            meter: Meter::new(Arc::new(Metrics::new(None, Arc::clone(&clock))), None),
+        },
     ));
     let no_token = |error| Error::Wrong(format!("no token: {error}"));
     service.current().await.map_err(no_token)?;

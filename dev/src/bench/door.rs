@@ -15,12 +15,12 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use lambda_runtime::Context;
-use latchkey::access::{Caller, Permission, Permit};
-use latchkey::clock::{Clock, SystemClock};
-use latchkey::commands::CommandsRequest;
+use latchkey::base::clock::{Clock, SystemClock};
+use latchkey::base::config::Config;
 use latchkey::composition;
-use latchkey::config::Config;
-use latchkey::function::Function;
+use latchkey::doors::function::Function;
+use latchkey::service::access::{Caller, Permission, Permit};
+use latchkey::service::commands::CommandsRequest;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 

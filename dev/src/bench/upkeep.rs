@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use lambda_runtime::Context;
-use latchkey::clock::{Clock as _, ManualClock};
+use latchkey::base::clock::{Clock as _, ManualClock};
+use latchkey::base::config::Config;
 use latchkey::composition;
-use latchkey::config::Config;
-use latchkey::function::Function;
+use latchkey::doors::function::Function;
 use serde_json::{Value, json};
 
 use super::figures::Figure;

@@ -11,7 +11,7 @@ use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use lambda_runtime::Context;
 use lambda_runtime::tower::Service as _;
-use latchkey::function::Function;
+use latchkey::doors::function::Function;
 use tokio::net::TcpListener;
 use tokio::task::{JoinHandle, JoinSet};
 

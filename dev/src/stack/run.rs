@@ -11,9 +11,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use home::Home;
-use latchkey::clock::SystemClock;
+use latchkey::base::clock::SystemClock;
+use latchkey::base::config::Config;
 use latchkey::composition;
-use latchkey::config::Config;
 use report::say;
 use steps::Steps;
 

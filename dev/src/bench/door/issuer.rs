@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::BoxFuture;
-use latchkey::access::{JwksSource, KeySource, KeyStore, Verifier, VerifierConfig};
-use latchkey::clock::{Clock, SystemClock};
+use latchkey::base::clock::{Clock, SystemClock};
+use latchkey::service::access::{JwksSource, KeySource, KeyStore, Verifier, VerifierConfig};
 use ring::rand::SystemRandom;
 use ring::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair as _,

@@ -1,0 +1,217 @@
+//! The function: payload in, reply out. The only place where triggers meet what serves them.
+
+use std::sync::Arc;
+
+use axum::Router;
+use lambda_runtime::Context;
+use serde::{Serialize, Serializer};
+
+use crate::base::config::HttpConfig;
+use crate::base::json::json_bytes;
+use crate::doors::alexa::{self, AlexaReply};
+use crate::doors::http;
+use crate::doors::invocation::invocation;
+use crate::doors::reply::{
+    CommandsReply, KeepWarmReply, MAX_REPLY_BYTES, Problem, ROOM_FOR_THE_REST, RotationReply,
+    report,
+};
+use crate::doors::trigger::{Trigger, changed_parameter};
+use crate::home::bridge::Warmth;
+use crate::service::access::Permitted;
+use crate::service::app::{App, Asked, PerHome, Room};
+use crate::service::commands::CommandsRequest;
+use crate::service::failure::{EventError, Failure};
+use crate::service::rotation::{RotationReport, RotationRequest};
+
+/// The application behind everything that can invoke it.
+pub struct Function {
+    /// What serves invocations, whoever they come from.
+    pub app: Arc<App>,
+    router: Router,
+    base_path: http::BasePath,
+}
+
+/// An answer, ready to be serialised. `H` is the reply to an HTTP event in the form its sender expects.
+#[derive(Debug)]
+pub enum Reply<H> {
+    /// To a keep-warm event.
+    KeepWarm(KeepWarmReply),
+    /// To direct commands.
+    Commands(CommandsReply),
+    /// To a directive of Alexa's.
+    Alexa(AlexaReply),
+    /// To a demand to rotate.
+    Rotation(RotationReply),
+    /// To an HTTP event.
+    Http(H),
+    /// A failure, to whoever is not an HTTP client.
+    Problem {
+        /// What went wrong.
+        problem: Problem,
+        /// In which invocation.
+        request_id: String,
+    },
+}
+
+impl<H: Serialize> Serialize for Reply<H> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::KeepWarm(reply) => reply.serialize(serializer),
+            Self::Commands(reply) => reply.serialize(serializer),
+            Self::Rotation(reply) => reply.serialize(serializer),
+            Self::Alexa(reply) => reply.serialize(serializer),
+            Self::Http(reply) => reply.serialize(serializer),
+            Self::Problem {
+                problem,
+                request_id,
+            } => problem.document(request_id, true).serialize(serializer),
+        }
+    }
+}
+
+impl Function {
+    /// A function over an application, whose HTTP door is set up as `config` says.
+    pub fn new(app: Arc<App>, config: HttpConfig) -> Self {
+        Self {
+            router: http::router(app.clone(), &config),
+            base_path: http::BasePath::configured(config.base_path),
+            app,
+        }
+    }
+
+    /// The HTTP door by itself, for a server of one's own. Each request must have the [`Context`] of an invocation as
+    /// an extension: it names the request and says until when there is time.
+    pub fn router(&self) -> Router {
+        self.router.clone()
+    }
+
+    /// Serves one invocation. Every failure becomes an answer.
+    pub async fn handle(&self, payload: &str, context: Context) -> Reply<impl Serialize + use<>> {
+        let request_id = context.request_id.clone();
+        let reply = match Trigger::of(payload) {
+            Err(error) => Err(error.into()),
+            Ok(trigger) => {
+                tracing::debug!(request_id, trigger = trigger.name(), "invoked");
+                self.dispatch(trigger, payload, context).await
+            }
+        };
+        reply.unwrap_or_else(|failure| Reply::Problem {
+            problem: report(&self.app, &failure, &request_id),
+            request_id,
+        })
+    }
+
+    async fn dispatch(
+        &self,
+        trigger: Trigger,
+        payload: &str,
+        context: Context,
+    ) -> Result<Reply<impl Serialize + use<>>, Failure> {
+        let invocation = invocation(&self.app, &context);
+        match trigger {
+            Trigger::KeepWarm => {
+                let warmed = self.app.keep_warm(&invocation).await?;
+                Ok(Reply::KeepWarm(self.render_warmth(warmed, &invocation.id)))
+            }
+            Trigger::ParameterChange => {
+                let parameter = changed_parameter(payload)?;
+                let warmed = self.app.parameter_changed(&parameter, &invocation).await?;
+                Ok(Reply::KeepWarm(match warmed {
+                    Some(warmed) => self.render_warmth(warmed, &invocation.id),
+                    None => KeepWarmReply::ignored(),
+                }))
+            }
+            Trigger::RotateToken => {
+                let request = RotationRequest::parse(payload)?;
+                let rotated = self.app.rotate(&request, &invocation).await?;
+                Ok(Reply::Rotation(
+                    self.render_rotation(rotated, &invocation.id)?,
+                ))
+            }
+            Trigger::Direct => {
+                let request = CommandsRequest::parse(payload)?;
+                let asked = Asked {
+                    commands: &Permitted::by_invoker(request.commands),
+                    key: request.idempotency_key.as_ref(),
+                    home: request.home.as_ref(),
+                    subject: None,
+                    room: Room {
+                        bytes: MAX_REPLY_BYTES - ROOM_FOR_THE_REST,
+                        is_in_string: false,
+                    },
+                };
+                let results = self.app.run(&asked, &invocation).await?;
+                let reply = CommandsReply::new(results).with_status_code();
+                if json_bytes(&reply) > MAX_REPLY_BYTES {
+                    let limit_bytes = MAX_REPLY_BYTES;
+                    return Err(Failure::ReplyTooLarge { limit_bytes });
+                }
+                Ok(Reply::Commands(reply))
+            }
+            Trigger::HttpV1 | Trigger::HttpV2 | Trigger::FunctionUrl | Trigger::Alb => {
+                let (router, base_path) = (self.router(), &self.base_path);
+                let answer = http::serve(&self.app, router, base_path, trigger, payload, context);
+                Ok(Reply::Http(answer.await))
+            }
+            Trigger::Alexa => {
+                let reply = alexa::serve(&self.app, payload, &invocation);
+                Ok(Reply::Alexa(reply.await))
+            }
+            Trigger::WebSocket | Trigger::Doctor => Err(EventError::Unsupported {
+                seen: format!(
+                    "a {} event, which this version does not serve",
+                    trigger.name()
+                ),
+            }
+            .into()),
+        }
+    }
+
+    /// Reports what is wrong with homes that were made ready, and renders them.
+    fn render_warmth(&self, warmed: PerHome<Warmth>, request_id: &str) -> KeepWarmReply {
+        let finding = |warmth: Result<Warmth, Failure>| {
+            let (warmth, failure) = match warmth {
+                Ok(warmth) => {
+                    let failure = warmth.error.clone().map(Failure::Bridge);
+                    (Some(warmth), failure)
+                }
+                Err(failure) => (None, Some(failure)),
+            };
+            (
+                warmth,
+                failure.map(|failure| report(&self.app, &failure, request_id)),
+            )
+        };
+        match warmed {
+            PerHome::Only(warmth) => KeepWarmReply::one(vec![finding(warmth)]),
+            PerHome::Each(homes) => {
+                let homes = homes.into_iter();
+                KeepWarmReply::several(
+                    homes
+                        .map(|(name, warmth)| (name, finding(warmth)))
+                        .collect(),
+                )
+            }
+        }
+    }
+
+    /// Reports which rotations failed, and renders them. The failure of an only home is the whole reply.
+    fn render_rotation(
+        &self,
+        rotated: PerHome<RotationReport>,
+        request_id: &str,
+    ) -> Result<RotationReply, Failure> {
+        match rotated {
+            PerHome::Only(rotated) => rotated.map(RotationReply::one),
+            PerHome::Each(homes) => {
+                let homes = homes.into_iter().map(|(name, rotated)| {
+                    (
+                        name,
+                        rotated.map_err(|failure| report(&self.app, &failure, request_id)),
+                    )
+                });
+                Ok(RotationReply::several(homes.collect()))
+            }
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! The query of a request, in the spellings that senders have for it.
+
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use serde_json::value::RawValue;
+use url::form_urlencoded::Serializer;
+
+use super::values::{header_path, texts};
+use crate::base::json::{MemberError, Object};
+
+/// Characters that must be encoded in a query.
+pub(super) const QUERY: &AsciiSet = &CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'\\')
+    .add(b'^')
+    .add(b'`')
+    .add(b'{')
+    .add(b'|')
+    .add(b'}');
+
+/// A query that the sender passes on as one text.
+pub(super) fn of_text(event: &Object<'_>) -> Result<String, MemberError> {
+    let query = event.text("rawQueryString")?.unwrap_or_default();
+    Ok(utf8_percent_encode(&query, QUERY).to_string())
+}
+
+/// A query whose parameters the sender has decoded.
+pub(super) fn of_decoded(event: &Object<'_>) -> Result<String, MemberError> {
+    let mut query = Serializer::new(String::new());
+    query.extend_pairs(parameters(event)?);
+    Ok(query.finish())
+}
+
+/// A query whose parameters the sender has left as they came.
+pub(super) fn of_encoded(event: &Object<'_>) -> Result<String, MemberError> {
+    let pairs = parameters(event)?;
+    let pairs = pairs.iter().map(|(name, value)| {
+        let (name, value) = [name, value]
+            .map(|text| utf8_percent_encode(text, QUERY).to_string())
+            .into();
+        format!("{name}={value}")
+    });
+    Ok(pairs.collect::<Vec<_>>().join("&"))
+}
+
+/// The parameters with all their values, if the sender has listed those, or else with one value each.
+fn parameters(event: &Object<'_>) -> Result<Vec<(String, String)>, MemberError> {
+    let all = pairs(event, "multiValueQueryStringParameters")?;
+    match all.is_empty() {
+        false => Ok(all),
+        true => pairs(event, "queryStringParameters"),
+    }
+}
+
+fn pairs(event: &Object<'_>, member: &str) -> Result<Vec<(String, String)>, MemberError> {
+    let Some(object) = event.object(member)? else {
+        return Ok(Vec::new());
+    };
+    let mut pairs = Vec::new();
+    for (name, raw) in object.members().values() {
+        let values = values(&object, name, raw)?;
+        pairs.extend(values.into_iter().map(|value| (name.to_owned(), value)));
+    }
+    Ok(pairs)
+}
+
+/// A parameter that cannot be read is not left out: the request would mean something else without it.
+fn values(object: &Object<'_>, name: &str, raw: &RawValue) -> Result<Vec<String>, MemberError> {
+    texts(raw).ok_or_else(|| {
+        let fault = "holds a value that is not a string or a list of strings";
+        MemberError::new(header_path(object, name), fault)
+    })
+}

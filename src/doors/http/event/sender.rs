@@ -1,0 +1,37 @@
+//! The services that turn HTTP requests into events.
+
+use crate::doors::http::answer::ReplyLimit;
+use crate::doors::reply::MAX_REPLY_BYTES;
+use crate::doors::trigger::Trigger;
+
+/// The largest answer that a load balancer takes, less a reserve for its headers.
+const LOAD_BALANCER_BYTES: usize = (1 << 20) - 4_096;
+
+/// A kind of service that makes events of HTTP requests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Sender {
+    /// A REST API of API Gateway, or an HTTP API with payload 1.0.
+    RestApi,
+    /// An HTTP API of API Gateway, or a function URL: payload 2.0.
+    HttpApi,
+    /// An Application Load Balancer.
+    LoadBalancer,
+}
+
+impl Sender {
+    pub(super) fn of(trigger: Trigger) -> Self {
+        match trigger {
+            Trigger::HttpV1 => Self::RestApi,
+            Trigger::Alb => Self::LoadBalancer,
+            _ => Self::HttpApi,
+        }
+    }
+
+    /// How large an answer may be.
+    pub(super) fn limit(self) -> ReplyLimit {
+        match self {
+            Self::LoadBalancer => ReplyLimit(LOAD_BALANCER_BYTES),
+            Self::RestApi | Self::HttpApi => ReplyLimit(MAX_REPLY_BYTES),
+        }
+    }
+}

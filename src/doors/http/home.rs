@@ -1,0 +1,229 @@
+//! Home Assistant's own REST API, for clients that know nothing of latchkey.
+
+use axum::body::{Body, Bytes};
+use axum::extract::{Request, State};
+use axum::response::Response;
+use http::header::{
+    ACCEPT_RANGES, ALLOW, CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_ENCODING, CONTENT_LANGUAGE,
+    CONTENT_RANGE, CONTENT_TYPE, ETAG, HeaderName, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED,
+    LOCATION, RANGE, RETRY_AFTER, X_CONTENT_TYPE_OPTIONS,
+};
+use http::{HeaderMap, HeaderValue};
+
+use super::answer::{MayHaveActed, Refused};
+use super::callers_token::token;
+use super::shared::Shared;
+use super::{body_of, invocation_of};
+use crate::base::clock::Limit;
+use crate::home::home_assistant::{BrokenAnswer, HomeError, JsonSlice, RestAnswer};
+use crate::service::access::{Permitted, RestRequest, Unreadable};
+
+/// Passes a request on.
+pub(super) async fn pass_on(
+    State(Shared { app, origins }): State<Shared>,
+    request: Request,
+) -> Result<Response, Refused> {
+    let caller = app.admit(token(request.headers(), &origins)?).await?;
+    let invocation = invocation_of(&app, &request)?;
+    let (parts, body) = request.into_parts();
+    let body = body_of(Request::new(body)).await?;
+    let path = parts.uri.path();
+    let path = path.strip_prefix("/api").unwrap_or(path);
+    let query = parts.uri.query().unwrap_or_default();
+    let asked = RestRequest::new(parts.method, path, query, body)?;
+    let asked = Permitted::request(&caller, asked.with_readable_body()?)?;
+    let home = app.home_of(&caller, None, invocation.tenant())?;
+    if let Some(result) = app.read(&asked, home, &invocation).await? {
+        return Ok(from_session(result, &asked)?);
+    }
+    let mut headers = parts.headers;
+    if asked.permit().redacts_answer(asked.what()) {
+        // What they are about is the whole.
+        for name in [RANGE, IF_NONE_MATCH, IF_MODIFIED_SINCE] {
+            headers.remove(name);
+        }
+    }
+    let answer = app.pass_on(&asked, headers, home, &invocation).await?;
+    Ok(response(answer, &asked, app.time_left(&invocation)).await?)
+}
+
+/// The answer to a request that the session has answered, without a request over REST.
+fn from_session(
+    result: Option<JsonSlice>,
+    asked: &Permitted<RestRequest>,
+) -> Result<Response, BrokenAnswer> {
+    let (permit, asked) = (asked.permit(), asked.what());
+    let body = asked.route().answer(result);
+    let body = body.and_then(|body| match permit.redacts_answer(asked) {
+        true => permit.redacted_answer(asked, &body).map(Bytes::from),
+        false => Ok(body),
+    });
+    let body = body.map_err(|error| unreadable(error, false))?;
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let mut response = Response::new(match asked.is_head() {
+        true => Body::empty(),
+        false => Body::from(body),
+    });
+    *response.headers_mut() = visible(&headers);
+    Ok(response)
+}
+
+/// An answer that cannot be redacted is not shown, and does not tell what was done.
+fn unreadable(_: Unreadable, may_have_acted: bool) -> BrokenAnswer {
+    BrokenAnswer {
+        error: HomeError::NotHomeAssistant {
+            seen: "an answer of another shape than Home Assistant's",
+        },
+        may_have_acted,
+    }
+}
+
+/// Headers of a home's answer that are its caller's business. All others are the connection's, or something's between
+/// home and caller: cookies of a proxy, its policies, what it allows other pages.
+const PASSED_BACK: [HeaderName; 10] = [
+    ACCEPT_RANGES,
+    ALLOW,
+    CONTENT_DISPOSITION,
+    CONTENT_ENCODING,
+    CONTENT_LANGUAGE,
+    CONTENT_RANGE,
+    CONTENT_TYPE,
+    ETAG,
+    LAST_MODIFIED,
+    RETRY_AFTER,
+];
+
+/// Those of them that are about the whole body.
+const OF_THE_WHOLE: [HeaderName; 5] = [
+    ACCEPT_RANGES,
+    CONTENT_ENCODING,
+    CONTENT_RANGE,
+    ETAG,
+    LAST_MODIFIED,
+];
+
+/// Answers that are no longer are gathered: it costs nothing, and how long they are is known to what compresses them.
+const GATHERED_BYTES: u64 = 64 << 10;
+
+/// The home's answer, as it is and as it comes, but for what may not be seen of it.
+async fn response(
+    answer: RestAnswer,
+    asked: &Permitted<RestRequest>,
+    time_left: Limit,
+) -> Result<Response, BrokenAnswer> {
+    let (permit, asked) = (asked.permit(), asked.what());
+    let mut headers = visible(&answer.headers);
+    let acts = MayHaveActed(answer.body.may_have_acted());
+    let is_short = answer
+        .body
+        .length()
+        .is_some_and(|length| length <= GATHERED_BYTES);
+    let body = if asked.is_head() {
+        Body::empty()
+    } else if answer.status.is_success() && permit.redacts_answer(asked) {
+        for name in OF_THE_WHOLE {
+            headers.remove(name);
+        }
+        let whole = answer.body.whole(time_left).await?;
+        let redacted = permit.redacted_answer(asked, &whole);
+        Body::from(redacted.map_err(|error| unreadable(error, acts.0))?)
+    } else if !answer.status.is_success() && permit.redacts() {
+        for name in OF_THE_WHOLE {
+            headers.remove(name);
+        }
+        let whole = answer.body.whole(time_left).await?;
+        Body::from(permit.redacted_error(asked, &whole))
+    } else if is_short {
+        Body::from(answer.body.whole(time_left).await?)
+    } else {
+        Body::from_stream(answer.body.parts())
+    };
+    let mut response = Response::new(body);
+    *response.status_mut() = answer.status;
+    *response.headers_mut() = headers;
+    response.extensions_mut().insert(acts);
+    Ok(response)
+}
+
+fn visible(headers: &HeaderMap) -> HeaderMap {
+    let mut visible = HeaderMap::new();
+    for name in PASSED_BACK {
+        // What is no text cannot travel in an event.
+        let values = headers.get_all(&name).into_iter();
+        for value in values.filter(|value| value.to_str().is_ok()) {
+            visible.append(name.clone(), value.clone());
+        }
+    }
+    // Elsewhere than in the home it leads nowhere, and shows where the home is.
+    let location = headers.get(LOCATION).filter(|value| {
+        let text = value.to_str().unwrap_or_default();
+        text.starts_with('/') && !text.starts_with("//")
+    });
+    if let Some(location) = location {
+        visible.insert(LOCATION, location.clone());
+    }
+    // Whoever asks with another token may see something else.
+    let private = HeaderValue::from_static("private, no-store");
+    visible.insert(CACHE_CONTROL, private);
+    visible.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    visible
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_the_callers_business_is_passed_back() {
+        let mut headers = HeaderMap::new();
+        for (name, value) in [
+            ("content-type", "application/json"),
+            ("etag", "\"x\""),
+            ("location", "/api/states/light.a"),
+            ("set-cookie", "CF_Authorization=secret"),
+            ("access-control-allow-origin", "*"),
+            ("clear-site-data", "*"),
+            ("transfer-encoding", "chunked"),
+            ("www-authenticate", "Basic"),
+            ("x-anything", "y"),
+        ] {
+            headers.append(name, HeaderValue::from_static(value));
+        }
+        headers.append(
+            "content-language",
+            HeaderValue::from_bytes(b"caf\xe9").unwrap(),
+        );
+        let visible = visible(&headers);
+        let mut names: Vec<&str> = visible.keys().map(HeaderName::as_str).collect();
+        names.sort_unstable();
+        assert_eq!(
+            names,
+            [
+                "cache-control",
+                "content-type",
+                "etag",
+                "location",
+                "x-content-type-options"
+            ]
+        );
+        assert_eq!(visible["cache-control"], "private, no-store");
+    }
+
+    #[test]
+    fn a_location_inside_the_home_is_not_shown() {
+        for (location, shown) in [
+            ("/api/states/light.a", true),
+            ("http://192.0.2.1:8123/x", false),
+            ("//192.0.2.1/x", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(LOCATION, HeaderValue::from_static(location));
+            assert_eq!(
+                visible(&headers).contains_key(LOCATION),
+                shown,
+                "{location}"
+            );
+        }
+    }
+}

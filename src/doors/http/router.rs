@@ -1,0 +1,132 @@
+//! Which route goes where.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::State;
+use axum::middleware;
+use axum::response::{IntoResponse as _, Response};
+use axum::routing::{MethodRouter, get, post};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderValue, Method, StatusCode, Uri};
+use tower_http::CompressionLevel;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{NotForContentType, Predicate as _, SizeAbove};
+use tower_http::cors::{AllowOrigin, CorsLayer};
+
+use super::answer::{REQUEST_ID, Refused, finish};
+use super::shared::Shared;
+use super::{commands, health, home};
+use crate::base::config::{HttpConfig, Origins};
+use crate::base::json::shown;
+use crate::service::app::App;
+use crate::service::failure::Failure;
+
+/// Below this many bytes gzip saves nothing worth its time, and base64 eats that up.
+const WORTH_COMPRESSING: u16 = 1_024;
+
+/// For how long browsers keep what a preflight said.
+const PREFLIGHT_AGE: std::time::Duration = std::time::Duration::from_secs(600);
+
+/// The document at `/openapi.json`.
+const OPENAPI: &str = include_str!("openapi.json");
+
+/// The router that serves all of HTTP.
+pub(crate) fn router(app: Arc<App>, config: &HttpConfig) -> Router {
+    let shared = Shared {
+        app: app.clone(),
+        origins: Arc::new(config.origins.clone()),
+    };
+    let large = SizeAbove::new(WORTH_COMPRESSING)
+        .and(NotForContentType::IMAGES)
+        // Pictures without end.
+        .and(NotForContentType::const_new("multipart/"));
+    let compression = CompressionLayer::new()
+        .quality(CompressionLevel::Fastest)
+        .compress_when(large);
+    let own = [
+        ("/commands", post(commands::run)),
+        ("/health", get(health::summary)),
+        ("/health/detailed", get(health::detailed)),
+        ("/openapi.json", get(openapi)),
+        ("/api", of_the_home()),
+    ];
+    let routes = own
+        .into_iter()
+        .fold(Router::new(), |routes, (path, methods)| {
+            // A slash at the end means nothing.
+            let slashed = format!("{path}/");
+            routes.route(path, methods.clone()).route(&slashed, methods)
+        });
+    let router = routes
+        .route("/api/{*path}", of_the_home())
+        .fallback(nothing_here)
+        .method_not_allowed_fallback(other_method)
+        .with_state(shared)
+        .layer(compression)
+        .layer(middleware::from_fn_with_state(app, finish));
+    match cors(&config.origins) {
+        Some(cors) => router.layer(cors),
+        None => router,
+    }
+}
+
+fn of_the_home() -> MethodRouter<Shared> {
+    get(home::pass_on)
+        .post(home::pass_on)
+        .put(home::pass_on)
+        .patch(home::pass_on)
+        .delete(home::pass_on)
+}
+
+/// Pages of which origins may ask. Only with origins that are named may they send cookies along.
+fn cors(origins: &Origins) -> Option<CorsLayer> {
+    let allowed = match origins {
+        Origins::None => return None,
+        Origins::Any => AllowOrigin::any(),
+        Origins::These(origins) => {
+            let values = origins.iter().filter_map(|origin| origin.parse().ok());
+            AllowOrigin::list(values.collect::<Vec<HeaderValue>>())
+        }
+    };
+    let methods = [
+        Method::GET,
+        Method::HEAD,
+        Method::POST,
+        Method::PUT,
+        Method::PATCH,
+        Method::DELETE,
+    ];
+    let cors = CorsLayer::new()
+        .allow_origin(allowed)
+        .allow_credentials(matches!(origins, Origins::These(_)))
+        .allow_methods(methods)
+        .allow_headers([AUTHORIZATION, CONTENT_TYPE])
+        .expose_headers([REQUEST_ID, RETRY_AFTER])
+        .max_age(PREFLIGHT_AGE);
+    Some(cors)
+}
+
+async fn openapi() -> Response {
+    let kind = HeaderValue::from_static("application/json");
+    ([(CONTENT_TYPE, kind)], OPENAPI).into_response()
+}
+
+async fn nothing_here(method: Method, uri: Uri) -> Refused {
+    Refused::from(Failure::NotFound {
+        method: shown(method.as_str()),
+        path: shown(uri.path()),
+    })
+}
+
+/// A route without the method that was asked for; the router adds which it has.
+async fn other_method(State(_): State<Shared>, method: Method, uri: Uri) -> Response {
+    if method == Method::OPTIONS {
+        return StatusCode::NO_CONTENT.into_response();
+    }
+    let failure = Failure::OtherMethod {
+        method: shown(method.as_str()),
+        path: shown(uri.path()),
+    };
+    Refused::from(failure).into_response()
+}

@@ -1,0 +1,13 @@
+//! The state that all routes share.
+
+use std::sync::Arc;
+
+use crate::base::config::Origins;
+use crate::service::app::App;
+
+/// What the routes share.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) app: Arc<App>,
+    pub(super) origins: Arc<Origins>,
+}

@@ -1,0 +1,105 @@
+//! The rows of the table for rotations.
+
+use std::borrow::Cow;
+
+use super::Problem;
+use crate::home::bridge::BridgeError;
+use crate::home::home_assistant::HomeError;
+use crate::home::source::{SourceError, SourceFault};
+use crate::service::failure::ProblemName;
+use crate::service::rotation::RotationError;
+
+impl Problem {
+    pub(super) fn of_rotation(error: &RotationError) -> Self {
+        const LATER: &str = "nothing is lost: run it again, and it goes on from what it finds";
+        let (name, action) = match error {
+            RotationError::NoParameter => (
+                ProblemName::BadRequest,
+                "store the token in a parameter and name it in HA_TOKEN_PARAMETER",
+            ),
+            RotationError::NotIdentified => (
+                ProblemName::TokenMalformed,
+                "store a long-lived access token that Home Assistant has made",
+            ),
+            RotationError::NotOwner { .. } => (
+                ProblemName::Forbidden,
+                "make a long-lived access token as the owner of the home and store that, or rotate by hand",
+            ),
+            RotationError::Bridge(BridgeError::Token(error)) => return Self::of_token(error),
+            RotationError::Bridge(BridgeError::Home(error)) => return Self::of_home(error),
+            RotationError::Source(error) => {
+                let of_source = Self::of_source(error);
+                return match error.fault {
+                    SourceFault::AccessDenied => Self {
+                        action: "let the role that rotates call ssm:GetParameter and \
+                                 ssm:GetParameterHistory on the parameter"
+                            .into(),
+                        ..of_source
+                    },
+                    SourceFault::NotFound
+                    | SourceFault::NotSecure { .. }
+                    | SourceFault::Decryption { .. }
+                    | SourceFault::Superseded
+                    | SourceFault::Pinned { .. }
+                    | SourceFault::Throttled
+                    | SourceFault::TimedOut
+                    | SourceFault::Unreachable { .. }
+                    | SourceFault::Failed { .. } => of_source,
+                };
+            }
+            RotationError::Refused { .. } => (
+                ProblemName::NotHomeAssistant,
+                "look the code up in Home Assistant's log; the token that is stored stays in use",
+            ),
+            // What stood in the way decides what to do, but it was the new token's proof that it stood in the way of.
+            RotationError::Unproven(BridgeError::Home(home)) if *home != HomeError::Rejected => {
+                let of_home = Self::of_home(home);
+                return Self::new(of_home.name, error, of_home.action).titled(of_home.title);
+            }
+            RotationError::Unproven(_) => (
+                ProblemName::TokenRejected,
+                "the token that is stored stays in use; run it again",
+            ),
+            RotationError::NotStored(refusal) => {
+                return Self::new(
+                    ProblemName::TokenSourceUnavailable,
+                    error,
+                    not_stored(refusal),
+                )
+                .titled("The new token was not stored");
+            }
+            RotationError::StoredOrNot(_) => {
+                return Self::new(ProblemName::TokenSourceUnavailable, error, LATER)
+                    .titled("It is not known whether the new token was stored");
+            }
+            RotationError::Table(_) => (
+                ProblemName::Internal,
+                "see that TABLE_NAME names a table that the function's role may use, and run it again",
+            ),
+            RotationError::Unknown { .. } => (ProblemName::CommandOutcomeUnknown, LATER),
+            RotationError::Overtaken | RotationError::LeaseLost | RotationError::Behind => {
+                (ProblemName::Internal, LATER)
+            }
+            RotationError::OutOfTime => (ProblemName::DeadlineExceeded, LATER),
+        };
+        Self::new(name, error, action)
+    }
+}
+
+/// What to do about a token that Parameter Store did not take.
+fn not_stored(refusal: &SourceError) -> Cow<'static, str> {
+    match &refusal.fault {
+        SourceFault::Throttled
+        | SourceFault::TimedOut
+        | SourceFault::Unreachable { .. }
+        | SourceFault::Failed { .. } => Problem::of_source(refusal).action,
+        SourceFault::NotFound
+        | SourceFault::NotSecure { .. }
+        | SourceFault::AccessDenied
+        | SourceFault::Decryption { .. }
+        | SourceFault::Superseded
+        | SourceFault::Pinned { .. } => {
+            "let the role that rotates call ssm:PutParameter on the parameter and kms:Encrypt on its key".into()
+        }
+    }
+}

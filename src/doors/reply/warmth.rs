@@ -1,0 +1,98 @@
+//! What keep-warm events and changed parameters found.
+
+use serde::Serialize;
+
+use super::brief::BriefProblem;
+use super::problem::Problem;
+use crate::base::home_name::HomeName;
+use crate::home::bridge::Warmth;
+
+/// The answer to a keep-warm event, or to one that tells of a changed parameter.
+#[derive(Debug, Serialize)]
+pub struct KeepWarmReply {
+    #[serde(rename = "statusCode")]
+    status_code: u16,
+    warm: bool,
+    #[serde(flatten)]
+    found: Found,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(untagged)]
+enum Found {
+    /// One home, the only one.
+    One(HomeReply),
+    /// Each of several homes.
+    Several { homes: Vec<HomeReply> },
+    /// Nothing to be done.
+    Ignored { ignored: bool },
+}
+
+/// How one home is.
+#[derive(Debug, Default, Serialize)]
+struct HomeReply {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    home: Option<String>,
+    token: TokenReply,
+    session: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    problem: Option<BriefProblem>,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct TokenReply {
+    valid: Option<bool>,
+    refreshed: bool,
+    fingerprint: Option<String>,
+    version: Option<i64>,
+}
+
+/// What was found of one home, and what is not well with it.
+type Finding = (Option<Warmth>, Option<Problem>);
+
+impl KeepWarmReply {
+    /// The reply for the only home.
+    pub fn one(mut findings: Vec<Finding>) -> Self {
+        let found = findings.pop().map(|finding| HomeReply::new(None, finding));
+        Self::with(Found::One(found.unwrap_or_default()))
+    }
+
+    /// The reply for each of several homes; the one without a name is that of those who name none.
+    pub fn several(findings: Vec<(Option<HomeName>, Finding)>) -> Self {
+        let homes = findings
+            .into_iter()
+            .map(|(name, finding)| HomeReply::new(name.as_ref(), finding))
+            .collect();
+        Self::with(Found::Several { homes })
+    }
+
+    /// The reply to an event that was about nothing served here.
+    pub fn ignored() -> Self {
+        Self::with(Found::Ignored { ignored: true })
+    }
+
+    fn with(found: Found) -> Self {
+        Self {
+            status_code: 200,
+            warm: true,
+            found,
+        }
+    }
+}
+
+impl HomeReply {
+    fn new(name: Option<&HomeName>, (warmth, problem): Finding) -> Self {
+        let token = warmth.as_ref().map(|warmth| TokenReply {
+            valid: warmth.valid,
+            refreshed: warmth.refreshed,
+            fingerprint: warmth.token.map(|token| token.fingerprint.to_string()),
+            version: warmth.token.and_then(|token| token.version),
+        });
+        Self {
+            home: name.map(|name| name.as_str().to_owned()),
+            token: token.unwrap_or_default(),
+            session: warmth.map_or("disconnected", |warmth| warmth.session.name()),
+            problem: problem.map(BriefProblem::from),
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! Presents tokens to the home, each once at a time, and never lets a rejection go unnoticed.
+//!
+//! A presentation is a task of its own: a caller whose deadline ends stops waiting, and the answer is still heard.
+//! Where sandboxes share verdicts, it begins once it is this sandbox's turn.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, Shared};
+use tokio_util::task::TaskTracker;
+
+use super::error::BridgeError;
+use crate::base::ambient::Ambient;
+use crate::base::clock::{Clock, Deadline, Timestamp};
+use crate::base::lock::Lock;
+use crate::base::metrics::{Meter, Metric};
+use crate::base::secret::{AccessToken, Fingerprint};
+use crate::home::home_assistant::{HomeError, Session, Stage};
+use crate::home::token::{Token, TokenError, TokenService};
+use crate::home::verdict::{Standing, Verdict, Verdicts};
+
+/// With less time than this left a presentation is not begun: its answer would come too late to be of use.
+const LEAST_TIME: Duration = Duration::from_millis(100);
+
+type Presentation = Shared<BoxFuture<'static, Result<(), HomeError>>>;
+
+/// Presents tokens.
+pub(super) struct Prover {
+    pub(super) tokens: TokenService,
+    pub(super) session: Session,
+    verdicts: Option<Arc<Verdicts>>,
+    clock: Arc<dyn Clock>,
+    pub(super) meter: Meter,
+    /// What nobody waits for, but must be done before the sandbox is frozen.
+    background: TaskTracker,
+    state: Lock<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The presentation under way, joined by everyone who needs the same token proven.
+    flight: Option<(Fingerprint, Presentation)>,
+    /// The token the home last accepted, and when.
+    proof: Option<(Fingerprint, Timestamp)>,
+}
+
+impl Prover {
+    pub(super) fn new(
+        tokens: TokenService,
+        session: Session,
+        verdicts: Option<Verdicts>,
+        ambient: Ambient,
+    ) -> Self {
+        Self {
+            tokens,
+            session,
+            verdicts: verdicts.map(Arc::new),
+            clock: ambient.clock,
+            meter: ambient.meter,
+            background: TaskTracker::new(),
+            state: Lock::default(),
+        }
+    }
+
+    /// The current token, once the home has accepted it.
+    pub(super) async fn proven_token(
+        self: &Arc<Self>,
+        deadline: Deadline,
+    ) -> Result<Arc<AccessToken>, BridgeError> {
+        let token = self.in_time(deadline, self.tokens.current()).await;
+        let token = token.inspect_err(|error| {
+            // The home has said so before, or the token says so itself.
+            if matches!(
+                error,
+                BridgeError::Token(TokenError::Rejected { .. } | TokenError::Expired { .. })
+            ) {
+                self.meter.record(Metric::TokenValid(false));
+            }
+        })?;
+        let remaining = deadline.remaining(self.clock.now());
+        if remaining < LEAST_TIME {
+            return Err(too_late(Stage::Validate));
+        }
+        let access = token.access.clone();
+        tokio::time::timeout(remaining, self.present(token))
+            .await
+            .unwrap_or(Err(HomeError::DeadlineExceeded {
+                stage: Stage::Validate,
+            }))?;
+        Ok(access)
+    }
+
+    /// Waits for the token service, but not beyond the deadline.
+    pub(super) async fn in_time<T>(
+        &self,
+        deadline: Deadline,
+        read: impl Future<Output = Result<T, TokenError>>,
+    ) -> Result<T, BridgeError> {
+        let remaining = deadline.remaining(self.clock.now());
+        match tokio::time::timeout(remaining, read).await {
+            Ok(read) => Ok(read?),
+            Err(_) => Err(too_late(Stage::Token)),
+        }
+    }
+
+    /// Whether the home accepted this token less than `age` ago.
+    pub(super) fn is_proven(&self, fingerprint: Fingerprint, age: Duration) -> bool {
+        let now = self.clock.now();
+        self.state
+            .lock()
+            .proof
+            .is_some_and(|(proven, at)| proven == fingerprint && now.since(at) < age)
+    }
+
+    /// Notes that the home rejected a token on a WebSocket. Must be called within a tokio runtime.
+    pub(super) fn rejected(&self, fingerprint: Fingerprint) {
+        // Before the token is dropped: its version is needed.
+        let version = self.tokens.version_of(fingerprint);
+        self.note_rejection(fingerprint);
+        if let Some(verdicts) = self.verdicts.clone() {
+            self.background
+                .spawn(async move { verdicts.share_rejection(fingerprint, version).await });
+        }
+    }
+
+    /// Sees to it that a token is never presented again, though the home has not rejected it yet.
+    pub(super) async fn retire(&self, fingerprint: Fingerprint, version: i64) {
+        if let Some(verdicts) = &self.verdicts {
+            verdicts.share_rejection(fingerprint, Some(version)).await;
+        }
+    }
+
+    fn note_rejection(&self, fingerprint: Fingerprint) {
+        self.tokens.reject(fingerprint);
+        self.meter.record(Metric::TokenValid(false));
+        tracing::warn!(%fingerprint, category = "token", "the home rejected the token");
+    }
+
+    /// Forgets that the home has accepted a token, so that the next one is read and proven anew.
+    pub(super) fn forget_proof(&self) {
+        self.state.lock().proof = None;
+    }
+
+    /// Gives up an open connection if its token's reading is past the hard TTL and the parameter holds another by now.
+    /// If it cannot be read, the connection is proof enough of its token.
+    pub(super) async fn give_up_if_replaced(&self, deadline: Deadline) {
+        let Some(in_use) = self.session.usable_fingerprint() else {
+            return;
+        };
+        let remaining = deadline.remaining(self.clock.now());
+        if let Ok(Some(stored)) = tokio::time::timeout(remaining, self.tokens.renew_stale()).await
+            && stored != in_use
+        {
+            self.session.discard_current();
+        }
+    }
+
+    /// Waits until all has been done that nobody waited for.
+    pub(super) async fn settled(&self) {
+        self.background.close();
+        self.background.wait().await;
+        self.background.reopen();
+    }
+
+    /// Forgets everything.
+    pub(super) async fn clear(&self) {
+        self.tokens.clear();
+        self.session.close().await;
+        *self.state.lock() = State::default();
+    }
+
+    /// Joins the presentation of this token that is under way, or begins one.
+    fn present(self: &Arc<Self>, token: Token) -> Presentation {
+        let fingerprint = token.fingerprint();
+        let mut state = self.state.lock();
+        if let Some((_, flight)) = state
+            .flight
+            .as_ref()
+            .filter(|(presented, flight)| *presented == fingerprint && flight.peek().is_none())
+        {
+            return flight.clone();
+        }
+        let prover = self.clone();
+        let task = self
+            .background
+            .spawn(async move { prover.present_now(&token).await });
+        let flight = async move {
+            task.await.unwrap_or_else(|_| {
+                Err(HomeError::Unreachable {
+                    stage: Stage::Validate,
+                    reason: "the presentation was stopped".into(),
+                    refused: false,
+                })
+            })
+        }
+        .boxed()
+        .shared();
+        state.flight = Some((fingerprint, flight.clone()));
+        flight
+    }
+
+    /// Presents a token once it is this sandbox's turn.
+    async fn present_now(&self, token: &Token) -> Result<(), HomeError> {
+        let fingerprint = token.fingerprint();
+        // Another presentation may have ended between the cache and here.
+        if self.tokens.is_rejected(token) {
+            return Err(HomeError::Rejected);
+        }
+        let claim = match &self.verdicts {
+            None => None,
+            Some(verdicts) => match verdicts.await_turn(fingerprint, token.version).await {
+                Standing::Present(claim) => Some((verdicts.clone(), claim)),
+                Standing::Rejected => {
+                    // Whoever heard it has counted it.
+                    tracing::info!(%fingerprint, version = token.version, "rejected before, by another sandbox");
+                    self.tokens.reject(fingerprint);
+                    return Err(HomeError::Rejected);
+                }
+                Standing::Busy => {
+                    return Err(HomeError::Timeout {
+                        stage: Stage::Queue,
+                    });
+                }
+            },
+        };
+        // It may have been rejected on a WebSocket while we waited.
+        let outcome = if self.tokens.is_rejected(token) {
+            Err(HomeError::Rejected)
+        } else {
+            self.ask(token).await
+        };
+        let verdict = match outcome {
+            Ok(()) => Verdict::Accepted,
+            Err(HomeError::Rejected) => Verdict::Rejected,
+            Err(_) => Verdict::Unknown,
+        };
+        if let Some((verdicts, claim)) = claim {
+            let settled = async move { verdicts.settle(claim, verdict).await };
+            // Nobody waits for good news to be shared; bad news comes first.
+            match verdict {
+                Verdict::Rejected => settled.await,
+                Verdict::Accepted | Verdict::Unknown => drop(self.background.spawn(settled)),
+            }
+        }
+        outcome
+    }
+
+    async fn ask(&self, token: &Token) -> Result<(), HomeError> {
+        let fingerprint = token.fingerprint();
+        let verdict = self.session.validate(&token.access).await;
+        if let Some(reachable) = is_reachable(&verdict) {
+            self.meter.record(Metric::HomeReachable(reachable));
+        }
+        let version = verdict.inspect_err(|error| {
+            if *error == HomeError::Rejected {
+                self.note_rejection(fingerprint);
+            }
+        })?;
+        self.meter.record(Metric::TokenValid(true));
+        self.state.lock().proof = Some((fingerprint, self.clock.now()));
+        tracing::info!(
+            %fingerprint, version = token.version, home_version = version, stage = "validate",
+            "token accepted"
+        );
+        Ok(())
+    }
+}
+
+fn too_late(stage: Stage) -> BridgeError {
+    HomeError::DeadlineExceeded { stage }.into()
+}
+
+/// Whether the home itself answered, if only to say no; `None` if it was not asked.
+fn is_reachable(verdict: &Result<String, HomeError>) -> Option<bool> {
+    match verdict {
+        Ok(_)
+        | Err(
+            HomeError::Rejected
+            | HomeError::Banned
+            | HomeError::ProxyNotTrusted
+            | HomeError::Starting
+            | HomeError::MessageTooLarge { .. },
+        ) => Some(true),
+        Err(
+            HomeError::EdgeBlocked { .. }
+            | HomeError::NotHomeAssistant { .. }
+            | HomeError::Tls { .. }
+            | HomeError::Dns
+            | HomeError::Timeout { .. }
+            | HomeError::Unreachable { .. }
+            | HomeError::Closed,
+        ) => Some(false),
+        Err(
+            HomeError::SettingUnavailable { .. }
+            | HomeError::SettingInvalid { .. }
+            | HomeError::DeadlineExceeded { .. },
+        ) => None,
+    }
+}

@@ -1,0 +1,73 @@
+//! Who waits for replies, and what is settled between them and the task that owns the socket.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+use tokio::sync::oneshot;
+
+use crate::home::home_assistant::error::HomeError;
+use crate::home::home_assistant::message::Answer;
+
+/// Looks at each answer of a batch as it comes, by the command's place in the batch, and says what is to be kept of it.
+///
+/// It runs in the task that reads the socket: a batch of large answers is never in memory as a whole.
+pub type Sieve = dyn Fn(usize, Answer) -> Answer + Send + Sync;
+
+/// Who waits for what.
+#[derive(Debug, Default)]
+pub(super) struct Waiting {
+    pub(super) next_id: u64,
+    pub(super) replies: HashMap<u64, Waiter>,
+    pub(super) pongs: Vec<oneshot::Sender<()>>,
+}
+
+/// One who waits for the reply to a command.
+pub(super) struct Waiter {
+    pub(super) reply: oneshot::Sender<Reply>,
+    /// The command's place in its batch, and what looks at the answer first.
+    pub(super) sieve: Option<(usize, Arc<Sieve>)>,
+}
+
+impl std::fmt::Debug for Waiter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Waiter").finish_non_exhaustive()
+    }
+}
+
+impl Waiter {
+    pub(super) fn answer(self, answer: Answer) {
+        if self.reply.is_closed() {
+            return;
+        }
+        let answer = match self.sieve {
+            Some((place, sieve)) => sieve(place, answer),
+            None => answer,
+        };
+        // A caller who has left wants no reply.
+        let _ = self.reply.send(Reply::Answered(answer));
+    }
+}
+
+#[derive(Debug)]
+pub(super) enum Reply {
+    Answered(Answer),
+    NotSent(HomeError),
+    Unknown(HomeError),
+}
+
+/// Settles between a caller who gives up and the task who begins to write: exactly one of them gets the batch.
+#[derive(Debug, Default)]
+pub(super) struct Claim(AtomicU8);
+
+impl Claim {
+    pub(super) const FREE: u8 = 0;
+    pub(super) const WRITING: u8 = 1;
+    pub(super) const GIVEN_UP: u8 = 2;
+
+    pub(super) fn take(&self, state: u8) -> bool {
+        self.0
+            .compare_exchange(Self::FREE, state, Ordering::AcqRel, Ordering::Acquire)
+            .is_ok()
+    }
+}

@@ -1,0 +1,152 @@
+//! Opening a home's WebSocket, up to its greeting. The token is not needed for that, so it can run ahead of the
+//! verdict.
+
+use std::os::fd::{AsFd as _, OwnedFd};
+
+use futures_util::StreamExt as _;
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
+use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
+use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
+use tokio_util::either::Either;
+
+use super::answerer::{Expected, foreign_answer};
+use super::error::{HomeError, Stage};
+use super::message::{self, Incoming};
+use super::target::Target;
+use super::transport::{Stream, Transport, from_io};
+use crate::base::clock::{Limit, Timestamp};
+
+/// A WebSocket whose home has greeted and now waits for `auth`.
+pub(super) struct Greeted {
+    pub(super) socket: WebSocketStream<Stream>,
+    /// A second handle to the TCP socket, to look for a hang-up without reading.
+    pub(super) watch: OwnedFd,
+    /// When the home greeted: it closes a socket that stays silent for 10 s.
+    pub(super) at: Timestamp,
+}
+
+/// Connects, upgrades, and waits for `auth_required`, all within `limit`.
+pub(super) async fn open(
+    target: &Target,
+    transport: &Transport,
+    limit: Limit,
+    now: impl Fn() -> Timestamp,
+) -> Result<Greeted, HomeError> {
+    let mut stage = Stage::Dns;
+    let outcome =
+        tokio::time::timeout(limit.duration, greeted(target, transport, &mut stage)).await;
+    match outcome {
+        Ok(opened) => opened.map(|(socket, watch)| Greeted {
+            socket,
+            watch,
+            at: now(),
+        }),
+        Err(_) => Err(HomeError::out_of_time(stage, limit)),
+    }
+}
+
+async fn greeted(
+    target: &Target,
+    transport: &Transport,
+    stage: &mut Stage,
+) -> Result<(WebSocketStream<Stream>, OwnedFd), HomeError> {
+    let stream = transport.connect(&target.address, stage).await?;
+    let tcp = match &stream {
+        Either::Left(tcp) => tcp,
+        Either::Right(tls) => tls.get_ref().0,
+    };
+    let watch = tcp
+        .as_fd()
+        .try_clone_to_owned()
+        .map_err(|error| from_io(&error, Stage::Tcp))?;
+    *stage = Stage::Upgrade;
+    let mut request = target
+        .address
+        .socket()
+        .as_str()
+        .into_client_request()
+        .map_err(|error| failed(error, target))?;
+    request.headers_mut().extend(transport.headers().clone());
+    let limits = WebSocketConfig::default()
+        .max_message_size(Some(target.limits.max_message_bytes))
+        .max_frame_size(Some(target.limits.max_message_bytes));
+    let (mut socket, _) =
+        tokio_tungstenite::client_async_with_config(request, stream, Some(limits))
+            .await
+            .map_err(|error| failed(error, target))?;
+    loop {
+        match socket.next().await {
+            Some(Ok(Message::Text(text))) => {
+                return match message::parse(&text).as_deref() {
+                    Ok([Incoming::AuthRequired]) => Ok((socket, watch)),
+                    _ => Err(HomeError::NotHomeAssistant {
+                        seen: "no auth_required on the WebSocket",
+                    }),
+                };
+            }
+            Some(Ok(Message::Ping(_) | Message::Pong(_))) => {}
+            Some(Ok(Message::Binary(_) | Message::Frame(_))) => {
+                return Err(HomeError::NotHomeAssistant {
+                    seen: "a binary message on the WebSocket",
+                });
+            }
+            Some(Ok(Message::Close(_))) | None => {
+                return Err(HomeError::Unreachable {
+                    stage: Stage::Upgrade,
+                    reason: "closed before the greeting".into(),
+                    refused: false,
+                });
+            }
+            Some(Err(error)) => return Err(failed(error, target)),
+        }
+    }
+}
+
+/// Makes the generator of the WebSocket library, which masks frames, this process's own.
+pub fn reseed_masks() {
+    // It fails only where the system has no randomness at all, and masks are no secrets.
+    let _ = rand::rng().reseed();
+}
+
+/// What a WebSocket error before authentication says of the home.
+fn failed(error: SocketError, target: &Target) -> HomeError {
+    match error {
+        SocketError::Http(response) => {
+            let (status, headers) = (response.status(), response.headers());
+            let foreign = foreign_answer(status, headers, Expected::Upgrade, target);
+            foreign.map_or(
+                HomeError::NotHomeAssistant {
+                    seen: "no WebSocket at /api/websocket",
+                },
+                |foreign| foreign.error,
+            )
+        }
+        SocketError::Io(error) => from_io(&error, Stage::Upgrade),
+        SocketError::Capacity(_) => HomeError::MessageTooLarge {
+            limit_bytes: target.limits.max_message_bytes,
+        },
+        SocketError::ConnectionClosed | SocketError::AlreadyClosed => HomeError::Unreachable {
+            stage: Stage::Upgrade,
+            reason: "closed before the greeting".into(),
+            refused: false,
+        },
+        SocketError::Protocol(
+            tokio_tungstenite::tungstenite::error::ProtocolError::HandshakeIncomplete
+            | tokio_tungstenite::tungstenite::error::ProtocolError::ResetWithoutClosingHandshake,
+        ) => HomeError::Unreachable {
+            stage: Stage::Upgrade,
+            reason: "closed during the upgrade".into(),
+            refused: false,
+        },
+        SocketError::Url(_)
+        | SocketError::Tls(_)
+        | SocketError::Protocol(_)
+        | SocketError::WriteBufferFull(_)
+        | SocketError::Utf8(_)
+        | SocketError::AttackAttempt
+        | SocketError::HttpFormat(_) => HomeError::NotHomeAssistant {
+            seen: "no WebSocket at /api/websocket",
+        },
+    }
+}

@@ -1,0 +1,111 @@
+//! Places that secrets are read from: the token, and what a private or fenced home needs beside it.
+//!
+//! [`SecretSource`] is the role; [`SsmSource`] reads Parameter Store, the others are for local use.
+
+mod error;
+mod homes;
+mod ssm;
+mod versions;
+
+use std::path::PathBuf;
+
+pub use error::{Origin, Setting, SourceError, SourceFault};
+use futures_util::future::BoxFuture;
+pub use homes::{HomeStore, KeptSecret, StoredHome, StoredToken};
+use secrecy::SecretString;
+pub use ssm::{Encryption, SsmHomes, SsmSource, SsmVersions};
+pub use versions::{StoreOutcome, StoredVersion, TokenVersions, Versions};
+
+/// A place that a secret can be read from.
+pub trait SecretSource: Send + Sync {
+    /// Reads the secret afresh.
+    fn fetch(&self) -> BoxFuture<'_, Result<StoredSecret, SourceError>>;
+
+    /// What it reads, for messages.
+    fn origin(&self) -> Origin;
+}
+
+impl<T: SecretSource + ?Sized> SecretSource for std::sync::Arc<T> {
+    fn fetch(&self) -> BoxFuture<'_, Result<StoredSecret, SourceError>> {
+        (**self).fetch()
+    }
+
+    fn origin(&self) -> Origin {
+        (**self).origin()
+    }
+}
+
+/// A secret as it was stored.
+#[derive(Debug)]
+pub struct StoredSecret {
+    /// Its text, not yet inspected.
+    pub value: SecretString,
+    /// The version of the parameter; `None` where the place keeps no versions.
+    pub version: Option<i64>,
+}
+
+/// A token from `HA_TOKEN`; local use only.
+#[derive(Debug)]
+pub struct VariableSource(SecretString);
+
+impl VariableSource {
+    /// A source that always yields `value`.
+    pub fn new(value: SecretString) -> Self {
+        Self(value)
+    }
+}
+
+impl SecretSource for VariableSource {
+    fn fetch(&self) -> BoxFuture<'_, Result<StoredSecret, SourceError>> {
+        let stored = StoredSecret {
+            value: self.0.clone(),
+            version: None,
+        };
+        Box::pin(std::future::ready(Ok(stored)))
+    }
+
+    fn origin(&self) -> Origin {
+        Origin::new(Setting::TokenVariable, "")
+    }
+}
+
+/// A token from a file; local use only.
+#[derive(Debug)]
+pub struct FileSource(PathBuf);
+
+impl FileSource {
+    /// A source that reads `path` each time.
+    pub fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    fn read(&self) -> Result<StoredSecret, SourceError> {
+        let fault = match std::fs::read_to_string(&self.0) {
+            Ok(text) => {
+                return Ok(StoredSecret {
+                    value: text.into(),
+                    version: None,
+                });
+            }
+            Err(error) => match error.kind() {
+                std::io::ErrorKind::NotFound => SourceFault::NotFound,
+                std::io::ErrorKind::PermissionDenied => SourceFault::AccessDenied,
+                kind => SourceFault::Failed {
+                    code: kind.to_string(),
+                },
+            },
+        };
+        Err(self.origin().failed(fault))
+    }
+}
+
+impl SecretSource for FileSource {
+    fn fetch(&self) -> BoxFuture<'_, Result<StoredSecret, SourceError>> {
+        // A small local file: blocking for it is cheaper than a thread.
+        Box::pin(std::future::ready(self.read()))
+    }
+
+    fn origin(&self) -> Origin {
+        Origin::new(Setting::TokenFile, self.0.display().to_string())
+    }
+}

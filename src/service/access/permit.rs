@@ -1,0 +1,196 @@
+//! The decision: what a caller asks, against what they may do.
+//!
+//! Home Assistant's tokens have no scopes: whoever has one may do everything its user may. So this is the firewall. The
+//! decision is pure, denies what it does not know, and yields a [`Permit`], without which nothing reaches a home.
+
+mod calls;
+mod denied;
+
+use serde_json::Value;
+
+use self::calls::{could_call, first_of, may_call};
+pub use self::denied::Denied;
+use self::denied::denied;
+use super::caller::{Caller, Reads};
+use super::entities::{looks_like_an_id, normal, targets};
+use super::permission::Permission;
+use super::rest_request::RestRequest;
+use super::route::RestRoute;
+use crate::home::home_assistant::Command;
+
+/// The proof that somebody may do what they ask, and what of the answer they may see.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Permit {
+    reads: Reads,
+    calls: Vec<Permission>,
+}
+
+impl Permit {
+    /// Of those who may invoke the function itself, which AWS has seen to.
+    pub(super) fn of_invoker() -> Self {
+        Self::of(&Caller::unproven())
+    }
+
+    fn of(caller: &Caller) -> Self {
+        Self {
+            reads: caller.reads(),
+            calls: caller.permissions.clone(),
+        }
+    }
+
+    /// Decides on commands, all or none.
+    pub fn of_commands(caller: &Caller, commands: &[Command]) -> Result<Self, Denied> {
+        for command in commands {
+            may_run(caller, command)?;
+        }
+        Ok(Self::of(caller))
+    }
+
+    /// Decides on a request to the home's own REST API.
+    pub fn of_rest(caller: &Caller, request: &RestRequest) -> Result<Self, Denied> {
+        may_ask(caller, request)?;
+        Ok(Self::of(caller))
+    }
+
+    /// Decides on the detailed health report.
+    pub fn of_health(caller: &Caller) -> Result<Self, Denied> {
+        if caller.is_admin() || caller.permissions.contains(&Permission::ReadHealth) {
+            Ok(Self::of(caller))
+        } else {
+            denied("health:read")
+        }
+    }
+
+    /// Which entities of an answer may be seen.
+    pub fn reads(&self) -> &Reads {
+        &self.reads
+    }
+
+    /// Whether a service of an answer may be seen: one that could be called on something.
+    pub fn shows_service(&self, domain: &str, service: &str) -> bool {
+        self.reads == Reads::Everything || could_call(&self.calls, domain, service)
+    }
+}
+
+fn may_run(caller: &Caller, command: &Command) -> Result<(), Denied> {
+    let text = |name: &str| command.get(name).and_then(Value::as_str).map(normal);
+    match command.kind() {
+        "ping" => Ok(()),
+        "get_states" | "get_config" => may_read_something(caller),
+        "get_services" => may_see_services(caller),
+        "call_service" => match (text("domain"), text("service")) {
+            (Some(domain), Some(service)) => {
+                let parts = [command.get("target"), command.get("service_data")];
+                let about = targets(&domain, &service, parts);
+                may_call(caller, &domain, &service, &about)
+            }
+            // The home will refuse it; until then it could be anything.
+            _ => must_be_admin(caller),
+        },
+        "history/history_during_period" => may_read_each(caller, command.get("entity_ids")),
+        // Which entities a device has cannot be told here.
+        "logbook/get_events" if command.get("device_ids").is_some() => may_read_all(caller),
+        "logbook/get_events" => may_read_each(caller, command.get("entity_ids")),
+        "recorder/statistics_during_period" => may_read_each(caller, command.get("statistic_ids")),
+        _ => must_be_admin(caller),
+    }
+}
+
+fn may_ask(caller: &Caller, request: &RestRequest) -> Result<(), Denied> {
+    let about = |name: &str| {
+        let ids: Vec<Value> = request.query(name).map(Value::from).collect();
+        (!ids.is_empty()).then_some(Value::Array(ids))
+    };
+    match request.route() {
+        RestRoute::Status => Ok(()),
+        RestRoute::Config | RestRoute::States | RestRoute::Calendars => may_read_something(caller),
+        RestRoute::State(entity_id)
+        | RestRoute::Camera(entity_id)
+        | RestRoute::Calendar(entity_id) => may_read(caller, entity_id),
+        RestRoute::Services => may_see_services(caller),
+        RestRoute::Call { domain, service } => {
+            let (domain, service) = (normal(domain), normal(service));
+            let about = targets(&domain, &service, [request.body()]);
+            may_call(caller, &domain, &service, &about)
+        }
+        RestRoute::Alexa => {
+            let about = targets("alexa", "smart_home", []);
+            may_call(caller, "alexa", "smart_home", &about)
+        }
+        RestRoute::Events => may_read_all(caller),
+        RestRoute::History => may_read_each(caller, about("filter_entity_id").as_ref()),
+        RestRoute::Logbook => may_read_each(caller, about("entity").as_ref()),
+        RestRoute::Other => must_be_admin(caller),
+    }
+}
+
+fn may_see_services(caller: &Caller) -> Result<(), Denied> {
+    let calls_something = caller
+        .permissions
+        .iter()
+        .any(|permission| matches!(permission, Permission::Call { .. }));
+    if calls_something {
+        return Ok(());
+    }
+    may_read_something(caller)
+}
+
+fn may_read_something(caller: &Caller) -> Result<(), Denied> {
+    if caller.reads().is_nothing() {
+        return denied("read");
+    }
+    Ok(())
+}
+
+fn may_read_all(caller: &Caller) -> Result<(), Denied> {
+    if caller.reads() == Reads::Everything {
+        return Ok(());
+    }
+    denied("read")
+}
+
+fn may_read(caller: &Caller, entity_id: &str) -> Result<(), Denied> {
+    let entity_id = normal(entity_id);
+    if caller.reads().allow(&entity_id) {
+        return Ok(());
+    }
+    // What is no entity's id is repeated to nobody.
+    match looks_like_an_id(&entity_id) {
+        true => first_of([format!("read:{entity_id}"), "read".into()]),
+        false => denied("read"),
+    }
+}
+
+/// Whether everything that a list of ids names may be read; no list is everything.
+fn may_read_each(caller: &Caller, ids: Option<&Value>) -> Result<(), Denied> {
+    let mut found = Vec::new();
+    if !collect(ids, &mut found) || found.is_empty() {
+        return may_read_all(caller);
+    }
+    found.iter().try_for_each(|id| may_read(caller, id))
+}
+
+/// Gathers ids from a text with commas or a list of such; false if there is anything else.
+fn collect(ids: Option<&Value>, into: &mut Vec<String>) -> bool {
+    match ids {
+        Some(Value::String(text)) => {
+            let ids = text.split(',').map(normal).filter(|id| !id.is_empty());
+            let before = into.len();
+            into.extend(ids);
+            // Home Assistant takes a text without ids for no list at all, whatever stands beside it.
+            into.len() > before && into[before..].iter().all(|id| looks_like_an_id(id))
+        }
+        Some(Value::Array(values)) => values.iter().all(|value| collect(Some(value), into)),
+        _ => false,
+    }
+}
+
+fn must_be_admin(caller: &Caller) -> Result<(), Denied> {
+    if caller.is_admin() {
+        return Ok(());
+    }
+    denied("admin")
+}
+
+#[cfg(test)]
+mod tests;

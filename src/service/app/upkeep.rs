@@ -1,0 +1,121 @@
+//! What is done to homes without anybody calling: they are kept warm, brought up to date, given new tokens.
+
+use futures_util::StreamExt as _;
+
+use super::outcome::PerHome;
+use super::{AT_ONCE, App, Invocation, within};
+use crate::base::home_name::HomeName;
+use crate::home::bridge::Warmth;
+use crate::home::homes::{Change, Extent};
+use crate::service::failure::Failure;
+use crate::service::rotation::{RotationError, RotationReport, RotationRequest};
+
+impl App {
+    /// Makes all homes ready, a few at a time, and says how they are.
+    pub(crate) async fn keep_warm(
+        &self,
+        invocation: &Invocation,
+    ) -> Result<PerHome<Warmth>, Failure> {
+        let deadline = invocation.deadline;
+        let listing = self.homes.all(invocation.tenant(), Extent::Kept);
+        let homes = within(deadline.remaining(self.clock.now()), listing).await??;
+        let warmed = homes.into_iter().map(|listed| async move {
+            match listed {
+                Ok(name) => {
+                    let warmth = self.warm(name.as_ref(), invocation).await;
+                    (name, warmth)
+                }
+                Err(error) => (None, Err(Failure::Homes(error))),
+            }
+        });
+        // Whoever is done makes room for the next, whichever that is.
+        let warmed = futures_util::stream::iter(warmed).buffer_unordered(AT_ONCE);
+        Ok(PerHome::new(
+            warmed.collect().await,
+            self.homes.are_several(),
+        ))
+    }
+
+    /// Makes one home ready; once more if what is stored of it turns out to have changed.
+    async fn warm(
+        &self,
+        name: Option<&HomeName>,
+        invocation: &Invocation,
+    ) -> Result<Warmth, Failure> {
+        let deadline = invocation.deadline;
+        let home = self.find(name, invocation).await?;
+        let warmth = home.bridge.keep_warm(deadline).await;
+        if !home.is_outdated() {
+            return Ok(warmth);
+        }
+        let home = self.find(name, invocation).await?;
+        Ok(home.bridge.keep_warm(deadline).await)
+    }
+
+    /// Brings up to date what a changed parameter was about. `None` if no home served here reads it.
+    pub(crate) async fn parameter_changed(
+        &self,
+        parameter: &str,
+        invocation: &Invocation,
+    ) -> Result<Option<PerHome<Warmth>>, Failure> {
+        let deadline = invocation.deadline;
+        let remaining = deadline.remaining(self.clock.now());
+        let (name, warmth) = match within(remaining, self.homes.changed(parameter)).await? {
+            Change::None => return Ok(None),
+            Change::Failed(name, error) => (Some(name), Err(Failure::Homes(error))),
+            Change::Token(home) => {
+                let mut warmth = Ok(home.bridge.token_changed(deadline).await);
+                if home.is_outdated() {
+                    warmth = self.warm(home.name.as_ref(), invocation).await;
+                }
+                (home.name.clone(), warmth)
+            }
+            Change::Settings(home) => {
+                let warmth = home.bridge.keep_warm(deadline).await;
+                (home.name.clone(), Ok(warmth))
+            }
+        };
+        Ok(Some(PerHome::new(
+            vec![(name, warmth)],
+            self.homes.are_several(),
+        )))
+    }
+
+    /// Rotates the token of one home, or of every one, a few at a time.
+    pub(crate) async fn rotate(
+        &self,
+        request: &RotationRequest,
+        invocation: &Invocation,
+    ) -> Result<PerHome<RotationReport>, Failure> {
+        let deadline = invocation.deadline;
+        let rotate = async |name: Option<&HomeName>| {
+            let home = self.find(name, invocation).await?;
+            match &home.versions {
+                Some(versions) => {
+                    let rotation = &self.rotation;
+                    let report =
+                        rotation.run(&home, &**versions, request.mode, request.wait, deadline);
+                    Ok(report.await?)
+                }
+                None => Err(Failure::Rotation(RotationError::NoParameter)),
+            }
+        };
+        if request.home.is_some() || !self.homes.are_several() {
+            let report = rotate(request.home.as_ref()).await?;
+            return Ok(PerHome::Only(Ok(report)));
+        }
+        let listing = self.homes.all(invocation.tenant(), Extent::Stored);
+        let homes = within(deadline.remaining(self.clock.now()), listing).await??;
+        let rotated = homes.into_iter().map(|listed| async {
+            match listed {
+                Ok(name) => {
+                    let report = rotate(name.as_ref()).await;
+                    (name, report)
+                }
+                Err(error) => (None, Err(Failure::Homes(error))),
+            }
+        });
+        let rotated = futures_util::stream::iter(rotated).buffer_unordered(AT_ONCE);
+        Ok(PerHome::new(rotated.collect().await, true))
+    }
+}

@@ -1,0 +1,161 @@
+//! What became of commands.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+use crate::home::home_assistant::{Answer, CommandFailure, HomeError, JsonSlice, Outcome};
+use crate::service::failure::ProblemName;
+
+/// The results of a batch of commands, in the commands' order. As JSON they are what callers get and what is recorded
+/// under an idempotency key.
+#[derive(Debug, Serialize)]
+#[serde(transparent)]
+pub struct CommandResults(Vec<CommandResult>);
+
+/// What became of one command.
+#[derive(Debug, Serialize)]
+struct CommandResult {
+    outcome: &'static str,
+    success: bool,
+    #[serde(skip_serializing_if = "Content::is_error", rename = "result")]
+    content: Content,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<CommandErrorReply>,
+}
+
+#[derive(Debug)]
+enum Content {
+    Result(Option<JsonSlice>),
+    Error,
+}
+
+impl Content {
+    fn is_error(&self) -> bool {
+        matches!(self, Self::Error)
+    }
+}
+
+impl Serialize for Content {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Result(Some(raw)) => raw.serialize(serializer),
+            Self::Result(None) | Self::Error => serializer.serialize_none(),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize, Serialize)]
+struct CommandErrorReply {
+    code: Cow<'static, str>,
+    message: String,
+}
+
+/// What became of one command, as it was recorded the first time.
+#[derive(Deserialize)]
+struct Recorded<'a> {
+    outcome: &'a str,
+    success: bool,
+    #[serde(borrow)]
+    result: Option<&'a RawValue>,
+    error: Option<CommandErrorReply>,
+}
+
+impl CommandResults {
+    /// The reply to a batch.
+    pub fn new(outcomes: Vec<Outcome>) -> Self {
+        Self(outcomes.into_iter().map(CommandResult::of).collect())
+    }
+
+    /// The reply to a batch that was run before, from the whole results that were recorded then. `take` says what of
+    /// each answer, by its command's place, the present caller gets.
+    pub(crate) fn repeated(
+        recorded: &RawValue,
+        take: impl Fn(usize, Answer) -> Answer,
+    ) -> serde_json::Result<Self> {
+        let recorded: Vec<Recorded<'_>> = serde_json::from_str(recorded.get())?;
+        let results = recorded.into_iter().enumerate();
+        let results = results.map(|(place, one)| match (one.outcome, one.error) {
+            ("answered", error) => {
+                let answer = match error {
+                    Some(error) if !one.success => Answer::Failure(CommandFailure {
+                        code: error.code.into_owned(),
+                        message: error.message,
+                    }),
+                    _ => Answer::Success(
+                        one.result
+                            .map(|raw| JsonSlice::from_text(raw.get().to_owned())),
+                    ),
+                };
+                CommandResult::of(Outcome::Answered(take(place, answer)))
+            }
+            (_, error) => CommandResult {
+                outcome: "unknown",
+                success: false,
+                content: Content::Error,
+                error,
+            },
+        });
+        Ok(Self(results.collect()))
+    }
+
+    /// The reply to a batch that was begun before, by an invocation that did not record what became of it.
+    pub fn begun_before(count: usize) -> Self {
+        let message = "a request with this `idempotency_key` was begun before, and what became of it is not known";
+        let results = std::iter::repeat_with(|| CommandResult::unknown(message.to_owned()));
+        Self(results.take(count).collect())
+    }
+}
+
+impl CommandResult {
+    fn of(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Answered(Answer::Success(result)) => Self {
+                outcome: "answered",
+                success: true,
+                content: Content::Result(result),
+                error: None,
+            },
+            Outcome::Answered(Answer::Failure(CommandFailure { code, message })) => Self {
+                outcome: "answered",
+                success: false,
+                content: Content::Error,
+                error: Some(CommandErrorReply {
+                    code: code.into(),
+                    message,
+                }),
+            },
+            Outcome::Unknown(error) => {
+                let unknown = Self::unknown(format!(
+                    "the command was sent and may have been executed, but no answer came: {error}"
+                ));
+                if matches!(error, HomeError::MessageTooLarge { .. }) {
+                    unknown.named(ProblemName::MessageTooLarge)
+                } else {
+                    unknown
+                }
+            }
+        }
+    }
+
+    fn unknown(message: String) -> Self {
+        let error = CommandErrorReply {
+            code: ProblemName::CommandOutcomeUnknown.name().into(),
+            message: format!("{message}; look at the home's state before sending it again"),
+        };
+        Self {
+            outcome: "unknown",
+            success: false,
+            content: Content::Error,
+            error: Some(error),
+        }
+    }
+
+    fn named(mut self, name: ProblemName) -> Self {
+        if let Some(error) = &mut self.error {
+            error.code = name.name().into();
+        }
+        self
+    }
+}

@@ -1,0 +1,208 @@
+//! How much callers may ask: a token bucket for each, which all sandboxes share where there is a table.
+//!
+//! A bucket is one point in time: when it will be full again. Taking moves that on; what would move it further ahead
+//! than the whole bucket takes to fill has to wait (the generic cell rate algorithm).
+//!
+//! With a table nobody waits for it but a caller who is new to a sandbox: a sandbox draws a tenth of a bucket at a
+//! time, gives out of that, and draws again after an answer. What is drawn is paid for and does not spoil, so after a
+//! pause each sandbox may have up to a sixth of a bucket beside the one they share. While the table cannot be used,
+//! each sandbox has buckets of its own, a tenth as large.
+
+mod bucket;
+mod shared;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use lru::LruCache;
+use shared::SharedBuckets;
+
+pub use bucket::{BucketId, Exhausted};
+use bucket::{REMEMBERED, after_taking, portion};
+
+use crate::base::clock::Clock;
+use crate::base::config::{Rate, RateLimits};
+use crate::base::lock::Lock;
+use crate::base::table::Table;
+
+/// Tells who may go on.
+pub struct RateLimiter {
+    limits: RateLimits,
+    clock: Arc<dyn Clock>,
+    shared: Option<SharedBuckets>,
+    own: Lock<LruCache<BucketId, Duration>>,
+}
+
+impl RateLimiter {
+    /// A limiter whose buckets lie in `table`, if there is one. Callers wait for it for no longer than `patience`.
+    pub fn new(
+        limits: RateLimits,
+        table: Option<Table>,
+        patience: Duration,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            limits,
+            shared: table.map(|table| SharedBuckets::new(table, patience, clock.clone())),
+            clock,
+            own: Lock::new(LruCache::new(REMEMBERED)),
+        }
+    }
+
+    /// Takes from a bucket, as large and as quick as the plan says. More than a bucket holds counts as all of it.
+    pub async fn take(
+        &self,
+        bucket: &BucketId,
+        plan: Option<&str>,
+        count: u32,
+    ) -> Result<(), Exhausted> {
+        let Some(rate) = self.limits.of(plan) else {
+            return Ok(());
+        };
+        let (rate, count) = match &self.shared {
+            None => (rate, count.min(rate.burst)),
+            Some(shared) => {
+                let all_of_it = count.min(rate.burst);
+                if let Some(taken) = shared.take(bucket, rate, all_of_it).await {
+                    return taken;
+                }
+                let burst = portion(rate);
+                (Rate { burst, ..rate }, count.min(burst))
+            }
+        };
+        let mut own = self.own.lock();
+        let full_at = own.get(bucket).copied().unwrap_or_default();
+        let full_at = after_taking(full_at, self.clock.now().unix, rate, count)?;
+        own.put(bucket.clone(), full_at);
+        Ok(())
+    }
+
+    /// Draws for those who have asked since the last time and are about to run out of what this sandbox has for them.
+    /// To be called while nobody waits.
+    pub async fn replenish(&self, limit: Duration) {
+        if let Some(shared) = &self.shared {
+            // What was not drawn is drawn when it is asked for.
+            let _ = tokio::time::timeout(limit, shared.replenish()).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::base::clock::ManualClock;
+
+    const RATE: Rate = Rate {
+        interval: Duration::from_millis(500),
+        burst: 4,
+    };
+
+    fn limiter(clock: &Arc<ManualClock>) -> RateLimiter {
+        let limits = RateLimits {
+            plans: [("guest".to_owned(), Some(RATE)), ("staff".to_owned(), None)].into(),
+            others: Some(Rate { burst: 8, ..RATE }),
+        };
+        RateLimiter::new(limits, None, Duration::ZERO, clock.clone())
+    }
+
+    async fn taken(limiter: &RateLimiter, who: &BucketId, plan: Option<&str>, tries: u32) -> u32 {
+        let mut taken = 0;
+        for _ in 0..tries {
+            taken += u32::from(limiter.take(who, plan, 1).await.is_ok());
+        }
+        taken
+    }
+
+    #[tokio::test]
+    async fn a_plan_says_how_much() {
+        let clock = Arc::new(ManualClock::at(Duration::from_secs(1_000)));
+        let limiter = limiter(&clock);
+        let (a, b) = (BucketId::new(None, "a"), BucketId::new(None, "b"));
+        assert_eq!(taken(&limiter, &a, Some("guest"), 10).await, 4);
+        assert_eq!(taken(&limiter, &b, Some("guest"), 10).await, 4);
+        assert_eq!(
+            limiter.take(&a, Some("guest"), 1).await,
+            Err(Exhausted {
+                wait: Duration::from_millis(500)
+            })
+        );
+        clock.advance(Duration::from_millis(499));
+        assert_eq!(taken(&limiter, &a, Some("guest"), 1).await, 0);
+        clock.advance(Duration::from_millis(1_001));
+        assert_eq!(taken(&limiter, &a, Some("guest"), 10).await, 3);
+        clock.advance(Duration::from_secs(3_600));
+        assert_eq!(taken(&limiter, &a, Some("guest"), 10).await, 4);
+        let c = BucketId::new(Some("a"), "");
+        assert_eq!(taken(&limiter, &c, None, 10).await, 8);
+        assert_eq!(taken(&limiter, &c, Some("other"), 1).await, 0);
+        assert_eq!(taken(&limiter, &c, Some("staff"), 1_000).await, 1_000);
+    }
+
+    /// What was taken on one plan keeps nobody waiting on a quicker one for longer than that one's bucket takes.
+    #[tokio::test]
+    async fn another_plan_goes_by_its_own_time() {
+        let clock = Arc::new(ManualClock::at(Duration::from_secs(1_000)));
+        let limits = RateLimits {
+            plans: [].into(),
+            others: Some(RATE),
+        };
+        let slow = Rate {
+            interval: Duration::from_secs(1_000),
+            burst: 100_000,
+        };
+        let mut limiter = RateLimiter::new(limits, None, Duration::ZERO, clock.clone());
+        let a = BucketId::new(None, "a");
+        limiter.limits.others = Some(slow);
+        assert_eq!(limiter.take(&a, None, 100_000).await, Ok(()));
+        limiter.limits.others = Some(RATE);
+        let wait = Duration::from_millis(500);
+        assert_eq!(limiter.take(&a, None, 1).await, Err(Exhausted { wait }));
+    }
+
+    #[tokio::test]
+    async fn a_batch_counts_for_all_in_it() {
+        let clock = Arc::new(ManualClock::at(Duration::from_secs(1_000)));
+        let limiter = limiter(&clock);
+        let a = BucketId::new(None, "a");
+        assert_eq!(limiter.take(&a, Some("guest"), 3).await, Ok(()));
+        assert!(limiter.take(&a, Some("guest"), 2).await.is_err());
+        assert_eq!(limiter.take(&a, Some("guest"), 1).await, Ok(()));
+        clock.advance(Duration::from_secs(2));
+        assert_eq!(limiter.take(&a, Some("guest"), 100).await, Ok(()));
+        assert!(limiter.take(&a, Some("guest"), 1).await.is_err());
+    }
+
+    #[test]
+    fn callers_are_told_apart() {
+        let id = BucketId::new;
+        assert_eq!(id(None, "a"), id(None, "a"));
+        assert_ne!(id(None, "a"), id(Some("a"), ""));
+        assert_ne!(id(Some("a"), "bc"), id(Some("ab"), "c"));
+        assert!(!id(None, "subject").0.contains("subject"));
+    }
+
+    proptest::proptest! {
+        /// In no stretch of time is more taken than a bucket and what flows into it meanwhile.
+        #[test]
+        fn no_more_than_the_rate(steps in proptest::collection::vec((0_u64..3_000, 1_u32..5), 1..60)) {
+            let mut full_at = Duration::ZERO;
+            let mut now = Duration::from_secs(1_000);
+            let mut taken: Vec<(Duration, u32)> = Vec::new();
+            for (pause, count) in steps {
+                now += Duration::from_millis(pause);
+                if let Ok(then) = after_taking(full_at, now, RATE, count) {
+                    full_at = then;
+                    taken.push((now, count));
+                }
+            }
+            for from in 0..taken.len() {
+                let mut sum = 0;
+                for (at, count) in &taken[from..] {
+                    sum += count;
+                    let flowed = (*at - taken[from].0).as_secs_f64() / RATE.interval.as_secs_f64();
+                    proptest::prop_assert!(f64::from(sum) <= f64::from(RATE.burst) + flowed + 1e-9);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,314 @@
+//! The rules of ARCHITECTURE.md, checked on the sources.
+//!
+//! A violation is reported with its file and line. Tests inside the sources may use everything.
+
+mod graph;
+mod rules;
+mod source;
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use graph::Graph;
+use rules::{FLOORS, MAY_USE, ONLY_IN, Violation};
+use source::Source;
+
+/// The packages of this repository: the directory of their sources, and their name in `use` paths.
+const PACKAGES: &[(&str, &str)] = &[("src/", "latchkey")];
+
+/// The most names at the top of `src`.
+const MAX_TOP_NAMES: usize = 12;
+
+fn repository() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn latchkey() -> Vec<Source> {
+    Source::read_all(repository(), "src/")
+}
+
+/// A package of these files, given by path and text.
+fn package(files: &[(&str, &str)]) -> Vec<Source> {
+    let files = files.iter();
+    files
+        .map(|(path, text)| Source::parse(path, "src/", text))
+        .collect()
+}
+
+fn report(violations: &BTreeSet<Violation>) -> String {
+    let lines = violations
+        .iter()
+        .map(|violation| format!("\n  {violation}"));
+    lines.collect()
+}
+
+#[test]
+fn every_source_keeps_the_rules() {
+    let sources = latchkey();
+    let violations = rules::check(&sources);
+    assert!(violations.is_empty(), "{}", report(&violations));
+}
+
+#[test]
+fn every_permission_in_the_rules_is_used() {
+    let sources = latchkey();
+    let unused = rules::unused(&sources);
+    assert!(unused.is_empty(), "allowed and not used: {unused:?}");
+    for place in ONLY_IN.iter().flat_map(|(_, places)| *places) {
+        assert!(
+            sources.iter().any(|source| source.is_at(place)),
+            "ONLY_IN names {place}, which does not exist"
+        );
+    }
+}
+
+#[test]
+fn no_files_use_each_other_in_a_circle() {
+    for (root, name) in PACKAGES {
+        let sources = Source::read_all(repository(), root);
+        let sources: Vec<Source> = sources
+            .into_iter()
+            .filter(|source| !source.is_test())
+            .collect();
+        let circles = Graph::new(&sources, name).circles();
+        assert!(circles.is_empty(), "{circles:#?}");
+    }
+}
+
+#[test]
+fn the_top_of_src_has_few_names() {
+    let names = std::fs::read_dir(repository().join("src")).unwrap().count();
+    assert!(names <= MAX_TOP_NAMES, "{names} names at the top of src");
+}
+
+/// What the rules are worth: each of these must be found, on its line.
+#[test]
+fn violations_are_found() {
+    for (path, code, line, rule) in [
+        (
+            "src/home/token/cache.rs",
+            "\nuse crate::home::bridge::Bridge;",
+            2,
+            "`home::token` may not use `home::bridge`",
+        ),
+        (
+            "src/home/token.rs",
+            "fn f() { super::bridge::x() }",
+            1,
+            "`home::token` may not use `home::bridge`",
+        ),
+        (
+            "src/home/source/ssm.rs",
+            "use super::super::home_assistant::Session;",
+            1,
+            "`home::home_assistant`",
+        ),
+        (
+            "src/home/home_assistant/token_check.rs",
+            "fn f() { let x = crate::home::token::f(); }",
+            1,
+            "`home::token`",
+        ),
+        (
+            "src/home/token.rs",
+            "use crate::{base::clock, doors::reply};",
+            1,
+            "`doors::reply`",
+        ),
+        (
+            "src/home/token.rs",
+            "fn f() { assert!(crate::doors::reply::g()) }",
+            1,
+            "`doors::reply`",
+        ),
+        (
+            "src/base/metrics.rs",
+            "pub(crate) use crate::base::config::Config;\nstruct A(Config);",
+            1,
+            "`base::config`",
+        ),
+        (
+            "src/service/app.rs",
+            "use crate::doors::reply::Problem;",
+            1,
+            "`service` is below `doors`",
+        ),
+        ("src/base/new.rs", "", 1, "MAY_USE"),
+        (
+            "src/home/bridge.rs",
+            "use aws_sdk_ssm::Client;",
+            1,
+            "`aws_`",
+        ),
+        (
+            "src/doors/reply.rs",
+            "fn f() { let x = \"a\"; lambda_runtime::run() }",
+            1,
+            "`lambda_runtime`",
+        ),
+        (
+            "src/main.rs",
+            "fn f() { std::env::var(\"X\"); }",
+            1,
+            "`std::env::`",
+        ),
+        (
+            "src/home/token.rs",
+            "use std::env;\nfn f() { env::var_os(\"X\"); }",
+            2,
+            "`env::var`",
+        ),
+        (
+            "src/home/bridge.rs",
+            "fn f() { tokio::time::Instant::now(); }",
+            1,
+            "`Instant::now`",
+        ),
+        (
+            "src/home/bridge.rs",
+            "fn f() { token.expose(); }",
+            1,
+            "`.expose()`",
+        ),
+        (
+            "src/service/app.rs",
+            "use std::sync::PoisonError;",
+            1,
+            "`PoisonError`",
+        ),
+        (
+            "src/service/app.rs",
+            "#[path = \"../x.rs\"]\nmod x;",
+            1,
+            "`#[path`",
+        ),
+        (
+            "src/service/app.rs",
+            "#[cfg(test)]\nmod tests {\n}\nfn f() {}",
+            4,
+            "code after the tests",
+        ),
+        (
+            "src/service/app.rs",
+            "struct A;\nimpl A {\n    fn new(a: u8, b: u8, c: u8, d: u8, e: u8) -> Option<Self> { None }\n}",
+            3,
+            "5 arguments",
+        ),
+        (
+            "src/service/app.rs",
+            &format!("// {}", "x".repeat(120)),
+            1,
+            "123 columns",
+        ),
+        (
+            "src/service/app.rs",
+            &"fn f() {}\n".repeat(401),
+            401,
+            "401 lines",
+        ),
+    ] {
+        let found = rules::check(&package(&[(path, code), ("src/home/bridge.rs", "")]));
+        assert!(
+            found
+                .iter()
+                .any(|violation| violation.line == line && violation.rule.contains(rule)),
+            "{path}: {code:?} must violate {rule} on line {line}:{}",
+            report(&found)
+        );
+    }
+}
+
+#[test]
+fn allowed_code_is_not_reported() {
+    for (path, code) in [
+        (
+            "src/home/token.rs",
+            "// crate::home::bridge, aws_sdk_ssm, Instant::now",
+        ),
+        ("src/home/token/cache.rs", "use super::bridge;"),
+        (
+            "src/home/token.rs",
+            "fn f() { let jaws_x = my_crate::bridge; }",
+        ),
+        (
+            "src/home/token.rs",
+            "#[cfg(test)]\nmod tests {\n    use crate::home::bridge;\n}\n",
+        ),
+        ("src/home/token/tests.rs", "use crate::home::bridge;"),
+        ("src/base/metrics.rs", "use crate::base::metrics::Unit;"),
+        (
+            "src/service/app.rs",
+            "struct A;\nimpl A {\n    fn f(&self, b: u8, c: u8, d: u8, e: u8, g: u8) -> Option<Self> { None }\n}",
+        ),
+    ] {
+        let found = rules::check(&package(&[(path, code), ("src/home/bridge.rs", "")]));
+        assert!(found.is_empty(), "{path}: {code:?}{}", report(&found));
+    }
+}
+
+#[test]
+fn an_unused_permission_is_found() {
+    let mut sources = latchkey();
+    assert!(rules::unused(&sources).is_empty());
+    // The only file of `rate_limit` that uses the table.
+    sources.retain(|source| source.path != "src/service/rate_limit/shared.rs");
+    sources.retain(|source| source.path != "src/service/rate_limit.rs");
+    let unused = rules::unused(&sources);
+    assert!(
+        unused.contains(&"`service::rate_limit` may use `base::table`".to_owned()),
+        "{unused:?}"
+    );
+}
+
+#[test]
+fn circles_are_found() {
+    let sources = package(&[
+        ("src/lib.rs", "mod a;\nmod b;\nmod c;"),
+        (
+            "src/a.rs",
+            "mod inner;\npub use inner::Inner;\npub struct A(crate::b::B);",
+        ),
+        ("src/a/inner.rs", "pub struct Inner;"),
+        ("src/b.rs", "use crate::c::f;\npub struct B;"),
+        ("src/c.rs", "pub fn f() { assert!(crate::a::A::is()); }"),
+    ]);
+    let circle = vec!["src/a.rs", "src/b.rs", "src/c.rs"];
+    assert_eq!(Graph::new(&sources, "x").circles(), [circle]);
+    for (parent, child) in [
+        // The parent's own code uses the child, and the child uses the parent's.
+        (
+            "mod inner;\npub use inner::Inner;\npub struct A(Inner);",
+            "use super::A;\npub struct Inner;",
+        ),
+        (
+            "mod inner;\npub struct A(inner::Inner);",
+            "pub struct Inner(super::A);",
+        ),
+    ] {
+        let sources = package(&[("src/a.rs", parent), ("src/a/inner.rs", child)]);
+        let circle = vec!["src/a.rs", "src/a/inner.rs"];
+        assert_eq!(Graph::new(&sources, "x").circles(), [circle], "{parent}");
+    }
+}
+
+#[test]
+fn a_parent_that_only_reexports_is_not_in_a_circle() {
+    let sources = package(&[
+        (
+            "src/a.rs",
+            "mod inner;\nmod other;\npub use inner::Inner;\npub struct A;",
+        ),
+        ("src/a/inner.rs", "pub struct Inner(super::A);"),
+        // The re-export leads to the other child, not to the parent.
+        ("src/a/other.rs", "use super::Inner;"),
+    ]);
+    assert_eq!(Graph::new(&sources, "x").circles(), Vec::<Vec<&str>>::new());
+}
+
+#[test]
+fn the_rules_name_each_floor_once() {
+    for (name, _) in MAY_USE {
+        let floor = name.split("::").next().unwrap();
+        assert!(FLOORS.contains(&floor), "{name} is on no floor");
+    }
+}
