@@ -3,6 +3,7 @@
 //! A violation is reported with its file and line. Tests inside the sources may use everything.
 
 mod graph;
+mod permissions;
 mod rules;
 mod source;
 
@@ -10,7 +11,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use graph::Graph;
-use rules::{FLOORS, MAY_USE, ONLY_IN, Violation};
+use permissions::{FLOORS, MAY_USE, ONLY_IN};
+use rules::Violation;
 use source::Source;
 
 /// The packages of this repository: the directory of their sources, and their name in `use` paths.
