@@ -26,7 +26,9 @@ use crate::home::source::{
 };
 use crate::home::token::Ttl;
 use crate::home::verdict::{SharedVerdicts, VerdictStore};
-use crate::service::access::{Door, HttpJwks, KeySource, KeyStore, Verifier, VerifierConfig};
+use crate::service::access::{
+    Authenticator, HttpJwks, KeySource, KeyStore, Verifier, VerifierConfig,
+};
 use crate::service::app::App;
 use crate::service::idempotency::{Idempotency, MemoryStore, OutcomeStore, SharedStore};
 use crate::service::rate_limit::RateLimiter;
@@ -116,12 +118,12 @@ pub async fn function(config: Config, aws: &Aws, clock: Arc<dyn Clock>, seed: u6
         step_limit: request_limit,
         random: random.clone(),
     });
-    let door = door(config.callers, aws, &clock).await;
+    let authenticator = authenticator(config.callers, aws, &clock).await;
     let app = App {
         homes,
         rotation,
         idempotency,
-        door,
+        authenticator,
         rates,
         clock,
         random,
@@ -130,10 +132,10 @@ pub async fn function(config: Config, aws: &Aws, clock: Arc<dyn Clock>, seed: u6
     Function::new(Arc::new(app), config.http)
 }
 
-async fn door(callers: Callers, aws: &Aws, clock: &Arc<dyn Clock>) -> Door {
+async fn authenticator(callers: Callers, aws: &Aws, clock: &Arc<dyn Clock>) -> Authenticator {
     let jwt = match callers {
-        Callers::Anyone => return Door::Open,
-        Callers::Nobody => return Door::Closed,
+        Callers::Anyone => return Authenticator::AllowAll,
+        Callers::Nobody => return Authenticator::RejectAll,
         Callers::Jwt(jwt) => *jwt,
     };
     let source = match jwt.keys {
@@ -151,7 +153,7 @@ async fn door(callers: Callers, aws: &Aws, clock: &Arc<dyn Clock>) -> Door {
         plan_claim: jwt.plan_claim,
     };
     let keys = KeyStore::new(source, clock.clone());
-    Door::Verified(Box::new(Verifier::new(config, keys, clock.clone())))
+    Authenticator::Jwt(Box::new(Verifier::new(config, keys, clock.clone())))
 }
 
 /// How long a request is under way in a home at most, once it has a token.

@@ -1,12 +1,12 @@
-//! What is done, and for whom.
+//! The services behind every entry point: access control, commands, rotation and limits.
 //!
-//! | module | what it is |
+//! | module | contents |
 //! |---|---|
-//! | [`app`] | everything an invocation can ask for |
-//! | [`commands`] | the request to run commands, parsed and checked |
-//! | [`access`] | callers: their identity and their permissions |
-//! | [`failure`] | everything that can go wrong, and its stable name |
-//! | [`rate_limit`] | how many requests a caller may send |
+//! | [`app`] | the operations that an invocation can request |
+//! | [`commands`] | parses and checks requests to run commands |
+//! | [`access`] | authenticates callers and checks their permissions |
+//! | [`failure`] | the errors that can end an invocation, and their stable names |
+//! | [`rate_limit`] | limits the number of requests per caller |
 //! | [`idempotency`] | runs a repeated request only once |
 //! | [`rotation`] | replaces a home's token and revokes the old one |
 

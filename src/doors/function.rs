@@ -18,7 +18,7 @@ use crate::doors::reply::{
 use crate::doors::trigger::{Trigger, changed_parameter};
 use crate::home::bridge::Warmth;
 use crate::service::access::Permitted;
-use crate::service::app::{App, Asked, PerHome, Room};
+use crate::service::app::{App, AuthorisedCommands, PerHome, Room};
 use crate::service::commands::CommandsRequest;
 use crate::service::failure::{EventError, Failure};
 use crate::service::rotation::{RotationReport, RotationRequest};
@@ -130,7 +130,7 @@ impl Function {
             }
             Trigger::Direct => {
                 let request = CommandsRequest::parse(payload)?;
-                let asked = Asked {
+                let asked = AuthorisedCommands {
                     commands: &Permitted::by_invoker(request.commands),
                     key: request.idempotency_key.as_ref(),
                     home: request.home.as_ref(),

@@ -1,10 +1,10 @@
-//! Callers: who they are and what they may do.
+//! Access control: authenticates callers, and authorises their requests.
 //!
-//! A caller proves itself by a JSON Web Token ([`Verifier`]); what it asks is decided against the permissions in that
-//! token ([`Permit`]). This module knows nothing of the home's token, nor of how requests come in.
+//! A caller authenticates with a JSON Web Token ([`Verifier`]). A request is authorised by the permissions in that token
+//! ([`Permit`]). This module does not depend on the home's token or on the kind of event that holds a request.
 
+mod authenticator;
 mod caller;
-mod door;
 mod entities;
 mod error;
 mod jwks;
@@ -20,8 +20,8 @@ mod signature;
 mod unreadable;
 mod verifier;
 
+pub use authenticator::Authenticator;
 pub use caller::{Caller, Reads};
-pub use door::Door;
 pub use error::{AccessError, KeysError};
 pub use jwks::HttpJwks;
 pub use keys::{JwksSource, KeySource, KeyStore};

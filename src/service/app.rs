@@ -1,4 +1,4 @@
-//! The application: what is done in homes, whoever asks for it.
+//! The application: every operation on homes, independent of the event that requests it.
 
 mod intake;
 mod invocation;
@@ -18,7 +18,7 @@ use crate::base::random::Random;
 use crate::home::bridge::{Health, Status};
 use crate::home::home_assistant::{HomeError, Stage, reseed_masks};
 use crate::home::homes::Homes;
-use crate::service::access::{Caller, Door};
+use crate::service::access::{Authenticator, Caller};
 use crate::service::failure::Failure;
 use crate::service::idempotency::Idempotency;
 use crate::service::rate_limit::RateLimiter;
@@ -27,29 +27,29 @@ use crate::service::rotation::Rotation;
 pub(crate) use intake::Room;
 pub(crate) use invocation::Invocation;
 pub(crate) use outcome::PerHome;
-pub(crate) use run::Asked;
+pub(crate) use run::{AuthorisedCommands, SessionRead};
 
-/// What is kept of an invocation's time to write the answer.
+/// The part of an invocation's time that is reserved for writing the response.
 const TIME_TO_ANSWER: Duration = Duration::from_millis(250);
 
-/// How many homes are seen to at once.
+/// The number of homes that are processed concurrently.
 const AT_ONCE: usize = 8;
 
-/// How long tokens may take to be read again after an answer, however much time is left.
+/// The time limit for refreshing tokens after a response, even if the invocation has more time left.
 const REFRESH_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long metrics may take to be delivered, however much time is left.
+/// The time limit for delivering metrics, even if the invocation has more time left.
 const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long metrics may take to be delivered when the sandbox is taken down: Lambda grants half a second in all.
+/// The time limit for delivering metrics when the execution environment shuts down. Lambda allows 500 ms in total.
 const FLUSH_LIMIT_AT_SHUTDOWN: Duration = Duration::from_millis(400);
 
-/// Everything that serves invocations.
+/// The state that all invocations of one execution environment share.
 pub struct App {
     pub(crate) homes: Homes,
     pub(crate) rotation: Rotation,
     pub(crate) idempotency: Idempotency,
-    pub(crate) door: Door,
+    pub(crate) authenticator: Authenticator,
     pub(crate) rates: RateLimiter,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Random,
@@ -57,36 +57,35 @@ pub struct App {
 }
 
 impl App {
-    /// Begins what the first invocation will need: token, verdict, session. To be run while nobody waits.
+    /// Prepares the token, its verdict and the session of each open home. Call it when no invocation is waiting.
     pub async fn warm_up(&self, limit: Duration) {
         let deadline = Deadline::at(self.clock.now().after(limit));
-        // Whatever goes wrong here is met again, and reported, by the first invocation.
+        // Errors are ignored here: the first invocation meets the same error and reports it.
         for home in self.homes.open_ones() {
             home.bridge.warm_up(deadline).await;
         }
     }
 
-    /// Counts a failure that must be looked into.
+    /// Counts a failure with an unknown outcome, which an operator must investigate.
     pub(crate) fn count(&self, failure: &Failure) {
         if let Failure::OutcomeUnknown(_) = failure {
             self.metrics.record(Metric::CommandOutcomeUnknown(1));
         }
     }
 
-    /// Lets go of token and connections before this process is made a snapshot of.
+    /// Drops tokens and closes connections before Lambda takes a snapshot of this process.
     pub async fn suspend(&self) {
         self.homes.suspend().await;
     }
 
-    /// Makes all randomness this process's own, once many processes were started from one snapshot.
+    /// Reseeds all random number generators. Processes that start from one snapshot would otherwise share their state.
     pub fn reseed(&self, seed: u64) {
         self.random.reseed(seed);
         reseed_masks();
     }
 
-    /// Does what callers were not to wait for, within the time left to the invocation that ends at `deadline_ms` (Unix
-    /// time): tokens past their soft TTL are read again, and what was measured is delivered. To be called after the
-    /// answer was posted.
+    /// Refreshes tokens past their soft TTL, draws rate limit tokens, and delivers metrics. Call it after the response
+    /// was posted, so that no caller waits for this work. The invocation ends at `deadline_ms` (Unix time).
     pub async fn after_answer(&self, deadline_ms: u64) {
         let end = Duration::from_millis(deadline_ms).saturating_sub(TIME_TO_ANSWER);
         let left = end.saturating_sub(self.clock.now().unix);
@@ -102,12 +101,13 @@ impl App {
         self.metrics.flush(left.min(FLUSH_LIMIT)).await;
     }
 
-    /// How latchkey is as a whole, in a word.
+    /// Returns one status for all open homes.
     pub fn status(&self) -> Status {
         Self::status_of(self.health().map(|(_, health)| health.status))
     }
 
-    /// How homes are in a word: one of several that is not well is no reason to give up on the others.
+    /// Combines the statuses of homes. If they differ, or if `statuses` is empty, the result is `Degraded`: one
+    /// unhealthy home does not make the others unhealthy.
     pub(crate) fn status_of(mut statuses: impl Iterator<Item = Status>) -> Status {
         let Some(first) = statuses.next() else {
             return Status::Degraded;
@@ -118,8 +118,8 @@ impl App {
         )
     }
 
-    /// How each home is that is open here and is this caller's business: of several their own, or all for who may do
-    /// everything and belongs to no tenant.
+    /// Returns the health of the open homes that this caller may see. If several homes are served, a caller sees the
+    /// home of their tenant. An administrator without a tenant sees all homes.
     pub(crate) fn health_for(
         &self,
         caller: &Caller,
@@ -130,13 +130,13 @@ impl App {
             .filter(move |(name, _)| all || *name == tenant)
     }
 
-    /// How each home is that is open here.
+    /// Returns the health of each open home.
     pub fn health(&self) -> impl Iterator<Item = (Option<HomeName>, Health)> {
         let homes = self.homes.open_ones().into_iter();
         homes.map(|home| (home.name.clone(), home.bridge.health()))
     }
 
-    /// Delivers what was measured, before the process ends.
+    /// Delivers the recorded metrics before the process ends.
     pub async fn flush_at_shutdown(&self) {
         self.metrics
             .flush_at_shutdown(FLUSH_LIMIT_AT_SHUTDOWN)
@@ -144,7 +144,7 @@ impl App {
     }
 }
 
-/// Waits for no longer than the invocation lasts.
+/// Runs `work` for at most `limit`, then fails with `deadline-exceeded`.
 async fn within<T>(limit: Duration, work: impl Future<Output = T>) -> Result<T, Failure> {
     tokio::time::timeout(limit, work).await.map_err(|_| {
         let stage = Stage::Idempotency;

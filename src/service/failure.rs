@@ -1,4 +1,4 @@
-//! Everything that can end an invocation.
+//! The errors that can end an invocation.
 
 mod problem_name;
 
@@ -15,113 +15,113 @@ use crate::service::commands::RequestError;
 use crate::service::idempotency::StoreError;
 use crate::service::rotation::RotationError;
 
-/// An event that no door serves.
+/// The error of a payload that latchkey does not support.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EventError {
-    /// Not JSON.
-    #[error("the payload is not usable JSON ({0})")]
+    /// The payload is not JSON.
+    #[error("the payload cannot be parsed as JSON ({0})")]
     NotJson(#[from] JsonError),
-    /// JSON, but not an event latchkey knows.
-    #[error("no event latchkey knows: {seen}")]
+    /// The payload is JSON, but not an event that latchkey supports.
+    #[error("the payload is not an event that latchkey supports: {seen}")]
     Unsupported {
-        /// What stands out in it, without values that could be secret.
+        /// The distinctive parts of the payload, without values that may be secret.
         seen: String,
     },
 }
 
-/// Everything that can go wrong with an invocation.
+/// An error that ends an invocation.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// The payload is no event latchkey serves.
+    /// The payload is not an event that latchkey supports.
     #[error(transparent)]
     Event(#[from] EventError),
-    /// The request is not what it should be.
+    /// The command request is invalid.
     #[error(transparent)]
     Request(#[from] RequestError),
-    /// An event of a known kind whose members are not what the sender's documentation says.
-    #[error("the {kind} event cannot be used: {error}")]
+    /// A member of a supported event differs from the sender's documentation.
+    #[error("the {kind} event is invalid: {error}")]
     Member {
-        /// Its kind.
+        /// The kind of the event.
         kind: &'static str,
-        /// The member that cannot be used.
+        /// The error in the member.
         error: MemberError,
     },
-    /// A directive of Alexa's with a member that cannot be read.
-    #[error("the directive cannot be used: {0}")]
+    /// A member of an Alexa directive is invalid.
+    #[error("the directive is invalid: {0}")]
     Directive(MemberError),
-    /// No command could be run.
+    /// The home was not available. No command was run.
     #[error(transparent)]
     Bridge(#[from] BridgeError),
-    /// There is no home to serve the request.
+    /// No home serves the request.
     #[error(transparent)]
     Homes(#[from] HomesError),
-    /// A rotation went no further.
+    /// A rotation stopped with an error.
     #[error(transparent)]
     Rotation(#[from] RotationError),
-    /// The idempotency key stands for other commands.
-    #[error("this `idempotency_key` was used for other commands")]
+    /// The idempotency key was used for other commands.
+    #[error("the `idempotency_key` was used for other commands")]
     KeyMismatch,
-    /// The commands of this idempotency key were run, and the results were too large to keep.
+    /// The commands of this idempotency key were run, but their results were not kept.
     #[error(
-        "the commands of this `idempotency_key` were run before, and their results were too large to keep"
+        "the commands of this `idempotency_key` were run before, but their results were too large to keep"
     )]
     ResultsNotKept,
-    /// What was asked for was done, and the answer is larger than can be carried.
+    /// The request was executed, but its response is too large to send.
     #[error(
-        "the request was carried out, but its answer has more than the {limit_bytes} bytes that can be sent"
+        "the response is larger than the {limit_bytes} bytes that can be sent; the request was executed"
     )]
     ReplyTooLarge {
-        /// What Lambda, or whoever invoked it, carries.
+        /// The maximum size that Lambda or the sender of the event accepts.
         limit_bytes: usize,
     },
-    /// The request is larger than Lambda can carry, so it is not looked at.
-    #[error("the request's body has more than {limit_bytes} bytes")]
+    /// The request is larger than a Lambda payload. It was not read.
+    #[error("the body of the request is larger than {limit_bytes} bytes")]
     RequestTooLarge {
-        /// What it may have.
+        /// The maximum size of a body.
         limit_bytes: usize,
     },
-    /// The caller has asked for more than their plan allows for now.
-    #[error("the caller's plan allows no more requests for the next {} ms", wait.as_millis())]
+    /// The caller exceeded the rate limit of their plan.
+    #[error("the rate limit of the caller's plan is exceeded; retry in {} ms", wait.as_millis())]
     RateLimited {
-        /// When there is room again.
+        /// The time until the request would be allowed.
         wait: Duration,
     },
-    /// The record of an idempotency key could not be made, so nothing was run.
+    /// The record of an idempotency key could not be read or written. No command was run.
     #[error(transparent)]
     Idempotency(#[from] StoreError),
-    /// A request to the home's REST API was sent and not answered.
-    #[error("the request was sent and may have been carried out, but no answer came: {0}")]
+    /// A request to the home's REST API was sent, and the home did not answer.
+    #[error("the request was sent and may have been executed, but the home did not answer: {0}")]
     OutcomeUnknown(HomeError),
-    /// A request to the home's REST API that could mean more than one thing.
+    /// A request to the home's REST API is ambiguous.
     #[error(transparent)]
     Rest(#[from] RestError),
-    /// The home takes no directives of Alexa's.
+    /// The home does not accept Alexa directives.
     #[error(
         "Home Assistant answered the directive with status {status}: its `alexa` integration is probably not set up"
     )]
     NoAlexa {
-        /// Its status.
+        /// The status of the home's response.
         status: u16,
     },
-    /// The caller is not known.
+    /// The caller is unauthenticated.
     #[error(transparent)]
     Access(#[from] AccessError),
-    /// The caller may not do this.
+    /// The caller is not authorised.
     #[error(transparent)]
     Denied(#[from] Denied),
-    /// The caller's token names no tenant, and so no home.
-    #[error("several homes are served here, and the caller's token names no tenant")]
+    /// The caller's token has no tenant, so latchkey cannot select a home.
+    #[error("the caller's token has no tenant, and several homes are served")]
     NoTenant,
-    /// A route, but not with this method.
-    #[error("the route {path} does not take {method}")]
+    /// The route exists, but not for this method.
+    #[error("the route {path} does not accept the method {method}")]
     OtherMethod {
         /// The method.
         method: String,
         /// The path.
         path: String,
     },
-    /// No such route.
-    #[error("no route for {method} {path}")]
+    /// The route does not exist.
+    #[error("the route {method} {path} does not exist")]
     NotFound {
         /// The method.
         method: String,
@@ -134,14 +134,14 @@ impl From<BrokenAnswer> for Failure {
     fn from(broken: BrokenAnswer) -> Self {
         match broken.may_have_acted {
             true => Self::OutcomeUnknown(broken.error),
-            // Nothing was changed, so nothing is lost but the answer.
+            // The request changed nothing. Only its response is lost.
             false => Self::Bridge(broken.error.into()),
         }
     }
 }
 
 impl Failure {
-    /// Where on the way it happened, for the log.
+    /// Returns the stage of processing at which the failure happened, for the log.
     pub(crate) fn stage(&self) -> String {
         match self {
             Self::Event(_) | Self::Member { .. } | Self::Directive(_) => "trigger".into(),

@@ -1,9 +1,9 @@
-//! The same request twice is run once: a caller's key, the first outcome, and a day in which both are remembered.
+//! Runs a repeated request only once. The caller's idempotency key and the first outcome are stored for one day.
 //!
-//! A record is begun before anything is sent and finished with the outcome. A record that was begun and never finished
-//! belongs to an invocation that died or still runs: whether its commands reached the home cannot be told, so the
-//! answer is `unknown`, and nothing is run. Where nothing was sent, the record is taken back, so that the caller may
-//! try again.
+//! A record is begun before the commands are sent, and finished with their outcome. A record that was begun but not
+//! finished belongs to an invocation that crashed or is still in flight. Its commands may have reached the home, so the
+//! outcome is `unknown` and the commands are not run again. If no command was sent, the record is deleted, and the
+//! caller can retry.
 
 mod memory;
 mod shared;
@@ -21,18 +21,18 @@ use crate::base::clock::{Clock, Timestamp};
 use crate::base::random::Random;
 use crate::home::home_assistant::Command;
 
-/// How long an outcome is remembered.
+/// The time for which an outcome is stored.
 pub const REMEMBERED: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// The largest outcome that is remembered whole; DynamoDB's items end at 400 KB.
+/// The maximum size of a stored outcome. A DynamoDB item can have 400 KB.
 pub const MAX_OUTCOME_BYTES: usize = 350 * 1024;
 
-/// A caller's key: 1 to 255 characters.
+/// A caller's idempotency key: 1 to 255 characters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IdempotencyKey(String);
 
 impl IdempotencyKey {
-    /// Checks a caller's text.
+    /// Checks the length of `text`. Returns `None` if it is not 1 to 255 characters.
     pub fn new(text: String) -> Option<Self> {
         (1..=255)
             .contains(&text.chars().count())
@@ -40,42 +40,51 @@ impl IdempotencyKey {
     }
 }
 
-/// What is known under a key.
+/// The stored state of an idempotency key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Record {
-    /// Which commands it stands for, as a SHA-256.
+    /// The SHA-256 of the commands.
     pub request: String,
-    /// Which run it belongs to: a random number, by which a run knows its own record.
+    /// The random id of the run that began this record.
     pub run: String,
-    /// The outcome; `None` while it is not known.
+    /// The outcome. `None` until the record is finished.
     pub outcome: Option<Remembered>,
 }
 
-/// A remembered outcome.
+/// A stored outcome.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Remembered {
     /// The results, as JSON.
     Results(String),
-    /// There are results, too large to keep.
+    /// The commands were run, but their results were too large to store.
     TooLarge,
 }
 
-/// Why a record could not be read or written.
+/// The error of a record that could not be read or written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the table of idempotency keys could not be used ({0})")]
 pub struct StoreError(pub String);
 
-/// A place that keeps records.
+/// The outcome of beginning a record.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// The record is begun.
+    Begun,
+    /// The key is in use. This is the record that another run has begun.
+    InUse(Record),
+}
+
+/// A store for records.
 pub trait OutcomeStore: Send + Sync {
-    /// Begins a record, or yields the one of another run that is there and has not ended.
+    /// Begins a record, unless another run has a record under this id that has not expired.
     fn begin<'a>(
         &'a self,
         id: &'a str,
         record: Record,
         now: Timestamp,
-    ) -> BoxFuture<'a, Result<Option<Record>, StoreError>>;
+    ) -> BoxFuture<'a, Result<Begin, StoreError>>;
 
-    /// Finishes a record with its outcome, if it still belongs to the same run.
+    /// Finishes a record with its outcome if the record still belongs to the same run.
     fn finish<'a>(
         &'a self,
         id: &'a str,
@@ -83,33 +92,33 @@ pub trait OutcomeStore: Send + Sync {
         now: Timestamp,
     ) -> BoxFuture<'a, Result<(), StoreError>>;
 
-    /// Takes a record back, if it still belongs to this run.
+    /// Deletes a record if it still belongs to `run`.
     fn forget<'a>(&'a self, id: &'a str, run: &'a str) -> BoxFuture<'a, Result<(), StoreError>>;
 }
 
-/// What a key leads to.
+/// The decision on a request with an idempotency key.
 #[derive(Debug)]
 pub enum Admission {
-    /// Nobody has used it: run the commands, then settle the ticket.
+    /// The key is new. Run the commands, then finish or forget the ticket.
     Run(Ticket),
-    /// It was used for these commands, with this outcome.
+    /// The key was used for these commands, with these results.
     Repeat(Box<RawValue>),
-    /// It was used for these commands, and the outcome was too large to keep.
+    /// The key was used for these commands, but their results were too large to store.
     TooLarge,
-    /// It was used for these commands, and what became of them is not known.
+    /// The key was used for these commands, and their outcome is unknown.
     Unknown,
-    /// It was used for other commands.
+    /// The key was used for other commands.
     Mismatch,
 }
 
-/// The duty to report what became of a key's commands.
+/// A begun record. Its holder must record or forget the outcome of the commands.
 #[derive(Debug)]
 pub struct Ticket {
     id: String,
     record: Record,
 }
 
-/// Remembers outcomes by key.
+/// Stores outcomes by idempotency key.
 pub struct Idempotency {
     store: Box<dyn OutcomeStore>,
     clock: Arc<dyn Clock>,
@@ -117,7 +126,7 @@ pub struct Idempotency {
 }
 
 impl Idempotency {
-    /// Records in `store`. `random` numbers the runs.
+    /// Creates an instance with its records in `store`. `random` generates the ids of runs.
     pub fn new(store: Box<dyn OutcomeStore>, clock: Arc<dyn Clock>, random: Random) -> Self {
         Self {
             store,
@@ -126,8 +135,7 @@ impl Idempotency {
         }
     }
 
-    /// Asks what a key leads to, and takes it if it is free. Keys of different homes, told apart by `scope`, are
-    /// different keys.
+    /// Looks a key up and begins a record for a new key. Equal keys in different scopes are different keys.
     pub async fn admit(
         &self,
         scope: &str,
@@ -143,20 +151,20 @@ impl Idempotency {
         let now = self.clock.now();
         let found = self.store.begin(&id, record.clone(), now).await?;
         Ok(match found {
-            None => Admission::Run(Ticket { id, record }),
-            Some(found) if found.request != record.request => Admission::Mismatch,
-            Some(Record { outcome, .. }) => match outcome {
+            Begin::Begun => Admission::Run(Ticket { id, record }),
+            Begin::InUse(found) if found.request != record.request => Admission::Mismatch,
+            Begin::InUse(Record { outcome, .. }) => match outcome {
                 None => Admission::Unknown,
                 Some(Remembered::TooLarge) => Admission::TooLarge,
                 Some(Remembered::Results(json)) => Admission::Repeat(
                     RawValue::from_string(json)
-                        .map_err(|_| StoreError("a damaged record".into()))?,
+                        .map_err(|_| StoreError("the record is damaged".into()))?,
                 ),
             },
         })
     }
 
-    /// Records the results of the commands behind a ticket. A failure leaves the record begun: `unknown` from then on.
+    /// Records the results of a ticket's commands. If this fails, a repeated request gets the outcome `unknown`.
     pub async fn finish(&self, ticket: Ticket, results: String) {
         let outcome = if results.len() <= MAX_OUTCOME_BYTES {
             Remembered::Results(results)
@@ -166,7 +174,7 @@ impl Idempotency {
         self.record(ticket, outcome).await;
     }
 
-    /// Records that the commands behind a ticket were run, with results that are not to be kept.
+    /// Records that a ticket's commands were run, without their results.
     pub async fn finish_without_results(&self, ticket: Ticket) {
         self.record(ticket, Remembered::TooLarge).await;
     }
@@ -178,19 +186,19 @@ impl Idempotency {
         };
         let finished = self.store.finish(&ticket.id, record, self.clock.now());
         if let Err(error) = finished.await {
-            tracing::error!(category = "idempotency", error = %error, "an outcome was not recorded");
+            tracing::error!(category = "idempotency", error = %error, "the outcome was not recorded");
         }
     }
 
-    /// Gives a key back whose commands were not sent.
+    /// Releases a key whose commands were not sent.
     pub async fn forget(&self, ticket: Ticket) {
         if let Err(error) = self.store.forget(&ticket.id, &ticket.record.run).await {
-            tracing::error!(category = "idempotency", error = %error, "a key was not given back");
+            tracing::error!(category = "idempotency", error = %error, "the idempotency key was not released");
         }
     }
 }
 
-/// The SHA-256 of some texts, told apart by their lengths.
+/// Returns the SHA-256 of several texts. Each text is preceded by its length, so that their boundaries are unambiguous.
 fn digest_of(texts: &[&str]) -> String {
     let mut digest = Sha256::new();
     for text in texts {

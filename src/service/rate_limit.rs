@@ -1,12 +1,13 @@
-//! How much callers may ask: a token bucket for each, which all sandboxes share where there is a table.
+//! Rate limits: one token bucket per caller. With a table, all execution environments share the buckets.
 //!
-//! A bucket is one point in time: when it will be full again. Taking moves that on; what would move it further ahead
-//! than the whole bucket takes to fill has to wait (the generic cell rate algorithm).
+//! A bucket is stored as the time at which it will be full again (the generic cell rate algorithm). A request moves
+//! this time forward. A request is rejected if the time would be further ahead than an empty bucket needs to fill.
 //!
-//! With a table nobody waits for it but a caller who is new to a sandbox: a sandbox draws a tenth of a bucket at a
-//! time, gives out of that, and draws again after an answer. What is drawn is paid for and does not spoil, so after a
-//! pause each sandbox may have up to a sixth of a bucket beside the one they share. While the table cannot be used,
-//! each sandbox has buckets of its own, a tenth as large.
+//! An execution environment draws a tenth of a bucket from the table at a time. It serves requests from the drawn
+//! tokens, and draws again after a response. So a request waits for the table only if its caller is new to the
+//! execution environment, or if the drawn tokens do not suffice. Drawn tokens do not expire: after a pause, each
+//! execution environment can hold up to a sixth of a bucket in addition to the shared bucket. If the table is
+//! unavailable, each execution environment uses local buckets of a tenth of the size.
 
 mod bucket;
 mod shared;
@@ -25,7 +26,7 @@ use crate::base::config::{Rate, RateLimits};
 use crate::base::lock::Lock;
 use crate::base::table::Table;
 
-/// Tells who may go on.
+/// A rate limiter for callers.
 pub struct RateLimiter {
     limits: RateLimits,
     clock: Arc<dyn Clock>,
@@ -34,7 +35,8 @@ pub struct RateLimiter {
 }
 
 impl RateLimiter {
-    /// A limiter whose buckets lie in `table`, if there is one. Callers wait for it for no longer than `patience`.
+    /// Creates a rate limiter with its buckets in `table`, or in memory without one. A request waits for the table for
+    /// at most `patience`.
     pub fn new(
         limits: RateLimits,
         table: Option<Table>,
@@ -49,7 +51,8 @@ impl RateLimiter {
         }
     }
 
-    /// Takes from a bucket, as large and as quick as the plan says. More than a bucket holds counts as all of it.
+    /// Takes `count` tokens from a bucket. The plan sets the size of the bucket and its refill rate. A `count` above
+    /// the size of the bucket takes all of its tokens.
     pub async fn take(
         &self,
         bucket: &BucketId,
@@ -77,11 +80,10 @@ impl RateLimiter {
         Ok(())
     }
 
-    /// Draws for those who have asked since the last time and are about to run out of what this sandbox has for them.
-    /// To be called while nobody waits.
+    /// Draws tokens for recent callers whose drawn tokens are low. Call it when no request is waiting.
     pub async fn replenish(&self, limit: Duration) {
         if let Some(shared) = &self.shared {
-            // What was not drawn is drawn when it is asked for.
+            // After a timeout, the next request of a caller draws the tokens.
             let _ = tokio::time::timeout(limit, shared.replenish()).await;
         }
     }
@@ -114,7 +116,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_plan_says_how_much() {
+    async fn plan_sets_burst_and_refill_rate() {
         let clock = Arc::new(ManualClock::at(Duration::from_secs(1_000)));
         let limiter = limiter(&clock);
         let (a, b) = (BucketId::new(None, "a"), BucketId::new(None, "b"));
@@ -138,9 +140,9 @@ mod tests {
         assert_eq!(taken(&limiter, &c, Some("staff"), 1_000).await, 1_000);
     }
 
-    /// What was taken on one plan keeps nobody waiting on a quicker one for longer than that one's bucket takes.
+    /// A caller who changes to a faster plan waits at most until the bucket of the faster plan has refilled.
     #[tokio::test]
-    async fn another_plan_goes_by_its_own_time() {
+    async fn wait_after_a_plan_change_follows_the_new_plan() {
         let clock = Arc::new(ManualClock::at(Duration::from_secs(1_000)));
         let limits = RateLimits {
             plans: [].into(),
@@ -160,7 +162,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_batch_counts_for_all_in_it() {
+    async fn batch_takes_one_token_per_command() {
         let clock = Arc::new(ManualClock::at(Duration::from_secs(1_000)));
         let limiter = limiter(&clock);
         let a = BucketId::new(None, "a");
@@ -173,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn callers_are_told_apart() {
+    fn bucket_ids_differ_by_tenant_and_subject() {
         let id = BucketId::new;
         assert_eq!(id(None, "a"), id(None, "a"));
         assert_ne!(id(None, "a"), id(Some("a"), ""));
@@ -182,9 +184,11 @@ mod tests {
     }
 
     proptest::proptest! {
-        /// In no stretch of time is more taken than a bucket and what flows into it meanwhile.
+        /// In any period, the tokens taken are at most a full bucket plus the tokens refilled in that period.
         #[test]
-        fn no_more_than_the_rate(steps in proptest::collection::vec((0_u64..3_000, 1_u32..5), 1..60)) {
+        fn taken_tokens_never_exceed_burst_plus_refill(
+            steps in proptest::collection::vec((0_u64..3_000, 1_u32..5), 1..60),
+        ) {
             let mut full_at = Duration::ZERO;
             let mut now = Duration::from_secs(1_000);
             let mut taken: Vec<(Duration, u32)> = Vec::new();

@@ -1,18 +1,17 @@
-//! Rotation: another token is minted by the home itself, proven, stored, and the old one revoked once nobody uses it.
+//! Token rotation: the home mints a new token, latchkey proves it and stores it, and later revokes the old token.
 //!
-//! Nothing of a rotation is written down but its lease. What to do next follows from facts that outlive any crash: the
-//! versions of the parameter and the tokens that the home knows. Each run looks at them, does one step, and looks
-//! again.
+//! A rotation stores no state except its lease. The next step follows from facts that survive a crash: the versions of
+//! the parameter and the tokens that the home knows. Each run reads these facts, does one step, and reads them again.
 //!
-//! | the run died after | it leaves | the next run |
+//! | a run crashed after | state | the next run |
 //! |---|---|---|
-//! | minting | a token in no version of the parameter | revokes the token once no store can follow, and starts again |
-//! | storing | two good tokens, the new one current | waits until nobody can use the old one, and revokes it |
-//! | revoking | nothing to be done | finds that |
+//! | minting | a token that is in no version of the parameter | revokes the token once it can no longer be stored, and starts again |
+//! | storing | two valid tokens; the new token is current | waits until the old token is out of use, and revokes it |
+//! | revoking | complete | reports that the rotation is complete |
 //!
-//! A run holds a lease, which it renews before every step and without which it does nothing. What is decisive, storing
-//! and revoking, is begun only while the lease lasts for longer than that takes, and after one more look at the
-//! parameter.
+//! A run holds a lease and renews it before every step. Without the lease it does nothing. Storing and revoking are the
+//! critical steps: a run reads the parameter once more before each of them, and stores only if the lease outlasts the
+//! store.
 
 mod error;
 mod home;
@@ -28,7 +27,7 @@ mod terms;
 use std::time::Duration;
 
 pub use error::RotationError;
-pub use lease::{LeaseStore, MemoryLeases, SharedLeases};
+pub use lease::{Lease, LeaseStore, MemoryLeases, Renewal, SharedLeases};
 use limits::{SHORT_WAIT, TIME_TO_END};
 pub use report::{Progress, RotationReport};
 pub use request::{Mode, RotationRequest};
@@ -40,19 +39,19 @@ use crate::base::metrics::Metric;
 use crate::home::homes::Home;
 use crate::home::source::TokenVersions;
 
-/// Rotates tokens.
+/// Rotates the tokens of homes.
 pub struct Rotation {
     terms: RotationTerms,
 }
 
 impl Rotation {
-    /// Rotations on these terms.
+    /// Creates an instance with these terms.
     pub fn new(terms: RotationTerms) -> Self {
         Self { terms }
     }
 
-    /// Runs a rotation of one home's token, as far as it comes before `deadline`. With `wait` it waits for the old
-    /// token to fall out of use, however long that takes, if there is time.
+    /// Rotates the token of one home, as far as possible before `deadline`. If `wait` is true, it waits until the old
+    /// token is out of use, provided that this is before `deadline`. Otherwise it waits for a short time only.
     pub async fn run(
         &self,
         home: &Home,
@@ -67,7 +66,8 @@ impl Rotation {
         }
         let longest_wait = if wait { Duration::MAX } else { SHORT_WAIT };
         let outcome = run.go(mode == Mode::Rotate, longest_wait).await;
-        // A store of which nothing is known may be under way: nobody shall begin before it has ended.
+        // If the outcome of the store is unknown, the store may be in flight. The lease stays held until it expires, so
+        // that no other run begins before then.
         if !matches!(outcome, Err(RotationError::StoredOrNot(_))) {
             run.end().await;
         }

@@ -10,7 +10,7 @@ use super::shared::Shared;
 use super::{body_of, invocation_of};
 use crate::doors::reply::CommandsReply;
 use crate::service::access::Permitted;
-use crate::service::app::Asked;
+use crate::service::app::AuthorisedCommands;
 use crate::service::commands::{CommandsRequest, RequestError};
 
 pub(super) async fn run(
@@ -26,7 +26,7 @@ pub(super) async fn run(
     app.spend(&caller, count).await?;
     let parsed = parsed?;
     let commands = Permitted::commands(&caller, parsed.commands)?;
-    let asked = Asked {
+    let asked = AuthorisedCommands {
         commands: &commands,
         key: parsed.idempotency_key.as_ref(),
         home: app.home_of(&caller, parsed.home.as_ref(), invocation.tenant())?,

@@ -17,6 +17,7 @@ use super::{body_of, invocation_of};
 use crate::base::clock::Limit;
 use crate::home::home_assistant::{BrokenAnswer, HomeError, JsonSlice, RestAnswer};
 use crate::service::access::{Permitted, RestRequest, Unreadable};
+use crate::service::app::SessionRead;
 
 /// Passes a request on.
 pub(super) async fn pass_on(
@@ -33,7 +34,7 @@ pub(super) async fn pass_on(
     let asked = RestRequest::new(parts.method, path, query, body)?;
     let asked = Permitted::request(&caller, asked.with_readable_body()?)?;
     let home = app.home_of(&caller, None, invocation.tenant())?;
-    if let Some(result) = app.read(&asked, home, &invocation).await? {
+    if let SessionRead::Answered(result) = app.read(&asked, home, &invocation).await? {
         return Ok(from_session(result, &asked)?);
     }
     let mut headers = parts.headers;

@@ -1,4 +1,5 @@
-//! What is kept of the home's answers to commands, as they come: what the caller may see, and what a reply can carry.
+//! Filters the home's answers to commands as they arrive. An answer is redacted for the caller and fitted to the size
+//! of the reply.
 
 use std::sync::Arc;
 
@@ -9,22 +10,22 @@ use crate::service::access::{Permit, Permitted};
 use crate::service::failure::ProblemName;
 use crate::service::idempotency::MAX_OUTCOME_BYTES;
 
-/// The most bytes of an error's message. The home repeats in it what it was sent.
+/// The maximum size of an error message. The home repeats parts of the request in its messages.
 const MAX_MESSAGE_BYTES: usize = 4_096;
 
-/// More than goes around a result where it is kept.
+/// An upper limit for the size of the JSON around one stored result.
 const BYTES_AROUND_A_RESULT: usize = 256;
 
-/// How many bytes of results a reply can carry.
+/// The space for results in a reply.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Room {
-    /// How many.
+    /// The maximum size of all results together.
     pub(crate) bytes: usize,
-    /// Whether the results travel inside a JSON string, in which each quotation mark is two bytes.
+    /// True if the results are sent inside a JSON string, in which each quotation mark takes two bytes.
     pub(crate) is_in_string: bool,
 }
 
-/// Takes answers in.
+/// A filter for the answers to one batch of commands.
 pub(super) struct Intake {
     permit: Permit,
     commands: Arc<[Command]>,
@@ -35,14 +36,14 @@ pub(super) struct Intake {
 #[derive(Default)]
 struct State {
     used_bytes: usize,
-    /// The whole answers by their place, for whoever repeats the request and may see more; `None` if nobody can repeat
-    /// it.
+    /// The unredacted answers by command index. A caller who repeats the request may have more permissions. `None` if
+    /// the request has no idempotency key.
     whole: Option<Vec<Option<Answer>>>,
     whole_bytes: usize,
 }
 
 impl Intake {
-    /// An intake for the answers to `commands`. With `remembers` the whole answers are kept as well.
+    /// Creates a filter for the answers to `commands`. If `remembers` is true, it also keeps the unredacted answers.
     pub(super) fn new(
         commands: &Permitted<Arc<[Command]>>,
         room: Room,
@@ -60,13 +61,13 @@ impl Intake {
         })
     }
 
-    /// The intake as the connection wants it.
+    /// Returns this filter as the callback that a connection takes.
     pub(super) fn sieve(self: &Arc<Self>) -> Arc<Sieve> {
         let intake = self.clone();
         Arc::new(move |place, answer| intake.take(place, answer))
     }
 
-    /// What is left of the answer to the command in this place of the batch.
+    /// Returns the answer to the command at index `place`, redacted and fitted to the reply.
     pub(super) fn take(&self, place: usize, answer: Answer) -> Answer {
         self.remember(place, &answer);
         let Some(command) = self.commands.get(place) else {
@@ -74,7 +75,7 @@ impl Intake {
         };
         match answer {
             Answer::Success(Some(result)) => self.fit(command, result),
-            // Whether nothing is what the home answers depends on what it was asked.
+            // Redaction decides whether an empty result is a valid answer to this command.
             Answer::Success(None) if self.permit.redacts() && command.kind() != "ping" => {
                 self.fit(command, JsonSlice::from_text("null".into()))
             }
@@ -89,7 +90,7 @@ impl Intake {
         }
     }
 
-    /// The whole outcomes of the batch, if they are to be remembered and small enough.
+    /// Returns the unredacted outcomes of the batch. `None` if they are not kept or an answer is missing.
     pub(super) fn whole(&self, outcomes: &[Outcome]) -> Option<Vec<Outcome>> {
         let mut state = self.state.lock();
         let whole = state.whole.take()?;
@@ -102,7 +103,7 @@ impl Intake {
         whole.collect()
     }
 
-    /// Keeps an answer whole, or what is known of it if it is too large for that.
+    /// Keeps an unredacted answer. Keeps an error in its place if the answer is too large.
     fn remember(&self, place: usize, answer: &Answer) {
         let mut state = self.state.lock();
         let bytes = match answer {
@@ -119,18 +120,18 @@ impl Intake {
                 false => failure(
                     ProblemName::MessageTooLarge,
                     format!(
-                        "the home answered when this request was first made, but the answer of {bytes} bytes \
-                         was too large to be kept"
+                        "the home answered the first time, but the answer was not kept: its {bytes} bytes exceed \
+                         the space that was left of {MAX_OUTCOME_BYTES} bytes"
                     ),
                 ),
             });
         }
     }
 
-    /// As much of the message of an error as the reply can carry.
+    /// Truncates an error message to the space that is left in the reply.
     fn fit_message(&self, mut message: String) -> String {
         let mut state = self.state.lock();
-        // Escaped once, and once more inside a string.
+        // Divided by 4: a character may be escaped once, and again inside a JSON string.
         let room = (self.room.bytes.saturating_sub(state.used_bytes) / 4).min(MAX_MESSAGE_BYTES);
         if message.len() > room {
             let cut = message.floor_char_boundary(room);
@@ -141,7 +142,7 @@ impl Intake {
         message
     }
 
-    /// What the caller may see of a result, if the reply can carry it.
+    /// Redacts a result. Returns an error in its place if the reply has no space for the result.
     fn fit(&self, command: &Command, result: JsonSlice) -> Answer {
         let result = if self.permit.redacts() {
             match self.permit.redacted_result(command, result.get()) {
@@ -162,9 +163,8 @@ impl Intake {
         if bytes > self.room.bytes.saturating_sub(state.used_bytes) {
             let limit = self.room.bytes;
             let message = format!(
-                "the home answered, but the result has {bytes} bytes, and the results of one reply can have \
-                {limit} together; \
-                 ask for less in one request"
+                "the home answered, but the result of {bytes} bytes does not fit: the results of one reply can \
+                 have {limit} bytes together; request less data or send fewer commands"
             );
             return failure(ProblemName::MessageTooLarge, message);
         }

@@ -1,4 +1,4 @@
-//! One invocation of the function, as far as what is done in it depends on it.
+//! The invocation of the function: its id, deadline and tenant.
 
 use std::time::Duration;
 
@@ -8,24 +8,23 @@ use crate::base::clock::{Deadline, Limit, Timestamp};
 /// One invocation.
 #[derive(Clone, Debug)]
 pub(crate) struct Invocation {
-    /// Its id, which stands in problems and logs.
+    /// The request id, which appears in problems and logs.
     pub(crate) id: String,
-    /// When its answer must be ready to be sent.
+    /// The time at which the response must be ready to be sent.
     pub(crate) deadline: Deadline,
-    /// The tenant that Lambda has bound this execution environment to, if it has.
+    /// The tenant to which Lambda has bound this execution environment, if any.
     pub(crate) tenant: Option<String>,
 }
 
 impl Invocation {
-    /// The tenant's name.
     pub(crate) fn tenant(&self) -> Option<&str> {
         self.tenant.as_deref()
     }
 }
 
 impl App {
-    /// The invocation with this id that ends at `end` (since the Unix epoch), in a tenant's environment if Lambda has
-    /// bound it to one.
+    /// Creates an invocation with this id that ends at `end` (since the Unix epoch). `tenant` is the tenant to which
+    /// Lambda has bound the execution environment, if any.
     pub(crate) fn invocation(
         &self,
         id: String,
@@ -44,7 +43,7 @@ impl App {
         }
     }
 
-    /// The same invocation, ended after `limit` at the latest.
+    /// Returns the same invocation with a deadline of at most `limit` from now.
     pub(crate) fn at_most(&self, limit: Duration, invocation: &Invocation) -> Invocation {
         Invocation {
             deadline: invocation.deadline.min(self.clock.now().after(limit)),
@@ -52,7 +51,7 @@ impl App {
         }
     }
 
-    /// What is left of an invocation for all that is to come.
+    /// Returns the time that is left until the invocation's deadline.
     pub(crate) fn time_left(&self, invocation: &Invocation) -> Limit {
         invocation.deadline.limit(Duration::MAX, self.clock.now())
     }

@@ -1,19 +1,19 @@
-//! Outcomes of work that is done in one home or in several.
+//! Outcomes of an operation on one or several homes.
 
 use crate::base::home_name::HomeName;
 use crate::service::failure::Failure;
 
-/// The outcome for each home that was worked on.
+/// The outcome of an operation for each of its homes.
 #[derive(Debug)]
 pub(crate) enum PerHome<T> {
-    /// The only home that is served or asked for.
+    /// The outcome for the only home that is served or requested.
     Only(Result<T, Failure>),
-    /// Each of several homes, sorted by name. The home without a name comes first.
+    /// The outcomes for several homes, sorted by name. The home without a name comes first.
     Each(Vec<(Option<HomeName>, Result<T, Failure>)>),
 }
 
 impl<T> PerHome<T> {
-    /// The outcomes of `homes`. If one home alone is served here, its outcome stands for itself.
+    /// Creates the outcome of `homes`. Returns `Only` if latchkey serves a single home.
     pub(super) fn new(
         mut homes: Vec<(Option<HomeName>, Result<T, Failure>)>,
         are_several: bool,

@@ -1,4 +1,4 @@
-//! Commands that somebody asks for: may they, in which home, once.
+//! Authenticates callers, finds the home of a request, and runs its commands once per idempotency key.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -15,52 +15,59 @@ use crate::home::home_assistant::{
     Answer, Command, HomeError, JsonSlice, Outcome, RestAnswer, RestOutcome,
 };
 use crate::home::homes::{Home, HomesError};
-use crate::service::access::{Caller, Door, Permitted, RestRequest, without_capabilities};
+use crate::service::access::{Authenticator, Caller, Permitted, RestRequest, without_capabilities};
 use crate::service::commands::CommandResults;
 use crate::service::failure::{Failure, ProblemName};
 use crate::service::idempotency::{Admission, IdempotencyKey, StoreError};
 use crate::service::rate_limit::{BucketId, Exhausted};
 
-/// What is kept of an invocation's time to record the outcome under an idempotency key.
+/// The part of an invocation's time that is reserved for recording the outcome under an idempotency key.
 const TIME_TO_RECORD: Duration = Duration::from_millis(1_000);
 
-/// What somebody asks who may.
-pub(crate) struct Asked<'a> {
-    /// The commands.
+/// A command request whose caller is authorised.
+pub(crate) struct AuthorisedCommands<'a> {
     pub(crate) commands: &'a Permitted<Arc<[Command]>>,
-    /// Under which the outcome is remembered, if the caller wants that.
+    /// The key under which the outcome is recorded. `None` if the request has no idempotency key.
     pub(crate) key: Option<&'a IdempotencyKey>,
-    /// The home it is for.
+    /// The home that runs the commands. `None` is the default home.
     pub(crate) home: Option<&'a HomeName>,
-    /// Who asks, if it is a caller.
+    /// The subject of the caller's token. `None` for a direct invocation and for an unauthenticated local caller.
     pub(crate) subject: Option<&'a str>,
-    /// How much the reply can carry.
+    /// The space for results in the reply.
     pub(crate) room: Room,
 }
 
-impl Asked<'_> {
+/// The outcome of a read-only REST request that is tried on the session.
+pub(crate) enum SessionRead {
+    /// The session answered. `None` if the command has no result, such as `ping`.
+    Answered(Option<JsonSlice>),
+    /// The session cannot answer the request. Send it over REST.
+    UseRest,
+}
+
+impl AuthorisedCommands<'_> {
     fn intake(&self) -> Arc<Intake> {
         Intake::new(self.commands, self.room, self.key.is_some())
     }
 }
 
 impl App {
-    /// Lets a caller in who asks for one thing.
+    /// Authenticates the caller of a request and counts the request.
     pub(crate) async fn admit(&self, token: Option<&str>) -> Result<Caller, Failure> {
         let caller = self.identify(token).await?;
         self.spend(&caller, 1).await?;
         Ok(caller)
     }
 
-    /// Who has this token. What they ask has yet to be [counted](Self::spend).
+    /// Returns the caller whose token this is. Does not [count](Self::spend) the request.
     pub(crate) async fn identify(&self, token: Option<&str>) -> Result<Caller, Failure> {
         let meter = Meter::new(self.metrics.clone(), None);
-        Ok(self.door.admit(token, &meter).await?)
+        Ok(self.authenticator.authenticate(token, &meter).await?)
     }
 
-    /// Counts requests, or commands in one, towards what the caller's plan allows.
+    /// Counts a request, or each command of a batch, against the rate limit of the caller's plan.
     pub(crate) async fn spend(&self, caller: &Caller, count: usize) -> Result<(), Failure> {
-        // Where nobody proves who they are there is nobody to count for.
+        // Unauthenticated callers share one subject, so they have no rate limit.
         let Some(subject) = self.subject_of(caller) else {
             return Ok(());
         };
@@ -72,8 +79,9 @@ impl App {
         taken.map_err(|Exhausted { wait }| Failure::RateLimited { wait })
     }
 
-    /// The home that a caller's request is for: their tenant's, whatever the request says. `bound` is the tenant that
-    /// Lambda has bound this sandbox to, if it has.
+    /// Returns the home of a caller's request. If several homes are served, this is the home of the caller's tenant. A
+    /// request for another home is an error. `bound` is the tenant to which Lambda has bound this execution
+    /// environment, if any.
     pub(crate) fn home_of<'a>(
         &self,
         caller: &'a Caller,
@@ -81,7 +89,7 @@ impl App {
         bound: Option<&str>,
     ) -> Result<Option<&'a HomeName>, Failure> {
         match (&caller.tenant, wanted) {
-            // One home is everybody's; several are told apart by the tenant alone.
+            // A single home serves all callers. Several homes are selected by the tenant only.
             _ if !self.homes.are_several() => Ok(wanted),
             (Some(tenant), Some(wanted)) if tenant != wanted => {
                 let meter = Meter::new(self.metrics.clone(), None);
@@ -89,37 +97,38 @@ impl App {
                 Err(HomesError::OtherTenant.into())
             }
             (Some(tenant), _) => Ok(Some(tenant)),
-            (None, _) if matches!(self.door, Door::Open) => Ok(wanted),
+            (None, _) if matches!(self.authenticator, Authenticator::AllowAll) => Ok(wanted),
             (None, None) if bound.is_none() && self.homes.has_default() => Ok(None),
-            // Else whoever invokes the function for a tenant would decide whose home it is.
+            // A request or an invocation must not select a home for a caller without a tenant.
             (None, _) => Err(Failure::NoTenant),
         }
     }
 
-    /// True if callers prove who they are.
+    /// Returns true if callers are authenticated by a token.
     pub(crate) fn knows_callers(&self) -> bool {
-        matches!(self.door, Door::Verified(_))
+        matches!(self.authenticator, Authenticator::Jwt(_))
     }
 
-    /// Whose keys a caller's are: where nobody proves who they are, everybody's.
+    /// Returns the subject to which a caller's idempotency keys and rate limit belong. `None` if callers are not
+    /// authenticated: they share their keys.
     pub(crate) fn subject_of<'a>(&self, caller: &'a Caller) -> Option<&'a str> {
-        (!matches!(self.door, Door::Open)).then_some(&caller.subject)
+        (!matches!(self.authenticator, Authenticator::AllowAll)).then_some(&caller.subject)
     }
 
-    /// Runs the commands of a request in its home, once for each idempotency key.
+    /// Runs the commands of a request in its home, once per idempotency key.
     pub(crate) async fn run(
         &self,
-        asked: &Asked<'_>,
+        request: &AuthorisedCommands<'_>,
         invocation: &Invocation,
     ) -> Result<CommandResults, Failure> {
-        self.at_home(asked.home, invocation, |home| async move {
-            self.run_in(&home, asked, invocation).await
+        self.at_home(request.home, invocation, |home| async move {
+            self.run_in(&home, request, invocation).await
         })
         .await
     }
 
-    /// Does `work` in a home; once more if it failed since what is stored of the home turned out to have changed. A
-    /// failure must mean that nothing was sent.
+    /// Runs `work` in a home. If it fails and the home's stored settings have changed, repeats it once with the new
+    /// settings. `work` may fail only if it sent nothing.
     async fn at_home<T, F: Future<Output = Result<T, Failure>>>(
         &self,
         name: Option<&HomeName>,
@@ -135,15 +144,15 @@ impl App {
         work(home).await
     }
 
-    /// Passes a request on to a home's own REST API.
+    /// Sends a request to the home's own REST API.
     pub(crate) async fn pass_on(
         &self,
-        asked: &Permitted<RestRequest>,
+        request: &Permitted<RestRequest>,
         headers: HeaderMap,
         home: Option<&HomeName>,
         invocation: &Invocation,
     ) -> Result<RestAnswer, Failure> {
-        let call = &asked.what().call(headers);
+        let call = &request.what().call(headers);
         let sent = self.at_home(home, invocation, |home| async move {
             Ok(home.bridge.rest(call, invocation.deadline).await?)
         });
@@ -153,15 +162,15 @@ impl App {
         }
     }
 
-    /// Has the session answer a request, if it can. `None` means that the request must go over REST.
+    /// Answers a read-only REST request from the session, if an equivalent command exists.
     pub(crate) async fn read(
         &self,
-        asked: &Permitted<RestRequest>,
+        request: &Permitted<RestRequest>,
         home: Option<&HomeName>,
         invocation: &Invocation,
-    ) -> Result<Option<Option<JsonSlice>>, Failure> {
-        let Some(command) = &asked.command() else {
-            return Ok(None);
+    ) -> Result<SessionRead, Failure> {
+        let Some(command) = &request.command() else {
+            return Ok(SessionRead::UseRest);
         };
         let read = async || {
             let outcomes = self.at_home(home, invocation, |home| async move {
@@ -173,24 +182,24 @@ impl App {
             Ok::<_, Failure>(outcomes.await?.into_iter().next())
         };
         let outcome = match read().await? {
-            // The home may have hung up just then. What only reads may be asked for twice.
+            // The home may have closed the connection at that moment. A read-only command can be sent twice.
             Some(Outcome::Unknown(HomeError::Closed)) => read().await?,
             outcome => outcome,
         };
         match outcome {
-            Some(Outcome::Answered(Answer::Success(result))) => Ok(Some(result)),
-            // What is too large for a message may still be sent as it comes.
+            Some(Outcome::Answered(Answer::Success(result))) => Ok(SessionRead::Answered(result)),
+            // A result above the message limit can still be streamed over REST.
             Some(
                 Outcome::Answered(Answer::Failure(_))
                 | Outcome::Unknown(HomeError::MessageTooLarge { .. }),
             )
-            | None => Ok(None),
-            // What only reads was not carried out in any sense that matters.
+            | None => Ok(SessionRead::UseRest),
+            // A read-only command changes nothing, so its outcome is a failure and not `unknown`.
             Some(Outcome::Unknown(error)) => Err(Failure::Bridge(error.into())),
         }
     }
 
-    /// The home that a request is for.
+    /// Opens the home of a request within the invocation's time.
     pub(super) async fn find(
         &self,
         name: Option<&HomeName>,
@@ -203,18 +212,18 @@ impl App {
     async fn run_in(
         &self,
         home: &Home,
-        asked: &Asked<'_>,
+        request: &AuthorisedCommands<'_>,
         invocation: &Invocation,
     ) -> Result<CommandResults, Failure> {
         let (deadline, request_id) = (invocation.deadline, invocation.id.as_str());
-        let commands = asked.commands.what();
-        let Some(key) = asked.key else {
-            let intake = asked.intake();
+        let commands = request.commands.what();
+        let Some(key) = request.key else {
+            let intake = request.intake();
             let outcomes = self.run_now(home, commands, &intake, deadline, request_id);
             return outcomes.await.map(CommandResults::new);
         };
-        // One caller's key is not another's, in the same home or elsewhere.
-        let scope = match asked.subject {
+        // Equal keys of different callers or homes are different keys.
+        let scope = match request.subject {
             None => Cow::Borrowed(&home.scope),
             Some(subject) => Cow::Owned(format!("{} {subject}", home.scope)),
         };
@@ -222,17 +231,17 @@ impl App {
         let ticket = match within(deadline.remaining(self.clock.now()), admission).await?? {
             Admission::Run(ticket) => ticket,
             Admission::Repeat(recorded) => {
-                // Whoever asks now may see more or less than whoever asked then.
-                let intake = asked.intake();
+                // The caller's permissions may differ from the first request's, so the answer is redacted again.
+                let intake = request.intake();
                 let repeated =
                     CommandResults::repeated(&recorded, |place, answer| intake.take(place, answer));
-                return repeated.map_err(|_| StoreError("a damaged record".into()).into());
+                return repeated.map_err(|_| StoreError("the record is damaged".into()).into());
             }
             Admission::TooLarge => return Err(Failure::ResultsNotKept),
             Admission::Mismatch => return Err(Failure::KeyMismatch),
             Admission::Unknown => return Ok(CommandResults::begun_before(commands.len())),
         };
-        let intake = asked.intake();
+        let intake = request.intake();
         let outcomes = self
             .run_now(
                 home,
@@ -260,7 +269,7 @@ impl App {
                 Err(_) => self.idempotency.forget(ticket).await,
             }
         };
-        // What became of the commands is known either way; an unfinished record reads as `unknown`.
+        // The reply has the real outcomes either way. A repeated request gets `unknown` for an unfinished record.
         if within(deadline.remaining(self.clock.now()), record)
             .await
             .is_err()
@@ -268,13 +277,13 @@ impl App {
             tracing::error!(
                 request_id,
                 category = "idempotency",
-                "no time left to record an outcome"
+                "the outcome was not recorded: the invocation is out of time"
             );
         }
         outcomes.map(CommandResults::new)
     }
 
-    /// Runs commands, and keeps of their answers what `intake` keeps.
+    /// Runs commands and filters their answers with `intake`.
     async fn run_now(
         &self,
         home: &Home,
@@ -292,7 +301,7 @@ impl App {
         Ok(outcomes)
     }
 
-    /// Writes the one log line of commands that may or may not have been executed, and counts them.
+    /// Counts the commands with an unknown outcome and writes one log line for all of them.
     fn report_unknown(&self, outcomes: &[Outcome], request_id: &str) {
         let mut unknown = outcomes.iter().filter_map(|outcome| match outcome {
             Outcome::Unknown(error) => Some(error),
@@ -301,7 +310,7 @@ impl App {
         let Some(error) = unknown.next() else { return };
         let count = 1 + u32::try_from(unknown.count()).unwrap_or(u32::MAX - 1);
         let category = ProblemName::CommandOutcomeUnknown.name();
-        tracing::error!(request_id, category, stage = "command", error = %error, count, "not answered");
+        tracing::error!(request_id, category, stage = "command", error = %error, count, "commands not answered");
         self.metrics.record(Metric::CommandOutcomeUnknown(count));
     }
 }

@@ -1,4 +1,4 @@
-//! What is done to homes without anybody calling: they are kept warm, brought up to date, given new tokens.
+//! Maintenance of homes: keeps them warm, applies changed parameters, and rotates tokens.
 
 use futures_util::StreamExt as _;
 
@@ -11,7 +11,7 @@ use crate::service::failure::Failure;
 use crate::service::rotation::{RotationError, RotationReport, RotationRequest};
 
 impl App {
-    /// Makes all homes ready, a few at a time, and says how they are.
+    /// Warms up all homes, at most [`AT_ONCE`] concurrently, and returns their status.
     pub(crate) async fn keep_warm(
         &self,
         invocation: &Invocation,
@@ -28,7 +28,7 @@ impl App {
                 Err(error) => (None, Err(Failure::Homes(error))),
             }
         });
-        // Whoever is done makes room for the next, whichever that is.
+        // Unordered: when one home is done, the next one starts.
         let warmed = futures_util::stream::iter(warmed).buffer_unordered(AT_ONCE);
         Ok(PerHome::new(
             warmed.collect().await,
@@ -36,7 +36,7 @@ impl App {
         ))
     }
 
-    /// Makes one home ready; once more if what is stored of it turns out to have changed.
+    /// Warms up one home. Repeats this once if the home's stored settings have changed.
     async fn warm(
         &self,
         name: Option<&HomeName>,
@@ -52,7 +52,7 @@ impl App {
         Ok(home.bridge.keep_warm(deadline).await)
     }
 
-    /// Brings up to date what a changed parameter was about. `None` if no home served here reads it.
+    /// Applies the change of a parameter to the home that reads the parameter. Returns `None` if no home reads it.
     pub(crate) async fn parameter_changed(
         &self,
         parameter: &str,
@@ -81,7 +81,7 @@ impl App {
         )))
     }
 
-    /// Rotates the token of one home, or of every one, a few at a time.
+    /// Rotates the token of one home, or of all homes, at most [`AT_ONCE`] concurrently.
     pub(crate) async fn rotate(
         &self,
         request: &RotationRequest,

@@ -1,4 +1,4 @@
-//! What both a direct payload and the body of `POST /commands` hold: one command or a batch.
+//! The command request in a direct payload and in the body of `POST /commands`: one command or a batch.
 
 use std::sync::Arc;
 
@@ -10,48 +10,50 @@ use crate::base::json::{JsonError, Members, kind_of, shown};
 use crate::home::home_assistant::{Command, CommandError};
 use crate::service::idempotency::IdempotencyKey;
 
-/// The most commands of one request.
+/// The maximum number of commands in a request.
 pub const MAX_COMMANDS: usize = 100;
 
-/// The largest frame that is sent. Home Assistant closes a connection on a message above 4 MiB, and with it
-/// everybody's.
+/// The maximum size of a frame to the home. Home Assistant closes the connection on a message above 4 MiB, and all
+/// requests share that connection.
 pub const MAX_FRAME_BYTES: usize = (4 << 20) - (16 << 10);
 
-/// The largest request that is read: its commands fit into a frame, numbered.
+/// The maximum size of a request. Its commands, with their ids, fit into one frame.
 pub const MAX_REQUEST_BYTES: usize = (4 << 20) - (64 << 10);
 
 /// A checked request to run commands.
 #[derive(Debug, PartialEq)]
 pub struct CommandsRequest {
-    /// At least one, at most [`MAX_COMMANDS`].
+    /// Between one and [`MAX_COMMANDS`] commands.
     pub commands: Arc<[Command]>,
-    /// The home they are for, if the caller names one.
+    /// The home that the request names, if any.
     pub home: Option<HomeName>,
-    /// Under which the outcome is remembered, if the caller wants that.
+    /// The key under which the outcome is recorded, if the request has one.
     pub idempotency_key: Option<IdempotencyKey>,
 }
 
-/// Why a request to run commands is refused as a whole.
+/// The error that rejects a whole request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    /// Not JSON, or nested deeper than any command.
-    #[error("the request is not usable JSON ({0})")]
+    /// The request is not JSON, or it is nested too deeply.
+    #[error("the request cannot be parsed as JSON ({0})")]
     NotJson(#[from] JsonError),
-    /// JSON, but not the request's shape.
+    /// The request is JSON of another shape. The text says which part is wrong.
     #[error("{0}")]
     Shape(String),
-    /// More than Home Assistant takes.
-    #[error("the request has {bytes} bytes, and Home Assistant takes at most {MAX_REQUEST_BYTES}")]
+    /// The commands do not fit into one message to Home Assistant.
+    #[error(
+        "the request has {bytes} bytes; Home Assistant accepts at most {MAX_REQUEST_BYTES} in one message"
+    )]
     TooLarge {
-        /// How many it has.
+        /// The size of the request.
         bytes: usize,
     },
-    /// A command among them is not one.
+    /// One of the commands is invalid.
     #[error("command {index}: {error}")]
     Command {
-        /// Its place in the batch, from 0.
+        /// The index of the command in the batch, from 0.
         index: usize,
-        /// What is wrong with it.
+        /// The error in the command.
         error: CommandError,
     },
 }
@@ -74,7 +76,7 @@ impl CommandsRequest {
         let members = Members::parse(text)?;
         if let Some(name) = members.names().find(|name| !MEMBERS.contains(name)) {
             return Err(shape(format!(
-                "unknown member {}; a request has `command` or `commands`",
+                "the request has the unknown member {}; it takes `command` or `commands`, `home` and `idempotency_key`",
                 shown(name)
             )));
         }
@@ -88,7 +90,7 @@ impl CommandsRequest {
                 })
             })
             .collect::<Result<Arc<[Command]>, _>>()?;
-        // What is sent counts, not what was received.
+        // The limit applies to the frame that is sent. Its size differs from the size of the request.
         let bytes = commands.iter().map(Command::frame_bytes).sum();
         if bytes > MAX_FRAME_BYTES {
             return Err(RequestError::TooLarge { bytes });
@@ -110,7 +112,7 @@ fn home(members: &Members<'_>) -> Result<Option<HomeName>, RequestError> {
         .and_then(|name| HomeName::new(&name))
         .map(Some)
         .ok_or_else(|| {
-            shape("`home` must be a home's name: 1 to 64 letters, digits and . - _".into())
+            shape("`home` must be the name of a home: 1 to 64 letters, digits and . - _".into())
         })
 }
 
@@ -128,7 +130,7 @@ fn idempotency_key(members: &Members<'_>) -> Result<Option<IdempotencyKey>, Requ
 fn commands<'a>(members: &Members<'a>) -> Result<Vec<&'a RawValue>, RequestError> {
     let both = ["command", "commands"].map(|name| members.get(name));
     let given = match both.into() {
-        // Of two members one may be null, which means absent.
+        // A member with the value null counts as absent.
         (Some(_), Some(_)) if members.holds("command") != members.holds("commands") => {
             (members.value("command"), members.value("commands"))
         }
@@ -151,10 +153,14 @@ fn commands<'a>(members: &Members<'a>) -> Result<Vec<&'a RawValue>, RequestError
                 }
             }
         }
-        (Some(_), Some(_)) => return Err(shape("give `command` or `commands`, not both".into())),
+        (Some(_), Some(_)) => {
+            return Err(shape(
+                "the request has `command` and `commands`; send one of them, not both".into(),
+            ));
+        }
         (None, None) => {
             return Err(shape(
-                "neither `command` nor `commands` is there; give one of them".into(),
+                "the request has neither `command` nor `commands`; send one of them".into(),
             ));
         }
     };
@@ -177,7 +183,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn one_command_or_a_batch() {
+    fn request_holds_one_command_or_a_batch() {
         let one = CommandsRequest::parse(r#"{"command":{"type":"get_states"}}"#).unwrap();
         assert_eq!(one.commands.len(), 1);
         assert_eq!(one.commands[0].kind(), "get_states");
@@ -210,7 +216,7 @@ mod tests {
     }
 
     #[test]
-    fn whatever_else_is_refused_and_the_message_names_it() {
+    fn invalid_request_error_names_the_fault() {
         let deep = format!(
             r#"{{"command":{{"type":"x","a":{}{}}}}}"#,
             "[".repeat(100_000),

@@ -1,4 +1,4 @@
-//! What became of commands.
+//! The results of commands, as callers receive them.
 
 use std::borrow::Cow;
 
@@ -8,13 +8,13 @@ use serde_json::value::RawValue;
 use crate::home::home_assistant::{Answer, CommandFailure, HomeError, JsonSlice, Outcome};
 use crate::service::failure::ProblemName;
 
-/// The results of a batch of commands, in the commands' order. As JSON they are what callers get and what is recorded
-/// under an idempotency key.
+/// The results of a batch of commands, in the order of the commands. Their JSON is sent to callers and recorded under
+/// an idempotency key.
 #[derive(Debug, Serialize)]
 #[serde(transparent)]
 pub struct CommandResults(Vec<CommandResult>);
 
-/// What became of one command.
+/// The result of one command.
 #[derive(Debug, Serialize)]
 struct CommandResult {
     outcome: &'static str,
@@ -52,7 +52,7 @@ struct CommandErrorReply {
     message: String,
 }
 
-/// What became of one command, as it was recorded the first time.
+/// The recorded result of one command.
 #[derive(Deserialize)]
 struct Recorded<'a> {
     outcome: &'a str,
@@ -63,13 +63,13 @@ struct Recorded<'a> {
 }
 
 impl CommandResults {
-    /// The reply to a batch.
+    /// Creates the results of a batch from its outcomes.
     pub fn new(outcomes: Vec<Outcome>) -> Self {
         Self(outcomes.into_iter().map(CommandResult::of).collect())
     }
 
-    /// The reply to a batch that was run before, from the whole results that were recorded then. `take` says what of
-    /// each answer, by its command's place, the present caller gets.
+    /// Creates the results of a batch that was run before, from the recorded results. `take` redacts each answer for
+    /// the present caller. It gets the index of the command and the unredacted answer.
     pub(crate) fn repeated(
         recorded: &RawValue,
         take: impl Fn(usize, Answer) -> Answer,
@@ -100,9 +100,10 @@ impl CommandResults {
         Ok(Self(results.collect()))
     }
 
-    /// The reply to a batch that was begun before, by an invocation that did not record what became of it.
+    /// Creates `unknown` results for `count` commands. An earlier invocation began the batch and recorded no outcome.
     pub fn begun_before(count: usize) -> Self {
-        let message = "a request with this `idempotency_key` was begun before, and what became of it is not known";
+        let message =
+            "a request with this `idempotency_key` was begun before, and its outcome is unknown";
         let results = std::iter::repeat_with(|| CommandResult::unknown(message.to_owned()));
         Self(results.take(count).collect())
     }
@@ -128,7 +129,7 @@ impl CommandResult {
             },
             Outcome::Unknown(error) => {
                 let unknown = Self::unknown(format!(
-                    "the command was sent and may have been executed, but no answer came: {error}"
+                    "the command was sent and may have been executed, but the home did not answer: {error}"
                 ));
                 if matches!(error, HomeError::MessageTooLarge { .. }) {
                     unknown.named(ProblemName::MessageTooLarge)
@@ -142,7 +143,9 @@ impl CommandResult {
     fn unknown(message: String) -> Self {
         let error = CommandErrorReply {
             code: ProblemName::CommandOutcomeUnknown.name().into(),
-            message: format!("{message}; look at the home's state before sending it again"),
+            message: format!(
+                "{message}; check the state of the home before you send the command again"
+            ),
         };
         Self {
             outcome: "unknown",

@@ -1,8 +1,8 @@
 //! The stable names of problems, with their titles and statuses.
 
-/// The stable names of problems: `urn:latchkey:problem:<name>`.
+/// The stable name of a problem: `urn:latchkey:problem:<name>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[expect(missing_docs, reason = "each is described by its title, below")]
+#[expect(missing_docs, reason = "each variant is described by its title below")]
 pub enum ProblemName {
     TokenMissing,
     TokenMalformed,
@@ -31,7 +31,7 @@ pub enum ProblemName {
 }
 
 impl ProblemName {
-    /// All of them.
+    /// All names.
     pub const ALL: [Self; 24] = [
         Self::TokenMissing,
         Self::TokenMalformed,
@@ -59,11 +59,11 @@ impl ProblemName {
         Self::Internal,
     ];
 
-    /// Name, title and HTTP status.
+    /// Returns the name, the title and the HTTP status.
     fn row(self) -> (&'static str, &'static str, u16) {
         match self {
             Self::TokenMissing => ("token-missing", "No token is stored", 503),
-            Self::TokenMalformed => ("token-malformed", "The stored text is not a token", 503),
+            Self::TokenMalformed => ("token-malformed", "The stored value is not a token", 503),
             Self::TokenExpired => ("token-expired", "The token has expired", 503),
             Self::TokenRejected => ("token-rejected", "Home Assistant rejected the token", 503),
             Self::TokenSourceUnavailable => (
@@ -75,10 +75,14 @@ impl ProblemName {
             Self::HomeUnreachable => ("home-unreachable", "The home could not be reached", 503),
             Self::HomeStarting => ("home-starting", "Home Assistant is starting", 503),
             Self::HomeTimeout => ("home-timeout", "The home did not answer in time", 503),
-            Self::HomeTls => ("home-tls", "No trusted TLS connection to the home", 503),
+            Self::HomeTls => (
+                "home-tls",
+                "The TLS connection to the home is not trusted",
+                503,
+            ),
             Self::HomeEdgeBlocked => (
                 "home-edge-blocked",
-                "Something in front of the home answered in its place",
+                "A proxy in front of the home answered instead of the home",
                 503,
             ),
             Self::HomeProxyNotTrusted => (
@@ -88,43 +92,47 @@ impl ProblemName {
             ),
             Self::NotHomeAssistant => (
                 "not-home-assistant",
-                "What answers is not Home Assistant",
+                "The server at this address is not Home Assistant",
                 503,
             ),
-            Self::CommandInvalid => ("command-invalid", "The command cannot be sent", 400),
+            Self::CommandInvalid => ("command-invalid", "The command is invalid", 400),
             Self::CommandOutcomeUnknown => (
                 "command-outcome-unknown",
                 "The command may or may not have been executed",
                 504,
             ),
             Self::MessageTooLarge => ("message-too-large", "The message is too large", 502),
-            Self::Unauthenticated => ("unauthenticated", "Who is calling is not known", 401),
-            Self::Forbidden => ("forbidden", "This is not allowed", 403),
+            Self::Unauthenticated => ("unauthenticated", "The caller is not authenticated", 401),
+            Self::Forbidden => ("forbidden", "The request is not authorised", 403),
             Self::RateLimited => ("rate-limited", "Too many requests", 429),
-            Self::BadRequest => ("bad-request", "The request is not usable", 400),
-            Self::NotFound => ("not-found", "There is nothing here", 404),
-            Self::UnsupportedEvent => ("unsupported-event", "No event latchkey serves", 400),
-            Self::Internal => ("internal", "latchkey cannot do this as it is set up", 500),
+            Self::BadRequest => ("bad-request", "The request is invalid", 400),
+            Self::NotFound => ("not-found", "The resource does not exist", 404),
+            Self::UnsupportedEvent => ("unsupported-event", "The event is not supported", 400),
+            Self::Internal => (
+                "internal",
+                "latchkey cannot serve this request in its current configuration",
+                500,
+            ),
             Self::DeadlineExceeded => ("deadline-exceeded", "The invocation ran out of time", 504),
         }
     }
 
-    /// The stable name.
+    /// Returns the stable name.
     pub fn name(self) -> &'static str {
         self.row().0
     }
 
-    /// What it means in a few words.
+    /// Returns the meaning of the problem in a few words.
     pub fn title(self) -> &'static str {
         self.row().1
     }
 
-    /// The name as a URN, which stands in documents.
+    /// Returns the name as a URN, the `type` of problem documents.
     pub fn urn(self) -> String {
         format!("urn:latchkey:problem:{}", self.name())
     }
 
-    /// The HTTP status it goes with.
+    /// Returns the HTTP status of the problem.
     pub fn status(self) -> u16 {
         self.row().2
     }

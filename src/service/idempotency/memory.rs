@@ -1,43 +1,38 @@
-//! Records in the memory of one sandbox, for use without a table.
+//! Records in the memory of one execution environment, for use without a table.
 
 use std::collections::{HashMap, VecDeque};
 
 use futures_util::future::BoxFuture;
 
-use super::{OutcomeStore, REMEMBERED, Record, Remembered, StoreError};
+use super::{Begin, OutcomeStore, REMEMBERED, Record, Remembered, StoreError};
 use crate::base::clock::Timestamp;
 use crate::base::lock::Lock;
 
-/// The most records kept. Past that new keys are refused: forgetting one would let its commands run again.
+/// The maximum number of records. Above it, new keys are rejected: without its record, a key's commands could run again.
 pub(super) const MAX_RECORDS: usize = 10_000;
 
-/// The most memory that results may take. Past that the oldest results go, and only the mark that they were there
-/// stays.
+/// The maximum size of all results. Above it, the oldest results are dropped, and their records are marked as too large.
 const MAX_RESULTS_BYTES: usize = 2 << 20;
 
-/// Keeps records in memory: they guard against repeats that meet the same sandbox.
+/// A store in memory. It detects repeated requests only within the same execution environment.
 #[derive(Debug, Default)]
 pub struct MemoryStore(Lock<Records>);
 
 #[derive(Debug, Default)]
 struct Records {
     by_id: HashMap<String, (Record, Timestamp)>,
-    /// Those with results, oldest first, and how many bytes those have.
+    /// The ids of the records with results, oldest first.
     with_results: VecDeque<String>,
+    /// The size of all results.
     results_bytes: usize,
 }
 
 impl Records {
-    fn begin(
-        &mut self,
-        id: &str,
-        record: Record,
-        now: Timestamp,
-    ) -> Result<Option<Record>, StoreError> {
+    fn begin(&mut self, id: &str, record: Record, now: Timestamp) -> Result<Begin, StoreError> {
         if let Some((found, at)) = self.by_id.get(id)
             && now.since(*at) < REMEMBERED
         {
-            return Ok(Some(found.clone()));
+            return Ok(Begin::InUse(found.clone()));
         }
         self.forget(id);
         if self.by_id.len() >= MAX_RECORDS {
@@ -52,12 +47,12 @@ impl Records {
             }
         }
         if self.by_id.len() >= MAX_RECORDS {
-            return Err(StoreError(
-                "too many keys for one sandbox's memory; set TABLE_NAME".into(),
-            ));
+            return Err(StoreError(format!(
+                "the memory store holds its maximum of {MAX_RECORDS} keys; set TABLE_NAME"
+            )));
         }
         self.by_id.insert(id.to_owned(), (record, now));
-        Ok(None)
+        Ok(Begin::Begun)
     }
 
     fn belongs_to(&self, id: &str, run: &str) -> bool {
@@ -112,7 +107,7 @@ impl OutcomeStore for MemoryStore {
         id: &'a str,
         record: Record,
         now: Timestamp,
-    ) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Begin, StoreError>> {
         self.with(|records| records.begin(id, record, now))
     }
 

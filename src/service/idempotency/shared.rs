@@ -1,17 +1,17 @@
-//! Records in the table that all sandboxes share.
+//! Records in the table that all execution environments share.
 
 use futures_util::future::BoxFuture;
 
-use super::{OutcomeStore, REMEMBERED, Record, Remembered, StoreError};
+use super::{Begin, OutcomeStore, REMEMBERED, Record, Remembered, StoreError};
 use crate::base::clock::Timestamp;
 use crate::base::table::{Condition, Item, Key, Table, TableError, Value, Write};
 
-/// Keeps records in a table.
+/// A store in a DynamoDB table.
 #[derive(Debug)]
 pub struct SharedStore(Table);
 
 impl SharedStore {
-    /// A store in `table`.
+    /// Creates a store in `table`.
     pub fn new(table: Table) -> Self {
         Self(table)
     }
@@ -21,10 +21,10 @@ impl SharedStore {
         id: &str,
         begun: Record,
         now: Timestamp,
-    ) -> Result<Option<Record>, StoreError> {
+    ) -> Result<Begin, StoreError> {
         let run = begun.run.clone();
         let is_free = Condition {
-            // DynamoDB removes expired items within days, not at once.
+            // DynamoDB deletes expired items only within days.
             expression: "attribute_not_exists(pk) OR expires_at < :now",
             names: &[],
             values: vec![("now", now.unix.as_secs().into())],
@@ -34,11 +34,13 @@ impl SharedStore {
             .put(&key(id), item(begun, now), Some(is_free))
             .await?
         {
-            Write::Done => Ok(None),
-            // Our own record, written by a try whose answer was lost, is no reason to stop.
-            Write::Refused(item) => record(&item)
-                .map(|found| Some(found).filter(|found| found.run != run))
-                .ok_or_else(|| StoreError("a damaged record".into())),
+            Write::Done => Ok(Begin::Begun),
+            Write::Refused(item) => match record(&item) {
+                // This run wrote the record in an earlier attempt whose response was lost.
+                Some(found) if found.run == run => Ok(Begin::Begun),
+                Some(found) => Ok(Begin::InUse(found)),
+                None => Err(StoreError("the record is damaged".into())),
+            },
         }
     }
 }
@@ -49,7 +51,7 @@ impl OutcomeStore for SharedStore {
         id: &'a str,
         record: Record,
         now: Timestamp,
-    ) -> BoxFuture<'a, Result<Option<Record>, StoreError>> {
+    ) -> BoxFuture<'a, Result<Begin, StoreError>> {
         Box::pin(self.put_if_free(id, record, now))
     }
 
@@ -61,7 +63,8 @@ impl OutcomeStore for SharedStore {
     ) -> BoxFuture<'a, Result<(), StoreError>> {
         Box::pin(async move {
             let is_ours = Condition::is_of(&record.run);
-            // A write that met another run's record had its say already, or comes too late: both are done.
+            // The condition fails if an earlier attempt succeeded, or if the record expired and another run has begun
+            // its own. Neither case is an error.
             self.0
                 .put(&key(id), item(record, now), Some(is_ours))
                 .await?;

@@ -1,4 +1,4 @@
-//! What a key leads to, over the store in memory.
+//! Tests of admission with the store in memory.
 
 use serde_json::json;
 
@@ -36,7 +36,7 @@ fn keys_have_1_to_255_characters() {
 }
 
 #[tokio::test]
-async fn the_first_outcome_is_repeated_for_a_day() {
+async fn repeated_request_gets_the_first_outcome_for_a_day() {
     let (clock, idempotency) = fixture();
     let first = ticket(&idempotency, "k").await;
     assert!(matches!(
@@ -58,7 +58,7 @@ async fn the_first_outcome_is_repeated_for_a_day() {
 }
 
 #[tokio::test]
-async fn what_was_not_sent_may_be_tried_again() {
+async fn forgotten_key_can_be_used_again() {
     let (_, idempotency) = fixture();
     let first = ticket(&idempotency, "k").await;
     idempotency.forget(first).await;
@@ -66,7 +66,7 @@ async fn what_was_not_sent_may_be_tried_again() {
 }
 
 #[tokio::test]
-async fn what_is_too_large_to_keep_is_not_run_again() {
+async fn request_with_a_too_large_outcome_is_not_run_again() {
     let (_, idempotency) = fixture();
     let first = ticket(&idempotency, "k").await;
     idempotency
@@ -79,7 +79,7 @@ async fn what_is_too_large_to_keep_is_not_run_again() {
 }
 
 #[tokio::test]
-async fn the_store_in_memory_is_bounded_and_forgets_nothing_that_would_then_run_again() {
+async fn full_memory_store_rejects_new_keys_and_keeps_all_records() {
     let (_, idempotency) = fixture();
     for number in 0..MAX_RECORDS {
         let ticket = ticket(&idempotency, &number.to_string()).await;
@@ -89,7 +89,7 @@ async fn the_store_in_memory_is_bounded_and_forgets_nothing_that_would_then_run_
         .admit("home", &key("one more"), &commands("a"))
         .await;
     assert!(refused.is_err(), "{refused:?}");
-    // The oldest results went, to make room for the newest.
+    // The oldest results were dropped to make room for the newest.
     let admission = async |number: usize| {
         idempotency
             .admit("home", &key(&number.to_string()), &commands("a"))

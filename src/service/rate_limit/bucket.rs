@@ -1,4 +1,4 @@
-//! Token buckets, each kept as the time when it will be full again.
+//! Token buckets, each stored as the time at which it will be full again.
 
 use std::num::NonZeroUsize;
 use std::time::Duration;
@@ -7,25 +7,25 @@ use sha2::{Digest as _, Sha256};
 
 use crate::base::config::Rate;
 
-/// How many callers a sandbox remembers; the bucket of one that was forgotten is full.
+/// The number of buckets that an execution environment keeps. A bucket that was evicted counts as full.
 pub(super) const REMEMBERED: NonZeroUsize = NonZeroUsize::new(4_096).unwrap();
 
-/// There is no room; there will be after this long.
+/// The error of a bucket with too few tokens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Exhausted {
-    /// How long it takes until as much can be taken.
+    /// The time until the bucket has enough tokens.
     pub wait: Duration,
 }
 
-/// Whose bucket it is.
+/// The id of a caller's bucket.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BucketId(pub(super) String);
 
 impl BucketId {
-    /// The bucket of a caller of a tenant.
+    /// Returns the id of the bucket of a caller. It is a hash, so that it does not reveal the subject.
     pub fn new(tenant: Option<&str>, subject: &str) -> Self {
         let mut hash = Sha256::new();
-        // No name of a home holds this character.
+        // The name of a home never contains a NUL, so the boundary is unambiguous.
         hash.update(tenant.unwrap_or_default());
         hash.update([0]);
         hash.update(subject);
@@ -33,7 +33,8 @@ impl BucketId {
     }
 }
 
-/// When a bucket will be full again once `count` was taken from one that is full at `full_at`.
+/// Returns the time at which a bucket will be full again after `count` tokens are taken. Before, it is full at
+/// `full_at`. All times are since the Unix epoch.
 pub(super) fn after_taking(
     full_at: Duration,
     now: Duration,
@@ -41,7 +42,7 @@ pub(super) fn after_taking(
     count: u32,
 ) -> Result<Duration, Exhausted> {
     let empty = now + rate.interval * rate.burst;
-    // No emptier than empty: it was another plan's, or the clock went back.
+    // `full_at` can be later than `empty`: the caller's plan has changed, or the clock was set back.
     let then = full_at.clamp(now, empty) + rate.interval * count;
     let wait = then.saturating_sub(empty);
     if wait.is_zero() {
@@ -51,7 +52,7 @@ pub(super) fn after_taking(
     }
 }
 
-/// How much of a bucket a sandbox draws at a time.
+/// Returns the number of tokens that an execution environment draws at a time.
 pub(super) fn portion(rate: Rate) -> u32 {
     (rate.burst / 10).max(1)
 }

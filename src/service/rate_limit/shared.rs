@@ -1,4 +1,4 @@
-//! Buckets in the table that all sandboxes share.
+//! Buckets in the table that all execution environments share.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -12,11 +12,11 @@ use crate::base::config::Rate;
 use crate::base::lock::Lock;
 use crate::base::table::{Condition, Key, Table, TableError, Value, Write};
 
-/// How long a table that could not be used is left alone: it must not cost every request that patience.
+/// The time for which a failed table is not used. Otherwise each request would wait for its timeout.
 const REST: Duration = Duration::from_secs(10);
 
-/// One write settles it mostly, two if the bucket was not as it was thought to be; only then can another sandbox be in
-/// between.
+/// The maximum number of writes per draw. Usually one write suffices. A second write follows if the cached state of the
+/// bucket was stale. More writes follow only if other execution environments write at the same time.
 const TRIES: usize = 4;
 
 pub(super) struct SharedBuckets {
@@ -24,17 +24,18 @@ pub(super) struct SharedBuckets {
     patience: Duration,
     clock: Arc<dyn Clock>,
     drawn: Lock<LruCache<BucketId, Drawn>>,
-    /// Who has asked and has little left.
+    /// The recently used buckets with few drawn tokens left.
     low: Lock<HashMap<BucketId, Rate>>,
-    /// Until when the table is left alone, since it could not be used.
+    /// The end of the pause after the table has failed, since the Unix epoch.
     resting_until: Lock<Duration>,
 }
 
-/// What a sandbox has drawn for one caller and not given out.
+/// The tokens that an execution environment has drawn for one caller.
 #[derive(Clone, Copy, Default)]
 struct Drawn {
+    /// The number of tokens that are not used yet.
     left: u32,
-    /// When the bucket will be full again, by what was last seen of it.
+    /// The time at which the shared bucket will be full again, as of the last read or write.
     full_at: Duration,
 }
 
@@ -50,7 +51,7 @@ impl SharedBuckets {
         }
     }
 
-    /// Takes from a bucket; nothing if the table cannot be used for now.
+    /// Takes tokens from a bucket. Returns `None` if the table is unavailable.
     pub(super) async fn take(
         &self,
         bucket: &BucketId,
@@ -63,13 +64,13 @@ impl SharedBuckets {
         if self.is_resting() {
             return None;
         }
-        // On the heap, since hardly any request comes here.
+        // Boxed to keep the future of `take` small: most requests do not draw.
         let drawn = Box::pin(self.draw(bucket, rate, count));
         let drawn = tokio::time::timeout(self.patience, drawn).await;
-        self.usable(drawn.unwrap_or_else(|_| Err(TableError("no answer in time".into()))))
+        self.usable(drawn.unwrap_or_else(|_| Err(TableError("the request timed out".into()))))
     }
 
-    /// Draws for those who are low, one after the other, until the table fails.
+    /// Draws tokens for each bucket that is low, one after the other. Stops if the table fails.
     pub(super) async fn replenish(&self) {
         let low = std::mem::take(&mut *self.low.lock());
         for (bucket, rate) in low {
@@ -85,16 +86,16 @@ impl SharedBuckets {
         self.clock.now().unix < *self.resting_until.lock()
     }
 
-    /// Leaves the table alone for a while if it could not be used.
+    /// Returns the value of a successful outcome. After an error, pauses the use of the table and returns `None`.
     fn usable<T>(&self, outcome: Result<T, TableError>) -> Option<T> {
         if let Err(error) = &outcome {
-            tracing::warn!(category = "rate-limit", error = %error, "this sandbox counts for itself");
+            tracing::warn!(category = "rate-limit", error = %error, "rate limits are local: the table failed");
             *self.resting_until.lock() = self.clock.now().unix + REST;
         }
         outcome.ok()
     }
 
-    /// Gives out of what was drawn.
+    /// Takes `count` of the drawn tokens. Returns false if too few tokens are left.
     fn give(&self, bucket: &BucketId, rate: Rate, count: u32) -> bool {
         let mut all = self.drawn.lock();
         let Some(drawn) = all.get_mut(bucket) else {
@@ -114,8 +115,8 @@ impl SharedBuckets {
         }
     }
 
-    /// Draws `count` and as much of a portion beside it as there is, and gives out `count` at once, before anybody
-    /// else does.
+    /// Draws `count` tokens, or a whole portion if the bucket has it, and takes `count` of them for the present
+    /// request. No concurrent request can take those.
     async fn draw(
         &self,
         bucket: &BucketId,
@@ -151,7 +152,7 @@ impl SharedBuckets {
             match write {
                 Write::Done => {
                     let left = self.note(bucket, seen.max(now) + cost, wanted - count);
-                    // What was drawn for a caller may be all there is of it.
+                    // The draw may have served the request only, with no tokens left over.
                     if count > 0 {
                         self.note_low(bucket, rate, left);
                     }
@@ -162,13 +163,13 @@ impl SharedBuckets {
                 }
             }
         }
-        // Others are quicker all the time, so there is hardly anything left to take.
+        // Other execution environments won each race for this bucket, so it is nearly empty.
         Ok(Err(Exhausted {
             wait: rate.interval,
         }))
     }
 
-    /// Keeps what was seen of a bucket and what was drawn of it; tells how much is left here.
+    /// Updates the cached state of a bucket and adds `drawn` tokens. Returns the number of drawn tokens that are left.
     fn note(&self, bucket: &BucketId, full_at: Duration, drawn: u32) -> u32 {
         let mut all = self.drawn.lock();
         let kept = all.get_or_insert_mut(bucket.clone(), Drawn::default);
@@ -177,7 +178,7 @@ impl SharedBuckets {
         kept.left
     }
 
-    /// Takes from a bucket that is full, or that nobody has taken from yet.
+    /// Writes the new state of a bucket that is full or does not exist yet.
     async fn begin(
         &self,
         bucket: &BucketId,
@@ -194,8 +195,7 @@ impl SharedBuckets {
         self.write(bucket, change, condition, values).await
     }
 
-    /// Takes from a bucket that others take from as well, however many they are: what is added is the same whatever is
-    /// there.
+    /// Adds `cost` to the state of a bucket in use. The update is relative, so concurrent updates do not conflict.
     async fn go_on(
         &self,
         bucket: &BucketId,
@@ -214,7 +214,7 @@ impl SharedBuckets {
         self.write(bucket, change, condition, values).await
     }
 
-    /// A bucket can be no emptier than empty: it was another plan's, or some sandbox's clock is wrong.
+    /// Limits the state of a bucket to `empty`. A later state comes from another plan or from a wrong clock.
     async fn shorten(&self, bucket: &BucketId, empty: Duration) -> Result<Write, TableError> {
         let values = vec![("empty", micros(empty)), ("expires_at", expiry(empty))];
         let condition = "full_at > :empty";
@@ -249,7 +249,7 @@ fn micros(time: Duration) -> Value {
     Value::Number(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
 }
 
-/// A bucket that is full need not be remembered.
+/// Returns the time at which the table may delete a bucket: a full bucket needs no record.
 fn expiry(full_at: Duration) -> Value {
     Value::Number(full_at.as_secs() + 1)
 }

@@ -1,70 +1,70 @@
-//! Why a rotation went no further.
+//! The errors of a rotation.
 
 use crate::base::table::TableError;
 use crate::home::bridge::BridgeError;
 use crate::home::source::SourceError;
 
-/// Why a rotation went no further. Whatever it left behind, the next run puts right.
+/// An error that ends a run of a rotation. The next run continues from the state that this run left behind.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RotationError {
-    /// The token lies in no parameter.
-    #[error("the token comes from no parameter, so there is nowhere to store another")]
+    /// The token is not in a parameter.
+    #[error("the token is not in a parameter, so a new token cannot be stored")]
     NoParameter,
-    /// The stored token does not say which it is.
+    /// The stored token contains no token id.
     #[error(
-        "the stored token does not say by what id the home knows it, so it is none that the home has made"
+        "the stored token contains no token id, so it is not a long-lived token of Home Assistant"
     )]
     NotIdentified,
-    /// The token belongs to a user who does not own the home.
+    /// The token belongs to a user who is not the owner of the home.
     #[error(
-        "the token's user, {user}, is not the owner of the home, and only an owner's token may mint others"
+        "the token's user, {user}, is not the owner of the home; only an owner's token may mint new tokens"
     )]
     NotOwner {
         /// The user's name.
         user: String,
     },
-    /// Home and parameter could not be asked with the stored token.
+    /// The home did not accept the connection with the stored token.
     #[error(transparent)]
     Bridge(#[from] BridgeError),
-    /// The parameter's versions could not be read.
+    /// The versions of the parameter could not be read.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// The home refused a command, or its answer is not understood.
-    #[error("the home refused {command} ({reason})")]
+    /// The home rejected a command, or its answer is invalid.
+    #[error("the home rejected {command} ({reason})")]
     Refused {
-        /// Which one.
+        /// The command.
         command: &'static str,
-        /// How.
+        /// The error code, or the fault in the answer.
         reason: String,
     },
-    /// What became of a command is not known.
-    #[error("what became of {command} is not known")]
+    /// The outcome of a command is unknown.
+    #[error("the outcome of {command} is unknown")]
     Unknown {
-        /// Which one.
+        /// The command.
         command: &'static str,
     },
-    /// The home does not accept the token it has just minted.
+    /// The home does not accept the token that it has just minted.
     #[error("the new token was not accepted ({0})")]
     Unproven(BridgeError),
     /// The new token was not stored.
     #[error("the new token was not stored ({0})")]
     NotStored(SourceError),
-    /// Whether the new token was stored is not known.
-    #[error("whether the new token was stored is not known ({0})")]
+    /// The outcome of storing the new token is unknown.
+    #[error("the new token may or may not be stored ({0})")]
     StoredOrNot(SourceError),
-    /// What was stored is not to be seen yet.
-    #[error("the parameter does not show yet what this rotation has stored in it")]
+    /// The parameter still returns a version from before this run's store.
+    #[error("the parameter does not return the new version yet")]
     Behind,
-    /// Somebody else stored a token meanwhile.
-    #[error("somebody else stored a token meanwhile")]
+    /// Somebody else stored a token during the run.
+    #[error("somebody else stored a token during the rotation")]
     Overtaken,
-    /// Another run has the lease now.
-    #[error("another rotation has begun meanwhile")]
+    /// Another run holds the lease.
+    #[error("another rotation has taken the lease")]
     LeaseLost,
-    /// The lease could not be had.
+    /// The lease could not be read or written.
     #[error(transparent)]
     Table(#[from] TableError),
-    /// No time is left.
-    #[error("no time is left for the next step")]
+    /// The deadline leaves no time for another step.
+    #[error("the rotation is out of time for the next step")]
     OutOfTime,
 }

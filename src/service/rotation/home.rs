@@ -1,4 +1,4 @@
-//! What a rotation asks of the home.
+//! The commands that a rotation sends to the home.
 
 use secrecy::SecretString;
 use serde::Deserialize;
@@ -11,13 +11,13 @@ use crate::base::clock::Deadline;
 use crate::home::bridge::Bridge;
 use crate::home::home_assistant::{Answer, Command, JsonSlice, Outcome};
 
-/// How Home Assistant calls the tokens this is about.
+/// Home Assistant's type of long-lived access tokens.
 const LONG_LIVED: &str = "long_lived_access_token";
 
-/// Its answer when a token to be revoked is not there.
+/// Home Assistant's error code for a revocation of a token that does not exist.
 const NO_SUCH_TOKEN: &str = "invalid_token_id";
 
-/// The user whom the token belongs to.
+/// The user to whom the token belongs.
 #[derive(Debug, Deserialize)]
 pub(super) struct User {
     #[serde(default)]
@@ -31,7 +31,7 @@ pub(super) struct Token {
     pub(super) id: String,
     client_name: Option<String>,
     r#type: String,
-    /// Whether it is the one that asks.
+    /// True if the present connection uses this token.
     pub(super) is_current: bool,
 }
 
@@ -44,7 +44,7 @@ impl Token {
     }
 }
 
-/// Asks, with the token in use.
+/// Sends the commands of a rotation, with the token in use.
 pub(super) struct Chores<'a> {
     pub(super) bridge: &'a Bridge,
     pub(super) deadline: Deadline,
@@ -59,7 +59,7 @@ impl Chores<'_> {
         )
     }
 
-    /// The long-lived tokens of the same user.
+    /// Returns the long-lived tokens of the same user.
     pub(super) async fn tokens(&self) -> Result<Vec<Token>, RotationError> {
         const COMMAND: &str = "auth/refresh_tokens";
         let answer = self.ask(COMMAND, json!({ "type": COMMAND })).await?;
@@ -75,7 +75,7 @@ impl Chores<'_> {
         Ok(SecretString::from(text))
     }
 
-    /// Revokes a token; one that is gone already is fine.
+    /// Revokes a token. Succeeds if the token does not exist.
     pub(super) async fn revoke(&self, id: &str) -> Result<(), RotationError> {
         const COMMAND: &str = "auth/delete_refresh_token";
         let command = json!({ "type": COMMAND, "refresh_token_id": id });
@@ -106,7 +106,7 @@ impl Chores<'_> {
     async fn answer(&self, name: &'static str, command: Value) -> Result<Answer, RotationError> {
         let not_understood = || RotationError::Refused {
             command: name,
-            reason: "it is no command".into(),
+            reason: "the command is invalid".into(),
         };
         let command = Command::new(command).map_err(|_| not_understood())?;
         let mut outcomes = self.bridge.run(&[command], self.deadline).await?;
@@ -122,9 +122,9 @@ fn read<T: DeserializeOwned>(
     answer: &Option<JsonSlice>,
 ) -> Result<T, RotationError> {
     let text = answer.as_ref().map_or("null", JsonSlice::get);
-    // The error's text might repeat the answer.
+    // The text of the parser's error is dropped: it may repeat a token from the answer.
     serde_json::from_str(text).map_err(|_| RotationError::Refused {
         command,
-        reason: "its answer is not understood".into(),
+        reason: "the answer has an unknown format".into(),
     })
 }

@@ -1,4 +1,4 @@
-//! The lease of a rotation: one runs at a time, and one that died holds the others up no longer than its lease.
+//! The lease of a rotation. Only one run holds it at a time. A crashed run blocks others only until its lease expires.
 
 use std::time::Duration;
 
@@ -8,38 +8,55 @@ use crate::base::clock::Timestamp;
 use crate::base::lock::Lock;
 use crate::base::table::{Condition, Item, Key, Table, TableError, Write};
 
-/// A place where leases are kept.
+/// The outcome of taking a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lease {
+    /// This run holds the lease.
+    Taken,
+    /// Another run holds the lease until this time (since the Unix epoch).
+    HeldUntil(Duration),
+}
+
+/// The outcome of renewing a lease.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    /// This run holds the lease until the new time.
+    Renewed,
+    /// Another run has taken the lease, and may have finished since.
+    Lost,
+}
+
+/// A store for leases.
 pub trait LeaseStore: Send + Sync {
-    /// Takes the lease on `scope` until `until` (since the Unix epoch), if nobody has it. `Some` says until when
-    /// another run has it.
+    /// Takes the lease on `scope` until `until` (since the Unix epoch), unless another run holds it.
     fn take<'a>(
         &'a self,
         scope: &'a str,
         run: &'a str,
         now: Timestamp,
         until: Duration,
-    ) -> BoxFuture<'a, Result<Option<Duration>, TableError>>;
+    ) -> BoxFuture<'a, Result<Lease, TableError>>;
 
-    /// Extends a lease that this run has, also one that has ended if nobody took it since. False if it is lost:
-    /// whoever has had it meanwhile may be through already.
+    /// Extends the lease of this run to `until` (since the Unix epoch). An expired lease can be renewed if no other run
+    /// has taken it.
     fn renew<'a>(
         &'a self,
         scope: &'a str,
         run: &'a str,
         until: Duration,
-    ) -> BoxFuture<'a, Result<bool, TableError>>;
+    ) -> BoxFuture<'a, Result<Renewal, TableError>>;
 
-    /// Gives the lease back, if it is this run's.
+    /// Releases the lease if this run holds it.
     fn release<'a>(&'a self, scope: &'a str, run: &'a str)
     -> BoxFuture<'a, Result<(), TableError>>;
 }
 
-/// Leases in the table that all sandboxes share.
+/// Leases in the table that all execution environments share.
 #[derive(Debug)]
 pub struct SharedLeases(Table);
 
 impl SharedLeases {
-    /// Leases in `table`.
+    /// Creates a store in `table`.
     pub fn new(table: Table) -> Self {
         Self(table)
     }
@@ -56,7 +73,7 @@ fn item(run: &str, until: Duration) -> Item {
     Item::new([
         ("run", run.into()),
         ("until", until.into()),
-        // Long after it has ended.
+        // DynamoDB deletes the item a day after the lease has expired.
         ("expires_at", (until.as_secs() + 24 * 60 * 60).into()),
     ])
 }
@@ -68,7 +85,7 @@ impl LeaseStore for SharedLeases {
         run: &'a str,
         now: Timestamp,
         until: Duration,
-    ) -> BoxFuture<'a, Result<Option<Duration>, TableError>> {
+    ) -> BoxFuture<'a, Result<Lease, TableError>> {
         Box::pin(async move {
             let is_free = Condition {
                 expression: "attribute_not_exists(pk) OR #run = :run OR #until < :now",
@@ -77,10 +94,10 @@ impl LeaseStore for SharedLeases {
             };
             let lease = item(run, until);
             match self.0.put(&key(scope), lease, Some(is_free)).await? {
-                Write::Done => Ok(None),
+                Write::Done => Ok(Lease::Taken),
                 Write::Refused(held) => {
                     let until = held.number("until").unwrap_or_default();
-                    Ok(Some(Duration::from_millis(until)))
+                    Ok(Lease::HeldUntil(Duration::from_millis(until)))
                 }
             }
         })
@@ -91,14 +108,17 @@ impl LeaseStore for SharedLeases {
         scope: &'a str,
         run: &'a str,
         until: Duration,
-    ) -> BoxFuture<'a, Result<bool, TableError>> {
+    ) -> BoxFuture<'a, Result<Renewal, TableError>> {
         Box::pin(async move {
             let lease = item(run, until);
             let written = self
                 .0
                 .put(&key(scope), lease, Some(Condition::is_of(run)))
                 .await?;
-            Ok(written == Write::Done)
+            Ok(match written {
+                Write::Done => Renewal::Renewed,
+                Write::Refused(_) => Renewal::Lost,
+            })
         })
     }
 
@@ -111,7 +131,7 @@ impl LeaseStore for SharedLeases {
     }
 }
 
-/// Leases in the memory of one process, for use without a table: they keep apart what runs in it.
+/// Leases in the memory of one process, for use without a table. They exclude only runs of the same process.
 #[derive(Debug, Default)]
 pub struct MemoryLeases(Lock<Vec<(String, String, Duration)>>);
 
@@ -122,17 +142,21 @@ impl LeaseStore for MemoryLeases {
         run: &'a str,
         now: Timestamp,
         until: Duration,
-    ) -> BoxFuture<'a, Result<Option<Duration>, TableError>> {
+    ) -> BoxFuture<'a, Result<Lease, TableError>> {
         let mut leases = self.0.lock();
         let held = leases
             .iter()
             .find(|(of, by, until)| of == scope && by != run && *until >= now.unix)
             .map(|(_, _, until)| *until);
-        if held.is_none() {
-            leases.retain(|(of, _, _)| of != scope);
-            leases.push((scope.to_owned(), run.to_owned(), until));
-        }
-        Box::pin(std::future::ready(Ok(held)))
+        let lease = match held {
+            Some(until) => Lease::HeldUntil(until),
+            None => {
+                leases.retain(|(of, _, _)| of != scope);
+                leases.push((scope.to_owned(), run.to_owned(), until));
+                Lease::Taken
+            }
+        };
+        Box::pin(std::future::ready(Ok(lease)))
     }
 
     fn renew<'a>(
@@ -140,16 +164,19 @@ impl LeaseStore for MemoryLeases {
         scope: &'a str,
         run: &'a str,
         until: Duration,
-    ) -> BoxFuture<'a, Result<bool, TableError>> {
+    ) -> BoxFuture<'a, Result<Renewal, TableError>> {
         let mut leases = self.0.lock();
         let ours = leases
             .iter_mut()
             .find(|(of, by, _)| of == scope && by == run);
-        let is_ours = ours.is_some();
-        if let Some((_, _, end)) = ours {
-            *end = until;
-        }
-        Box::pin(std::future::ready(Ok(is_ours)))
+        let renewal = match ours {
+            Some((_, _, end)) => {
+                *end = until;
+                Renewal::Renewed
+            }
+            None => Renewal::Lost,
+        };
+        Box::pin(std::future::ready(Ok(renewal)))
     }
 
     fn release<'a>(

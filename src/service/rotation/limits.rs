@@ -1,19 +1,19 @@
-//! How long the parts of a rotation may take.
+//! Time limits of a rotation.
 
 use std::time::Duration;
 
-/// What no step takes longer than, beside the home's part in it: a call of Parameter Store, tried again and again.
+/// The maximum time of a call to Parameter Store with its retries. A step takes at most this time plus the home's part.
 pub(super) const STORE_LIMIT: Duration = Duration::from_secs(5);
 
-/// How long a minted token lasts.
+/// The lifetime of a minted token, in days.
 pub(super) const LIFESPAN_DAYS: u32 = 365;
 
-/// How long a store takes at most, which is tried once.
+/// The maximum time of the request that stores a token. It is not retried.
 pub(super) const STORE_TIME: Duration = Duration::from_millis(2_500);
 
-/// The longest that a run waits until the old token may be revoked, unless it was asked to: until then the old one is
-/// the way back, and whoever pays for a function's time pays for its waiting.
+/// The maximum time that a run waits before it revokes the old token, unless the request asks for a longer wait. Until
+/// the old token is revoked, it allows a rollback. Lambda bills the time that a run waits.
 pub(super) const SHORT_WAIT: Duration = Duration::from_secs(60);
 
-/// What is kept of a run's time to give the lease back and to answer.
+/// The part of a run's time that is reserved for releasing the lease and for the response.
 pub(super) const TIME_TO_END: Duration = Duration::from_secs(1);

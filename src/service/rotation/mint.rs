@@ -1,4 +1,4 @@
-//! The decisive step: another token is minted, proven and stored.
+//! The critical step of a rotation: mints, proves and stores a new token.
 
 use secrecy::SecretString;
 
@@ -11,7 +11,7 @@ use crate::home::source::StoreOutcome;
 use crate::home::token::token_id;
 
 impl Run<'_> {
-    /// Mints a token, proves it and stores it. A token that is certainly not stored is revoked at once.
+    /// Mints a token, proves it and stores it. Revokes the token at once if it is certain that it was not stored.
     pub(super) async fn mint(&mut self, look: &Look) -> Result<(), RotationError> {
         let base = look.stored.all.last().ok_or(RotationError::NotIdentified)?;
         let number = self.rotation.random.u32();
@@ -28,13 +28,17 @@ impl Run<'_> {
                 self.note(format!("stored it as version {version}"));
                 Ok(())
             }
-            // It may be stored. If it is not, the next run will know.
+            // The token may be stored. The next run reads the parameter and decides.
             Err(error @ (RotationError::StoredOrNot(_) | RotationError::LeaseLost)) => Err(error),
             Err(error) => {
                 match self.revoke(&id).await {
                     Ok(()) => self.note(format!("revoked the token {id} again")),
                     Err(left) => {
-                        tracing::warn!(category = "rotation", error = %left, "the new token is left to the next run");
+                        tracing::warn!(
+                            category = "rotation",
+                            error = %left,
+                            "the new token was not revoked; the next run revokes it"
+                        );
                     }
                 }
                 Err(error)
@@ -57,7 +61,7 @@ impl Run<'_> {
             if newest(&self.read().await?) != Some(base) {
                 return Err(RotationError::Overtaken);
             }
-            // Nothing comes between, and the lease outlasts it.
+            // The lease outlasts the store, so no other run can begin before the store has ended.
             if self.rotation.clock.now().unix + STORE_TIME < self.leased_until {
                 break;
             }

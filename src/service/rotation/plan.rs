@@ -1,14 +1,14 @@
-//! What a rotation does next, decided from what is stored and what the home knows. Pure: whatever a crash left behind,
-//! the next run looks at the facts and goes on from there.
+//! Decides the next step of a rotation from the stored versions and the tokens that the home knows. The decision is a
+//! pure function, so that a run can continue from any state that a crash left behind.
 
 use std::time::Duration;
 
 /// A version of the stored token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Version {
-    /// By what the home knows the token.
+    /// The home's id of the token.
     pub(super) token_id: String,
-    /// When it was stored, since the Unix epoch.
+    /// The time at which the version was stored, since the Unix epoch.
     pub(super) stored_at: Duration,
 }
 
@@ -19,45 +19,45 @@ pub(super) struct Known {
     pub(super) client_name: String,
 }
 
-/// What a token is called that is minted at a time, since the Unix epoch.
+/// Returns the client name of a token that is minted at `minted_at` (since the Unix epoch).
 pub(super) fn name(marker: &str, minted_at: Duration, number: u32) -> String {
     format!("{marker}{} {number:08x}", minted_at.as_secs())
 }
 
-/// Everything that is to be considered.
+/// The facts from which the next step follows.
 #[derive(Clone, Debug)]
 pub(super) struct Facts {
     /// The time, since the Unix epoch.
     pub(super) now: Duration,
-    /// What the names of tokens begin with that rotations of this place have minted.
+    /// The prefix of the client names of all tokens that rotations of this parameter have minted.
     pub(super) marker: String,
-    /// For how long after it was replaced a token may still be in somebody's use.
+    /// The time for which a token may still be in use after it was replaced.
     pub(super) drain: Duration,
-    /// For how long after it was minted a token may still come to be stored, by a run that is slow, or unseen.
+    /// The time after minting for which a slow run may still store a token, or its store may not be visible yet.
     pub(super) settling: Duration,
-    /// The versions that tell which token they hold, oldest first; the last is the current one.
+    /// The versions whose token id is known, oldest first. The last version is the current one.
     pub(super) versions: Vec<Version>,
     /// The long-lived tokens of the same user.
     pub(super) known: Vec<Known>,
 }
 
-/// The next thing to do.
+/// The next step of a rotation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Step {
-    /// Revoke a token that was minted and never stored: nobody can have it.
+    /// Revoke a token that was minted but never stored, so it is not in use.
     RevokeOrphan { id: String },
-    /// Revoke a token that was replaced so long ago that nobody uses it.
+    /// Revoke a token that was replaced so long ago that it is out of use.
     RevokeReplaced { id: String },
-    /// Wait: a token that is to be revoked may still be in use, or come to be.
+    /// Wait: the next token to revoke may still be in use, or may still be stored.
     Drain { until: Duration },
-    /// Mint another token, prove it and store it.
+    /// Mint a new token, prove it and store it.
     Mint,
-    /// All is done.
+    /// The rotation is complete.
     Nothing,
 }
 
 impl Facts {
-    /// The next step; a token is minted only if `begin` and nothing is left to be done.
+    /// Returns the next step. The step is `Mint` only if `begin` is true and no token is left to revoke.
     pub(super) fn next(&self, begin: bool) -> Step {
         let orphans = self.orphans().map(|(id, minted_at)| {
             let until = minted_at.saturating_add(self.settling);
@@ -75,7 +75,7 @@ impl Facts {
         }
     }
 
-    /// Whether a rotation was begun and not finished.
+    /// Returns true if a rotation has begun and is not complete.
     pub(super) fn is_under_way(&self) -> bool {
         self.replaced().any(|(id, _)| self.was_stored(id))
     }
@@ -84,25 +84,25 @@ impl Facts {
         token.client_name.starts_with(&self.marker)
     }
 
-    /// The tokens of ours that no version holds or can have held, each with when it was minted.
+    /// Returns latchkey's tokens that no version holds or has held, each with the time of its minting.
     fn orphans(&self) -> impl Iterator<Item = (&str, Duration)> {
         self.unstored()
             .filter(|(_, minted_at)| *minted_at >= self.history_begins())
     }
 
-    /// The tokens of ours that no version holds, each with when it was minted.
+    /// Returns latchkey's tokens that no known version holds, each with the time of its minting.
     fn unstored(&self) -> impl Iterator<Item = (&str, Duration)> {
         let unstored = |token: &&Known| self.is_ours(token) && !self.was_stored(&token.id);
         self.known.iter().filter(unstored).map(|token| {
             let rest = token.client_name.strip_prefix(&self.marker);
             let seconds = rest.and_then(|rest| rest.split(' ').next()?.parse().ok());
-            // One whose name was changed by hand is as old as can be.
+            // A name that a person has changed contains no time. Its token counts as minted in 1970.
             (token.id.as_str(), Duration::from_secs(seconds.unwrap_or(0)))
         })
     }
 
-    /// From when on the versions are known: older ones are dropped, and a parameter may have been deleted and made
-    /// anew. In whole seconds, as names have them.
+    /// Returns the time of the oldest known version, in whole seconds like the times in client names. Older versions
+    /// are unknown: Parameter Store drops them, and the parameter may have been deleted and created again.
     fn history_begins(&self) -> Duration {
         let first = self.versions.first();
         Duration::from_secs(first.map_or(0, |version| version.stored_at.as_secs()))
@@ -112,9 +112,10 @@ impl Facts {
         self.versions.iter().any(|version| version.token_id == id)
     }
 
-    /// The tokens that the home still knows and a rotation has replaced: its own of before, and the one that was there
-    /// before its first. What a person stored and replaced by hand is that person's to revoke. Each with when it was
-    /// replaced. Tokens of ours from before the versions that are known may have been stored then.
+    /// Returns the tokens that a rotation has replaced and that the home still knows, each with the time of its
+    /// replacement. These are the tokens of earlier rotations, and the token from before the first rotation. A token
+    /// that a person has both stored and replaced is not included: that person must revoke it. A token of latchkey that
+    /// is older than the known versions is included, because an unknown version may have held it.
     fn replaced(&self) -> impl Iterator<Item = (&str, Duration)> {
         let begin = self.history_begins();
         let forgotten = self

@@ -1,39 +1,39 @@
-//! What a rotation did.
+//! The report of a rotation.
 
 use std::time::Duration;
 
 use crate::base::secret::Fingerprint;
 
-/// How far a run came.
+/// The progress of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Progress {
-    /// A new token is in use and no other is left.
+    /// The new token is in use, and the old tokens are revoked.
     Rotated,
-    /// There was nothing to do.
+    /// The run had no work to do.
     Nothing,
-    /// All is done but to revoke the old token, which may be in use until then (since the Unix epoch).
+    /// The new token is stored. The old token may still be in use, so it is not revoked yet.
     Draining {
-        /// Until when.
+        /// The time from which the old token can be revoked, since the Unix epoch.
         until: Duration,
     },
-    /// Another run has the lease until then.
+    /// Another run holds the lease.
     Busy {
-        /// Until when.
+        /// The time at which the other run's lease expires, since the Unix epoch.
         until: Duration,
     },
-    /// Nothing was done, only planned.
+    /// The run was a dry run: it changed nothing.
     Planned,
 }
 
-/// What a run did.
+/// The report of a run.
 #[derive(Clone, Debug)]
 pub struct RotationReport {
-    /// How far it came.
+    /// The progress of the run.
     pub progress: Progress,
-    /// What it did, or would do, in words.
+    /// A sentence for each step that the run did, or would do in a dry run.
     pub steps: Vec<String>,
-    /// The token that is current now, and its version.
+    /// The current token and the version of the parameter that holds it.
     pub token: Option<(Fingerprint, Option<i64>)>,
-    /// How many tokens it revoked.
+    /// The number of tokens that the run revoked.
     pub revoked: u32,
 }

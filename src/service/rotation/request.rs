@@ -1,28 +1,28 @@
-//! What a rotation is asked to do.
+//! The request for a rotation.
 
 use crate::base::home_name::HomeName;
 use crate::base::json::{JsonError, Members, shown};
 use crate::service::commands::RequestError;
 
-/// How much is to be done.
+/// The mode of a rotation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Mode {
-    /// A whole rotation; if one was begun, that one is finished instead.
+    /// Complete an unfinished rotation, or else do a whole new rotation.
     Rotate,
-    /// To finish what was begun, and to begin nothing.
+    /// Complete an unfinished rotation only.
     Resume,
-    /// Nothing: to say what would be done.
+    /// Report the next steps and change nothing.
     DryRun,
 }
 
-/// `{"source":"rotate-token"}`, with `home`, `resume`, `dry_run` and `wait` if need be.
+/// The event `{"source":"rotate-token"}`, with the optional members `home`, `resume`, `dry_run` and `wait`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RotationRequest {
-    /// Whose token; every home's if none is named.
+    /// The home whose token is rotated. `None` for all homes.
     pub home: Option<HomeName>,
-    /// How much.
+    /// The mode of the rotation.
     pub mode: Mode,
-    /// Whether to wait until the old token may be revoked, however long that takes, if there is time.
+    /// True if the run waits until the old token can be revoked, provided that this is before its deadline.
     pub wait: bool,
 }
 
@@ -34,7 +34,7 @@ impl RotationRequest {
         let members = Members::parse(text)?;
         if let Some(name) = members.names().find(|name| !MEMBERS.contains(name)) {
             return Err(RequestError::Shape(format!(
-                "unknown member {}; a rotation takes `home`, `resume`, `dry_run` and `wait`",
+                "the request has the unknown member {}; a rotation takes `home`, `resume`, `dry_run` and `wait`",
                 shown(name)
             )));
         }
@@ -57,7 +57,9 @@ impl RotationRequest {
 }
 
 fn no_name() -> RequestError {
-    RequestError::Shape("`home` must be a home's name: 1 to 64 letters, digits and . - _".into())
+    RequestError::Shape(
+        "`home` must be the name of a home: 1 to 64 letters, digits and . - _".into(),
+    )
 }
 
 fn flag(members: &Members<'_>, name: &'static str) -> Result<bool, RequestError> {
@@ -74,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn modes_and_homes() {
+    fn request_parses_modes_and_homes() {
         for (text, home, mode) in [
             (r#"{"source":"rotate-token"}"#, None, Mode::Rotate),
             (

@@ -1,4 +1,4 @@
-//! One run of a rotation, step by step.
+//! A run of a rotation.
 
 use std::time::Duration;
 
@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::error::RotationError;
 use super::home::{self, Chores};
+use super::lease::{Lease, Renewal};
 use super::limits::{STORE_LIMIT, TIME_TO_END};
 use super::plan::{Facts, Step, Version};
 use super::report::{Progress, RotationReport};
@@ -16,20 +17,22 @@ use crate::home::homes::Home;
 use crate::home::source::{TokenVersions, Versions};
 use crate::home::token::{access_token, token_id};
 
-/// How often, and after what pause, a run looks again for what it has stored itself.
+/// The number of times that a run reads the parameter again until it sees its own store.
 const SECOND_LOOKS: u32 = 10;
+
+/// The pause before each of these reads.
 const BEFORE_A_SECOND_LOOK: Duration = Duration::from_millis(500);
 
-/// One run.
+/// A run of a rotation for one home.
 pub(super) struct Run<'a> {
     pub(super) rotation: &'a RotationTerms,
     pub(super) home: &'a Home,
     pub(super) versions: &'a dyn TokenVersions,
     pub(super) deadline: Deadline,
     id: String,
-    /// What tells the place of the token apart from all others.
+    /// The scope of the lease: a hash of the place where the token is stored.
     scope: String,
-    /// Until when the lease lasts, since the Unix epoch.
+    /// The time at which the lease expires, since the Unix epoch.
     pub(super) leased_until: Duration,
     /// The version that this run has stored.
     pub(super) stored: Option<i64>,
@@ -37,7 +40,7 @@ pub(super) struct Run<'a> {
     revoked: u32,
 }
 
-/// What is stored now, and what follows from it.
+/// The stored versions, and the facts for the plan.
 pub(super) struct Look {
     pub(super) stored: Versions,
     pub(super) facts: Facts,
@@ -64,7 +67,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Does what there is to do, step by step.
+    /// Takes the lease and does each step of the plan until the rotation is complete or must wait.
     pub(super) async fn go(
         &mut self,
         mut begin: bool,
@@ -72,13 +75,13 @@ impl<'a> Run<'a> {
     ) -> Result<RotationReport, RotationError> {
         let before = self.read().await?;
         self.scope = digest(&before.place);
-        if let Some(until) = self.take_lease().await? {
+        if let Lease::HeldUntil(until) = self.take_lease().await? {
             return Ok(self.report(Progress::Busy { until }));
         }
         let (mut is_first, mut has_rotated, mut second_looks) = (true, false, 0);
         loop {
             let look = match self.look().await {
-                // Parameter Store may take a moment to show to all what was stored.
+                // Parameter Store is eventually consistent: a read may return the version from before the store.
                 Err(RotationError::Behind | RotationError::Overtaken)
                     if self.stored.is_some() && second_looks < SECOND_LOOKS =>
                 {
@@ -89,9 +92,9 @@ impl<'a> Run<'a> {
                 look => look?,
             };
             if std::mem::take(&mut is_first) {
-                // To finish the one that was begun is the rotation that was asked for.
+                // Completing an unfinished rotation fulfils the request.
                 has_rotated = look.facts.is_under_way();
-                // And one that another run has done while this one waited for the lease is one as well.
+                // A rotation that another run did while this run waited for the lease fulfils the request as well.
                 begin &= !has_rotated && newest(&look.stored) == newest(&before);
             }
             let step = look.facts.next(begin);
@@ -106,14 +109,12 @@ impl<'a> Run<'a> {
                 Step::RevokeReplaced { id } => {
                     self.retire(&look.stored, &id).await;
                     self.renew_lease().await?;
-                    // Somebody may have gone back to it by now.
+                    // Somebody may have stored the old token again.
                     if newest(&self.read().await?) != newest(&look.stored) {
                         continue;
                     }
                     self.revoke(&id).await?;
-                    self.note(format!(
-                        "revoked the token {id}, which nobody uses any more"
-                    ));
+                    self.note(format!("revoked the token {id}, which is out of use"));
                 }
                 Step::Drain { until } => {
                     let now = self.rotation.clock.now();
@@ -140,7 +141,7 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// Gives the lease back.
+    /// Releases the lease.
     pub(super) async fn end(&self) {
         let leases = &self.rotation.leases;
         if self.scope.is_empty() {
@@ -153,12 +154,12 @@ impl<'a> Run<'a> {
         ) {
             tracing::warn!(
                 category = "rotation",
-                "the lease was not given back; it ends by itself"
+                "the lease was not released; it expires by itself"
             );
         }
     }
 
-    /// Says what a run would do now.
+    /// Returns a report of the steps that a run would do now.
     pub(super) async fn plan(&mut self) -> Result<RotationReport, RotationError> {
         let mut look = self.look().await?;
         let begin = !look.facts.is_under_way();
@@ -171,13 +172,13 @@ impl<'a> Run<'a> {
                     (id, step)
                 }
                 Step::RevokeReplaced { id } => {
-                    let step = format!("revoke the token {id}, which nobody uses any more");
+                    let step = format!("revoke the token {id}, which is out of use");
                     (id, step)
                 }
                 Step::Drain { until } => {
                     let seconds = until.saturating_sub(look.facts.now).as_secs();
                     self.steps.push(format!(
-                        "wait {seconds} s until nobody can use the token that is to be revoked next"
+                        "wait {seconds} s until the next token to revoke is out of use"
                     ));
                     break;
                 }
@@ -187,7 +188,9 @@ impl<'a> Run<'a> {
                         "mint a token".to_owned(),
                         "prove it over REST and on a WebSocket".to_owned(),
                         "store it in the parameter, with the same key".to_owned(),
-                        format!("wait {seconds} s until nobody can use the old token any more, and revoke it"),
+                        format!(
+                            "wait {seconds} s until the old token is out of use, and revoke it"
+                        ),
                     ]);
                     break;
                 }
@@ -199,8 +202,8 @@ impl<'a> Run<'a> {
         Ok(self.report(Progress::Planned))
     }
 
-    /// Looks at what is stored and at what the home knows. The home is asked with the token that is stored, which
-    /// thereby is proven to be good.
+    /// Reads the stored versions and the tokens that the home knows. The connection to the home uses the stored token,
+    /// which proves that this token is valid.
     async fn look(&self) -> Result<Look, RotationError> {
         let warmth = self.home.bridge.token_changed(self.deadline).await;
         if let Some(error) = warmth.error {
@@ -214,8 +217,7 @@ impl<'a> Run<'a> {
         let tokens = chores.tokens().await?;
         let stored = self.read().await?;
         if newest(&stored) < self.stored {
-            // Parameter Store has not caught up with what this run has stored, and nothing may be decided on what was
-            // before.
+            // The read returned the state from before this run's store. The plan must not use a stale state.
             return Err(RotationError::Behind);
         }
         let mut versions = Vec::new();
@@ -238,7 +240,7 @@ impl<'a> Run<'a> {
             .iter()
             .any(|token| token.is_current && token.id == current)
         {
-            // The connection is another token's: the parameter has changed since it was opened.
+            // The connection uses another token: the parameter has changed since the connection was opened.
             return Err(RotationError::Overtaken);
         }
         let facts = Facts {
@@ -252,11 +254,11 @@ impl<'a> Run<'a> {
         Ok(Look { stored, facts })
     }
 
-    /// Sees to it that nobody presents a token that is about to be revoked.
+    /// Makes all execution environments stop using a token before it is revoked.
     async fn retire(&self, stored: &Versions, id: &str) {
         for version in &stored.all {
             if token_id(&version.value).as_deref() == Some(id) {
-                // As it would be presented: without what an editor left around it.
+                // The fingerprint is that of the token as it is sent, without white space from an editor around it.
                 if let Some(token) = access_token(&version.value) {
                     let fingerprint = token.fingerprint();
                     self.home.bridge.retire(fingerprint, version.number).await;
@@ -271,10 +273,10 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Waits, and keeps the lease meanwhile.
+    /// Waits and renews the lease during the wait.
     async fn wait(&mut self, total: Duration) -> Result<(), RotationError> {
         self.note(format!(
-            "waiting {} s for the old token to fall out of use",
+            "waiting {} s until the old token is out of use",
             total.as_secs()
         ));
         let pause = self.lease_time() / 3;
@@ -288,26 +290,27 @@ impl<'a> Run<'a> {
         Ok(())
     }
 
-    /// Takes the lease, or waits for it while there is time. `Some` says until when another run has it.
-    async fn take_lease(&mut self) -> Result<Option<Duration>, RotationError> {
+    /// Takes the lease. If another run holds it, waits until it expires, provided that this is before the deadline.
+    async fn take_lease(&mut self) -> Result<Lease, RotationError> {
         loop {
             let now = self.rotation.clock.now();
             let ours = now.unix + self.lease_time();
             let leases = &self.rotation.leases;
-            let Some(until) = leases.take(&self.scope, &self.id, now, ours).await? else {
+            let lease = leases.take(&self.scope, &self.id, now, ours).await?;
+            let Lease::HeldUntil(until) = lease else {
                 self.leased_until = ours;
-                return Ok(None);
+                return Ok(lease);
             };
-            // A little later, so that it has ended then.
+            // A margin of 10 ms makes sure that the lease has expired by then.
             let wait = until.saturating_sub(now.unix) + Duration::from_millis(10);
             if wait >= self.deadline.remaining(now) {
-                return Ok(Some(until));
+                return Ok(lease);
             }
             tokio::time::sleep(wait).await;
         }
     }
 
-    /// Makes sure that this run has had the lease all the time, and has time for another step.
+    /// Renews the lease. Fails if another run has taken it, or if the deadline leaves no time for another step.
     pub(super) async fn renew_lease(&mut self) -> Result<(), RotationError> {
         let now = self.rotation.clock.now();
         if self.deadline.remaining(now) < self.rotation.step_limit.min(STORE_LIMIT) {
@@ -315,20 +318,21 @@ impl<'a> Run<'a> {
         }
         let until = now.unix + self.lease_time();
         let leases = &self.rotation.leases;
-        if leases.renew(&self.scope, &self.id, until).await? {
-            self.leased_until = until;
-            Ok(())
-        } else {
-            Err(RotationError::LeaseLost)
+        match leases.renew(&self.scope, &self.id, until).await? {
+            Renewal::Renewed => {
+                self.leased_until = until;
+                Ok(())
+            }
+            Renewal::Lost => Err(RotationError::LeaseLost),
         }
     }
 
-    /// Longer than any step.
+    /// Returns the duration of a lease, which is longer than any step.
     fn lease_time(&self) -> Duration {
         self.rotation.step_limit + STORE_LIMIT
     }
 
-    /// Reads the parameter's versions, in the time there is.
+    /// Reads the versions of the parameter before the deadline.
     pub(super) async fn read(&self) -> Result<Versions, RotationError> {
         let left = self.deadline.remaining(self.rotation.clock.now());
         match tokio::time::timeout(left, self.versions.read()).await {
@@ -365,8 +369,8 @@ pub(super) fn newest(versions: &Versions) -> Option<i64> {
     versions.all.last().map(|version| version.number)
 }
 
-/// What the names of tokens begin with that were minted for one place: two latchkeys that share a user of a home must
-/// not take each other's for orphans.
+/// Returns the prefix of the client names of tokens that were minted for one place. Two latchkeys can share a user of a
+/// home. With this prefix, neither of them revokes the other's tokens as orphans.
 fn marker(place: &str) -> String {
     format!("latchkey {} ", &digest(place)[..8])
 }

@@ -1,4 +1,4 @@
-//! What every run of a rotation needs.
+//! The terms that all runs of rotations share.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,16 +7,16 @@ use super::lease::LeaseStore;
 use crate::base::clock::Clock;
 use crate::base::random::Random;
 
-/// The terms of all rotations.
+/// The dependencies and time limits of all rotations.
 pub struct RotationTerms {
-    /// Where runs take their leases.
+    /// The store of the leases.
     pub leases: Box<dyn LeaseStore>,
-    /// The time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// For how long after its replacement a token may still be in use somewhere.
+    /// The time for which a token may still be in use after its replacement.
     pub drain: Duration,
-    /// The longest time that the home's part in a step takes.
+    /// The maximum time of the home's part in a step.
     pub step_limit: Duration,
-    /// The randomness of run ids.
+    /// The generator of run ids and of the numbers in token names.
     pub random: Random,
 }

@@ -1,4 +1,4 @@
-//! The plan by example, and as a model in which runs die at any point.
+//! Tests of the plan with examples, and with a model in which runs crash at any point.
 
 use proptest::prelude::*;
 
@@ -33,7 +33,7 @@ fn facts(now: u64, versions: &[(&str, u64)], known: &[(&str, &str)]) -> Facts {
 const OURS: &str = "latchkey 01234567 1000 0f0f0f0f";
 
 #[test]
-fn with_nothing_left_over_a_token_is_minted_only_if_asked_for() {
+fn plan_with_no_token_to_revoke_mints_only_if_requested() {
     let facts = facts(5_000, &[("a", 0)], &[("a", "by hand"), ("x", "somebody's")]);
     assert_eq!(facts.next(true), Step::Mint);
     assert_eq!(facts.next(false), Step::Nothing);
@@ -41,11 +41,11 @@ fn with_nothing_left_over_a_token_is_minted_only_if_asked_for() {
 }
 
 #[test]
-fn a_token_that_was_never_stored_is_revoked_first() {
+fn orphaned_token_is_revoked_before_minting() {
     let facts = facts(
         5_000,
         &[("a", 0)],
-        // Another latchkey's is left alone.
+        // A token of another latchkey is not revoked.
         &[("c", "latchkey 76543210 1"), ("a", "by hand"), ("b", OURS)],
     );
     assert_eq!(facts.next(true), Step::RevokeOrphan { id: "b".into() });
@@ -53,7 +53,7 @@ fn a_token_that_was_never_stored_is_revoked_first() {
 }
 
 #[test]
-fn a_token_that_may_be_about_to_be_stored_is_left_alone() {
+fn orphaned_token_is_not_revoked_while_settling() {
     let known = [("a", "by hand"), ("b", OURS)];
     let until = Duration::from_secs(1_050);
     let early = facts(1_049, &[("a", 0)], &known);
@@ -63,7 +63,7 @@ fn a_token_that_may_be_about_to_be_stored_is_left_alone() {
 }
 
 #[test]
-fn a_token_from_before_the_parameter_was_made_anew_may_be_in_use() {
+fn token_older_than_the_parameter_drains_before_revocation() {
     let known = [("new", "by hand"), ("b", OURS)];
     let until = Duration::from_secs(2_600);
     let early = facts(2_100, &[("new", 2_000)], &known);
@@ -73,7 +73,7 @@ fn a_token_from_before_the_parameter_was_made_anew_may_be_in_use() {
 }
 
 #[test]
-fn a_replaced_token_is_revoked_once_nobody_can_use_it() {
+fn replaced_token_is_revoked_after_the_drain() {
     let known = [("a", "by hand"), ("b", OURS)];
     let versions = [("a", 0), ("b", 1_000)];
     let until = Duration::from_secs(1_600);
@@ -85,7 +85,7 @@ fn a_replaced_token_is_revoked_once_nobody_can_use_it() {
 }
 
 #[test]
-fn what_a_person_replaced_by_hand_is_left_to_that_person() {
+fn token_replaced_by_a_person_is_not_revoked() {
     let facts = facts(
         5_000,
         &[("a", 0), ("b", 1_000)],
@@ -95,7 +95,7 @@ fn what_a_person_replaced_by_hand_is_left_to_that_person() {
 }
 
 #[test]
-fn after_a_rollback_the_new_token_is_the_replaced_one() {
+fn rollback_makes_the_new_token_the_replaced_token() {
     let known = [("a", "by hand"), ("b", OURS)];
     let versions = [("a", 0), ("b", 1_000), ("a", 1_100)];
     let until = Duration::from_secs(1_700);
@@ -110,7 +110,7 @@ fn after_a_rollback_the_new_token_is_the_replaced_one() {
 }
 
 #[test]
-fn a_token_stored_again_counts_from_its_last_time() {
+fn drain_of_a_token_stored_twice_starts_at_its_last_replacement() {
     let known = [("a", OURS), ("b", OURS)];
     let versions = [("a", 0), ("a", 900), ("b", 1_000)];
     let until = Duration::from_secs(1_600);
@@ -120,14 +120,14 @@ fn a_token_stored_again_counts_from_its_last_time() {
     );
 }
 
-/// A home and a parameter, as far as rotations change them.
+/// A model of a home and a parameter.
 struct World {
     facts: Facts,
     minted: u32,
 }
 
 impl World {
-    /// Runs until nothing is left to do, or for as many effects as it lives. True if it came to an end.
+    /// Runs a rotation that crashes after `effects` effects. Returns true if the rotation completed before that.
     fn run(&mut self, mut begin: bool, mut effects: u32) -> bool {
         begin &= !self.facts.is_under_way();
         loop {
@@ -172,7 +172,7 @@ impl World {
 
 proptest! {
     #[test]
-    fn however_often_runs_die_one_token_is_left_and_it_is_the_stored_one(
+    fn rotation_after_any_crashes_leaves_only_the_stored_token(
         lives in proptest::collection::vec((0_u32..6, any::<bool>(), 0_u64..2_000), 0..12),
     ) {
         let mut world = World {
