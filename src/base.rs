@@ -1,17 +1,17 @@
-//! What the other floors stand on.
+//! The foundation: modules that all other floors use.
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`ambient`] | time, randomness and metrics as one value |
-//! | [`clock`] | time, passed in |
-//! | [`random`] | randomness, passed in |
-//! | [`secret`] | the one type that holds a secret |
-//! | [`config`] | all settings, read from the environment and checked |
+//! | [`ambient`] | clock, random source and metrics as one value |
+//! | [`clock`] | the clock, passed in as a value |
+//! | [`random`] | the random source, passed in as a value |
+//! | [`secret`] | the type that holds a Home Assistant token |
+//! | [`config`] | all settings, read from the environment and validated |
 //! | [`home_name`] | the name of a home |
 //! | [`table`] | the DynamoDB table that all execution environments share |
-//! | [`metrics`] | metrics: recorded in memory, delivered after the answer |
-//! | [`logging`] | the log's format and level |
-//! | `json` | reading of JSON that keeps numbers and order as they are |
+//! | [`metrics`] | metrics: recorded in memory, delivered after the response |
+//! | [`logging`] | log format and level |
+//! | `json` | a JSON reader that preserves numbers and member order |
 //! | `lock` | a mutex without poisoning |
 //! | `parameter` | names of Parameter Store parameters |
 

@@ -1,4 +1,4 @@
-//! What every part of a home needs from its surroundings, passed as one value.
+//! The clock, random source and metrics of a home, passed as one value.
 
 use std::sync::Arc;
 
@@ -6,12 +6,12 @@ use super::clock::Clock;
 use super::metrics::Meter;
 use super::random::Random;
 
-/// Time, randomness and metrics.
+/// The clock, random source and metrics of a home.
 #[derive(Clone)]
 pub struct Ambient {
-    /// The time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// The process's randomness.
+    /// The random source of the process.
     pub random: Random,
     /// The metrics of one home.
     pub meter: Meter,

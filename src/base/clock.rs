@@ -1,35 +1,37 @@
-//! Time as the rest of the crate sees it: passed in, never taken.
+//! The clock of the crate. Callers pass a clock in, and no other module reads the time.
 //!
-//! A sandbox may be frozen between invocations (the monotonic clock keeps running) or restored from a snapshot (it may
-//! have stood still), so a [`Timestamp`] carries both clocks and an age is the larger of the two differences.
+//! Lambda may freeze an execution environment between invocations; the monotonic clock keeps running during that time.
+//! Lambda may also restore an execution environment from a snapshot; the monotonic clock may have stood still since the
+//! snapshot. A [`Timestamp`] therefore carries both clocks, and an age is the larger of the two differences.
 
 use std::time::Duration;
 
 use crate::base::lock::Lock;
 
-/// Where the time comes from.
+/// A source of the current time.
 pub trait Clock: Send + Sync {
-    /// The present moment on both clocks.
+    /// Returns the current time on both clocks.
     fn now(&self) -> Timestamp;
 }
 
-/// A moment on the monotonic and on the wall clock.
+/// A point in time on the monotonic clock and on the wall clock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Timestamp {
-    /// Since an arbitrary start in this process.
+    /// The time since an arbitrary start in this process.
     pub monotonic: Duration,
-    /// Since the Unix epoch.
+    /// The time since the Unix epoch.
     pub unix: Duration,
 }
 
 impl Timestamp {
-    /// How long ago `earlier` was, by whichever clock saw more time pass; zero if it lies ahead.
+    /// Returns the time since `earlier`: the larger difference of the two clocks, or zero if `earlier` is in the future
+    /// on both clocks.
     pub fn since(self, earlier: Self) -> Duration {
         let monotonic = self.monotonic.saturating_sub(earlier.monotonic);
         monotonic.max(self.unix.saturating_sub(earlier.unix))
     }
 
-    /// The moment `duration` later.
+    /// Returns the timestamp that is `duration` later.
     #[must_use]
     pub fn after(self, duration: Duration) -> Self {
         Self {
@@ -39,17 +41,17 @@ impl Timestamp {
     }
 }
 
-/// The clocks of the machine.
+/// The clocks of the operating system.
 #[derive(Debug)]
 pub struct SystemClock {
     start: std::time::Instant,
 }
 
 impl SystemClock {
-    /// A clock whose monotonic side starts now.
+    /// Creates a clock whose monotonic time starts now.
     #[expect(
         clippy::disallowed_methods,
-        reason = "the one place that takes the time"
+        reason = "the only place that reads the time"
     )]
     pub fn new() -> Self {
         Self {
@@ -67,7 +69,7 @@ impl Default for SystemClock {
 impl Clock for SystemClock {
     #[expect(
         clippy::disallowed_methods,
-        reason = "the one place that takes the time"
+        reason = "the only place that reads the time"
     )]
     fn now(&self) -> Timestamp {
         Timestamp {
@@ -79,12 +81,12 @@ impl Clock for SystemClock {
     }
 }
 
-/// A clock that stands still until it is told to move.
+/// A clock that stands still until it is advanced.
 #[derive(Debug)]
 pub struct ManualClock(Lock<Timestamp>);
 
 impl ManualClock {
-    /// A clock that shows `unix` since the epoch.
+    /// Creates a clock that shows `unix` since the Unix epoch.
     pub fn at(unix: Duration) -> Self {
         Self(Lock::new(Timestamp {
             monotonic: Duration::ZERO,
@@ -92,7 +94,7 @@ impl ManualClock {
         }))
     }
 
-    /// Moves both clocks on.
+    /// Advances both clocks.
     pub fn advance(&self, by: Duration) {
         let mut now = self.0.lock();
         *now = now.after(by);
@@ -105,28 +107,28 @@ impl Clock for ManualClock {
     }
 }
 
-/// When an invocation must have been answered.
+/// The time by which an invocation must be answered.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadline {
     at: Timestamp,
 }
 
-/// How long one stage may take, and whether the deadline cut it.
+/// The time limit of one stage.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limit {
-    /// The time the stage has.
+    /// The time that the stage may take.
     pub duration: Duration,
-    /// Whether the invocation's deadline left less than the stage's own timeout.
+    /// True if the invocation's deadline leaves less time than the stage's own timeout.
     pub cut: bool,
 }
 
 impl Deadline {
-    /// A deadline at `at`.
+    /// Creates a deadline at `at`.
     pub fn at(at: Timestamp) -> Self {
         Self { at }
     }
 
-    /// A deadline this much earlier.
+    /// Returns a deadline that is earlier by `margin`.
     #[must_use]
     pub fn before(self, margin: Duration) -> Self {
         Self {
@@ -137,7 +139,7 @@ impl Deadline {
         }
     }
 
-    /// This deadline, or one at `other` if that is earlier.
+    /// Returns the earlier of this deadline and `other`.
     #[must_use]
     pub fn min(self, other: Timestamp) -> Self {
         if other.unix < self.at.unix {
@@ -147,12 +149,12 @@ impl Deadline {
         }
     }
 
-    /// The time left; zero once it has passed.
+    /// Returns the time left until the deadline, or zero after the deadline.
     pub fn remaining(&self, now: Timestamp) -> Duration {
         self.at.unix.saturating_sub(now.unix)
     }
 
-    /// `timeout`, or what is left of the invocation if that is less.
+    /// Returns the limit of a stage: `timeout`, or the time left until the deadline if that time is shorter.
     pub fn limit(&self, timeout: Duration, now: Timestamp) -> Limit {
         let remaining = self.remaining(now);
         Limit {
@@ -162,7 +164,7 @@ impl Deadline {
     }
 }
 
-/// A time in days, as reports give it.
+/// Converts a duration to days.
 pub fn days(duration: Duration) -> f64 {
     duration.as_secs_f64() / 86_400.0
 }
@@ -179,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn age_is_the_larger_of_both_clocks() {
+    fn age_is_the_larger_difference_of_both_clocks() {
         // A restored snapshot: the monotonic clock stood still.
         assert_eq!(
             moment(10, 5_000).since(moment(10, 1_000)),
@@ -194,7 +196,7 @@ mod tests {
     }
 
     #[test]
-    fn a_deadline_cuts_a_stage_and_says_so() {
+    fn deadline_shortens_stage_limit_and_marks_it_as_cut() {
         let deadline = Deadline::at(moment(0, 10));
         let limit = deadline.limit(Duration::from_secs(3), moment(0, 5));
         assert_eq!(

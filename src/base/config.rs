@@ -1,7 +1,8 @@
-//! Configuration: read once from a [`Lookup`], typed and range-checked, every fault reported at once.
+//! The configuration. [`Config::read`] reads each variable once from a [`Lookup`], checks its type and range, and
+//! reports all faults together.
 //!
-//! A fault names the variable and says what is wrong with it; it never repeats the value, which may be a secret pasted
-//! into the wrong place.
+//! A fault names the variable and describes the error. It never repeats the value, because the value may be a misplaced
+//! secret.
 
 mod address;
 mod callers;
@@ -23,37 +24,38 @@ pub use settings::{
     MetricsSink, RetryConfig, TokenConfig, TokenFormat, TokenOrigin,
 };
 
-/// Everything the function can be told from outside.
+/// The configuration of the function.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// The home of those who name none, if `HA_URL` names one.
+    /// The default home, from `HA_URL`. It serves requests that name no home.
     pub home: Option<HomeConfig>,
-    /// Where other homes are stored, by name.
+    /// The Parameter Store path below which further homes are stored by name.
     pub homes_prefix: Option<String>,
-    /// The limits on talking to any home.
+    /// The timeouts and size limits of requests to a home.
     pub limits: HomeLimits,
-    /// How failed connections are tried again.
+    /// The retry settings for failed connections.
     pub retry: RetryConfig,
-    /// Where the token comes from and how long it is kept.
+    /// The source of the token and its time to live.
     pub token: TokenConfig,
-    /// The DynamoDB table for what all sandboxes share; without one it is kept in memory.
+    /// The name of the DynamoDB table for state that all execution environments share. Without a table the state is
+    /// kept in memory.
     pub table: Option<String>,
-    /// Whether this process serves many invocations at once, as Lambda Managed Instances do.
+    /// True if this process serves many invocations at once, as on Lambda Managed Instances.
     pub is_concurrent: bool,
-    /// How callers of the HTTP door prove themselves.
+    /// The authentication of callers at the HTTP door.
     pub callers: Callers,
-    /// How much callers may ask.
+    /// The rate limits of callers.
     pub rate_limits: RateLimits,
-    /// How the HTTP door is set up beside that.
+    /// The other settings of the HTTP door.
     pub http: HttpConfig,
-    /// Where metrics go.
+    /// The destination of metrics.
     pub metrics: MetricsConfig,
-    /// How logs are written.
+    /// The log level and format.
     pub log: LogConfig,
 }
 
 impl Config {
-    /// Reads and checks everything, and reports all faults together.
+    /// Reads and checks all variables. Reports all faults together.
     pub fn read(lookup: &dyn Lookup) -> Result<Self, ConfigError> {
         let mut reader = Reader::new(lookup);
         let local = reader.is_local();

@@ -1,7 +1,7 @@
-//! Reading untrusted JSON objects shallowly: members by name, values left as text.
+//! Shallow readers for untrusted JSON objects: members are found by name, and values stay text.
 //!
-//! Depth costs nothing here (a value that nobody asks for is skipped without recursion), and a member that stands
-//! twice is an error rather than a choice between two readings.
+//! Deep nesting has no cost, because the parser skips unused values without recursion. A duplicate member is an error,
+//! because JSON readers disagree on the value that counts.
 
 mod object;
 
@@ -17,11 +17,12 @@ use serde_json::value::RawValue;
 pub use object::MemberError;
 pub(crate) use object::Object;
 
-/// The members of an object.
+/// The members of a JSON object, by name.
 #[derive(Debug, Default)]
 pub(crate) struct Members<'a>(BTreeMap<Cow<'a, str>, &'a RawValue>);
 
-/// Why a text is not usable JSON: its kind and place. serde's own text may repeat part of the input.
+/// The kind and position of a JSON error. The text of serde's error is not used, because it may repeat part of the
+/// input.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{kind}, line {line}, column {column}")]
 pub struct JsonError {
@@ -39,8 +40,8 @@ impl From<serde_json::Error> for JsonError {
                 Category::Syntax => {
                     "syntax error, a number out of range, or nesting above 128 levels"
                 }
-                Category::Data => "a member stands twice or has the wrong type",
-                Category::Io => "it could not be read",
+                Category::Data => "a member occurs twice or has the wrong type",
+                Category::Io => "the input could not be read",
             },
             line: error.line(),
             column: error.column(),
@@ -49,7 +50,7 @@ impl From<serde_json::Error> for JsonError {
 }
 
 impl<'a> Members<'a> {
-    /// Reads an object.
+    /// Parses a JSON object.
     pub(crate) fn parse(text: &'a str) -> Result<Self, JsonError> {
         Ok(serde_json::from_str(text)?)
     }
@@ -62,41 +63,42 @@ impl<'a> Members<'a> {
         self.0.contains_key(name)
     }
 
-    /// A member that is not null. Senders of events write null for an absent member.
+    /// Returns a member that is not null. Event senders write null for an absent member.
     pub(crate) fn value(&self, name: &str) -> Option<&'a RawValue> {
         self.get(name).filter(|raw| raw.get() != "null")
     }
 
-    /// True if the member is there and is not null.
+    /// Returns true if the member is present and not null.
     pub(crate) fn holds(&self, name: &str) -> bool {
         self.value(name).is_some()
     }
 
-    /// The members that are not null, by name.
+    /// Returns the members that are not null, with their names.
     pub(crate) fn values(&self) -> impl Iterator<Item = (&str, &'a RawValue)> {
         let all = self.0.iter().map(|(name, raw)| (&**name, *raw));
         all.filter(|(_, raw)| raw.get() != "null")
     }
 
-    /// A member that is a short string. Longer ones name nothing, and might be anything.
+    /// Returns a member that is a string of at most 256 bytes as JSON. A longer string is not an identifier and may
+    /// contain anything.
     pub(crate) fn word(&self, name: &str) -> Option<String> {
         let raw = self.get(name).filter(|raw| raw.get().len() <= 256)?;
         serde_json::from_str(raw.get()).ok()
     }
 
-    /// A member that is a string of any length.
+    /// Returns a member that is a string of any length.
     pub(crate) fn text(&self, name: &str) -> Option<String> {
         serde_json::from_str(self.get(name)?.get()).ok()
     }
 
-    /// A member that is an object; an empty one for anything else.
+    /// Returns a member that is an object, or an empty object for any other value.
     pub(crate) fn object(&self, name: &str) -> Self {
         self.get(name)
             .and_then(|raw| Self::parse(raw.get()).ok())
             .unwrap_or_default()
     }
 
-    /// The members' names.
+    /// Returns the names of the members.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(|name| &**name)
     }
@@ -116,7 +118,7 @@ impl<'de> Deserialize<'de> for Members<'de> {
                 let mut members = BTreeMap::new();
                 while let Some(Name(name)) = map.next_key::<Name<'de>>()? {
                     if members.insert(name, map.next_value()?).is_some() {
-                        return Err(A::Error::custom("a member stands twice"));
+                        return Err(A::Error::custom("a member occurs twice"));
                     }
                 }
                 Ok(Members(members))
@@ -126,14 +128,14 @@ impl<'de> Deserialize<'de> for Members<'de> {
     }
 }
 
-/// A key, borrowed unless it holds escapes.
+/// A member name, borrowed unless it contains escapes.
 #[derive(Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
-/// Reads a value in which no object holds a member twice, at any depth.
+/// Parses a JSON value and rejects duplicate members at any depth.
 ///
-/// Readers disagree on which of two members of one name counts. A text that is decided on here and read again by
-/// somebody else must have one meaning.
+/// Readers disagree on which of two members with one name counts. latchkey decides on a text that another program reads
+/// again, so the text must have one meaning.
 pub(crate) fn unambiguous(text: &str) -> Result<Value, JsonError> {
     let Unambiguous(value) = serde_json::from_str(text)?;
     Ok(value)
@@ -191,7 +193,7 @@ impl<'de> Deserialize<'de> for Unambiguous {
                 let mut members = serde_json::Map::new();
                 while let Some((name, Unambiguous(value))) = map.next_entry::<String, _>()? {
                     if members.insert(name, value).is_some() {
-                        return Err(A::Error::custom("a member stands twice"));
+                        return Err(A::Error::custom("a member occurs twice"));
                     }
                 }
                 Ok(members.into())
@@ -201,7 +203,7 @@ impl<'de> Deserialize<'de> for Unambiguous {
     }
 }
 
-/// The members of an object in the order in which they stand.
+/// The members of an object in their original order.
 #[derive(Debug)]
 pub(crate) struct Entries<'a>(pub(crate) Vec<(Cow<'a, str>, &'a RawValue)>);
 
@@ -233,7 +235,7 @@ impl Serialize for Entries<'_> {
     }
 }
 
-/// How many bytes a value has as JSON, without writing it anywhere.
+/// Returns the length of a value as JSON in bytes, without writing the JSON anywhere.
 pub(crate) fn json_bytes(value: &impl Serialize) -> usize {
     struct Counter(usize);
     impl std::io::Write for Counter {
@@ -248,12 +250,12 @@ pub(crate) fn json_bytes(value: &impl Serialize) -> usize {
     let mut counter = Counter(0);
     match serde_json::to_writer(&mut counter, value) {
         Ok(()) => counter.0,
-        // What cannot be written is refused like what is too large.
+        // A value that cannot be serialised is rejected like a value that is too large.
         Err(_) => usize::MAX,
     }
 }
 
-/// The kind of a JSON value, with its article, for messages to people.
+/// Returns the kind of a JSON value with its article, for messages.
 pub(crate) fn kind_of(value: &Value) -> &'static str {
     match value {
         Value::Null => "null",
@@ -265,7 +267,7 @@ pub(crate) fn kind_of(value: &Value) -> &'static str {
     }
 }
 
-/// The kind of a JSON value by its text, with its article, for messages to people.
+/// Returns the kind of a JSON text with its article, for messages.
 pub(crate) fn kind_of_text(text: &str) -> &'static str {
     match text.as_bytes().first() {
         Some(b'{') => "an object",
@@ -278,8 +280,9 @@ pub(crate) fn kind_of_text(text: &str) -> &'static str {
     }
 }
 
-/// What may be repeated of a name that a caller chose: short ones as they are, so that a typing error is seen; the
-/// length of longer ones, since people paste tokens into wrong places.
+/// Formats a caller's text, such as a name, for a message. A short text is shown, so that a typing error is visible.
+/// Other texts are replaced by their length, because people paste tokens into wrong places: texts of more than 64
+/// characters, texts with `eyJ`, and texts with control characters.
 pub(crate) fn shown(name: &str) -> String {
     let length = name.chars().count();
     if length <= 64 && !name.contains("eyJ") && !name.chars().any(char::is_control) {
@@ -294,7 +297,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn members_are_found_by_name_and_depth_does_no_harm() {
+    fn members_of_deeply_nested_object_are_found_by_name() {
         let deep = format!(
             r#"{{"a":{}{},"source":"x","o":{{"p":1}}}}"#,
             "[".repeat(200_000),
@@ -309,7 +312,7 @@ mod tests {
     }
 
     #[test]
-    fn ambiguous_values_are_refused_at_any_depth() {
+    fn unambiguous_rejects_duplicate_members_at_any_depth() {
         for text in [
             r#"{"a":1,"a":2}"#,
             r#"[{"b":{"a":1,"\u0061":1}}]"#,
@@ -339,7 +342,7 @@ mod tests {
     }
 
     #[test]
-    fn bytes_are_counted_as_they_would_be_written() {
+    fn json_bytes_equals_the_serialised_length() {
         for text in ["", "plain", "\"quoted\"\n", "ü"] {
             assert_eq!(
                 json_bytes(&text),
@@ -349,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn what_may_be_a_token_is_not_repeated() {
+    fn shown_hides_texts_that_may_be_tokens() {
         assert_eq!(shown("comand"), "`comand`");
         assert_eq!(shown(&"x".repeat(65)), "a text of 65 characters");
         assert_eq!(shown("eyJhbGciOi"), "a text of 10 characters");
@@ -357,7 +360,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_may_not_stand_twice() {
+    fn duplicate_member_is_an_error() {
         let error = Members::parse(r#"{"a":1,"\u0061":2}"#).unwrap_err();
         assert!(error.to_string().contains("twice"), "{error}");
     }

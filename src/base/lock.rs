@@ -1,21 +1,21 @@
-//! The one mutex of this crate.
+//! The mutex of this crate.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A mutex for state that is never left half changed.
 ///
-/// A panic while it is held therefore does no harm, and the lock ignores it. No task awaits while it holds one: the
-/// critical sections are short, and a mutex of the standard library is the fastest for them.
+/// The state is therefore valid after a panic of a lock holder, and the lock ignores poisoning. No task awaits while it
+/// holds the lock. The critical sections are short, and a mutex of the standard library is the fastest for them.
 #[derive(Debug, Default)]
 pub(crate) struct Lock<T>(Mutex<T>);
 
 impl<T> Lock<T> {
-    /// A lock around `value`.
+    /// Creates a lock around `value`.
     pub(crate) const fn new(value: T) -> Self {
         Self(Mutex::new(value))
     }
 
-    /// Waits for the lock, and holds it until the guard is dropped.
+    /// Waits for the lock. The returned guard releases the lock on drop.
     pub(crate) fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_panic_of_a_holder_does_no_harm_to_others() {
+    fn lock_stays_usable_after_a_holder_panics() {
         let lock = std::sync::Arc::new(Lock::new(1));
         let holder = lock.clone();
         let panicked = std::thread::spawn(move || {

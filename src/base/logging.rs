@@ -1,6 +1,7 @@
-//! Logs, one line an event.
+//! Logging, one line per event.
 //!
-//! Only latchkey's own events are written, at any level: libraries log what they send, and some of that is the token.
+//! The log contains only latchkey's own events, at every level. Libraries log the data that they send, and that data
+//! can contain the token.
 
 use tracing_subscriber::filter::Targets;
 use tracing_subscriber::layer::SubscriberExt as _;
@@ -9,12 +10,12 @@ use tracing_subscriber::{Layer as _, fmt};
 
 use crate::base::config::{LogConfig, LogFormat};
 
-/// Starts logging for the whole process, on standard output.
+/// Starts logging to standard output for the whole process.
 pub fn start(config: LogConfig) -> Result<(), TryInitError> {
     start_on(config, std::io::stdout)
 }
 
-/// Starts logging for the whole process, on standard error: for programs whose output is something else.
+/// Starts logging to standard error for the whole process, for programs that write a result to standard output.
 pub fn start_on_standard_error(config: LogConfig) -> Result<(), TryInitError> {
     start_on(config, std::io::stderr)
 }

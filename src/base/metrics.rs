@@ -1,13 +1,14 @@
-//! Metrics: added up in memory at no cost to the caller, delivered after the answer.
+//! Metrics: values are added up in memory and delivered after the response.
 //!
-//! [`Metrics::record`] adds a value to the [`StatisticSet`] of its metric, home and minute. [`Metrics::flush`] hands
-//! the sets to a [`MetricSink`] when nobody waits: after the response was posted, before the sandbox freezes, and no
-//! more often than the sink likes. What could not be delivered is kept and added up with what comes.
+//! [`Metrics::record`] adds a value to the [`StatisticSet`] of its metric, home and minute. [`Metrics::flush`] passes
+//! the sets to a [`MetricSink`] while no caller waits: after the response was posted and before Lambda freezes the
+//! execution environment. It does so at most once per interval of the sink. The sets of a failed delivery are kept and
+//! merged with later values.
 //!
-//! A delivery is a task of its own. Whoever waits for it may stop waiting, or be dropped, at any point: the sets
-//! belong to the task, which puts them back if and only if the sink says that it failed. So latchkey itself neither
-//! loses a set nor delivers it twice. `PutMetricData` cannot be repeated without effect, though: a request whose
-//! answer is lost on the way counts as failed, and its values may be counted twice.
+//! Each delivery runs in its own task. The caller of `flush` may stop waiting, or may be dropped, at any point. The
+//! task owns the sets, and puts them back only if the sink reports a failure. latchkey itself therefore neither loses a
+//! set nor delivers it twice. `PutMetricData` is not idempotent, though: if its response is lost, the request counts as
+//! failed, and its values may be counted twice.
 
 mod cloudwatch;
 mod emf;
@@ -29,25 +30,25 @@ use tokio::task::JoinHandle;
 use crate::base::clock::{Clock, Timestamp};
 use crate::base::lock::Lock;
 
-/// Why metrics could not be delivered.
+/// A failed delivery of metrics, with its reason.
 #[derive(Clone, Debug, thiserror::Error)]
 #[error("metrics were not delivered ({0})")]
 pub struct DeliveryError(pub String);
 
-/// A way out for metrics.
+/// A destination of metrics.
 pub trait MetricSink: Send + Sync {
-    /// Delivers all of `sets`, or reports that none can be relied on to have arrived. Must end by itself: nobody cuts
-    /// it short.
+    /// Delivers all of `sets`. Returns an error if the delivery failed or if its outcome is unknown. An implementation
+    /// must limit its own time, because callers do not cancel a delivery.
     fn deliver<'a>(&'a self, sets: &'a [StatisticSet]) -> BoxFuture<'a, Result<(), DeliveryError>>;
 
-    /// How long after one delivery began the next may, other than at the process's end.
+    /// Returns the minimum time between the starts of two deliveries. It does not apply at the end of the process.
     fn least_interval(&self) -> Duration;
 }
 
-/// Records metrics and delivers them.
+/// Records and delivers metrics.
 pub struct Metrics(Arc<Recorder>);
 
-/// Records metrics of one home, or of none in particular.
+/// Records the metrics of one home, or metrics without a home.
 #[derive(Clone)]
 pub struct Meter {
     metrics: Arc<Metrics>,
@@ -55,39 +56,39 @@ pub struct Meter {
 }
 
 impl Meter {
-    /// A meter for `home`. Its values count twice: for all homes together, and with the dimension `Home`. Without one
-    /// they count once, without dimensions.
+    /// Creates a meter for `home`. Each value counts twice: once for all homes together, and once with the dimension
+    /// `Home`. Without a home each value counts once, without dimensions.
     pub fn new(metrics: Arc<Metrics>, home: Option<Arc<str>>) -> Self {
         Self { metrics, home }
     }
 
-    /// Records one value. Costs no I/O.
+    /// Records one value. Does no I/O.
     pub fn record(&self, metric: Metric) {
         self.metrics.0.record(metric, self.home.as_ref());
     }
 }
 
 impl Metrics {
-    /// A recorder in front of `sink`; with `None` nothing is recorded.
+    /// Creates a recorder that delivers to `sink`. Without a sink it records nothing.
     pub fn new(sink: Option<Box<dyn MetricSink>>, clock: Arc<dyn Clock>) -> Self {
         Self(Arc::new(Recorder {
             clock,
             sink,
             state: Lock::default(),
-            under_way: watch::Sender::default(),
+            in_flight: watch::Sender::default(),
         }))
     }
 
-    /// Records one value of no home in particular. Costs no I/O.
+    /// Records one value without a home. Does no I/O.
     pub fn record(&self, metric: Metric) {
         self.0.record(metric, None);
     }
 
-    /// Delivers what was recorded, if the sink's interval has passed since the last delivery began, however that one
-    /// ended. Waits for it within `limit`; after that it goes on without anyone waiting. To be called when nobody
-    /// waits.
+    /// Delivers the recorded values, if the sink's interval has passed since the start of the last delivery. The
+    /// outcome of the last delivery does not matter. Waits for the delivery for at most `limit`; after that the
+    /// delivery continues in the background. Call it while no caller waits for a response.
     pub async fn flush(&self, limit: Duration) {
-        // Without any time, the sandbox would freeze while the request is on its way.
+        // With a limit of zero Lambda would freeze the execution environment while the request is in flight.
         if limit.is_zero() {
             return;
         }
@@ -95,16 +96,16 @@ impl Metrics {
             return;
         };
         if tokio::time::timeout(limit, delivery).await.is_err() {
-            tracing::info!(category = "metrics", "delivery is still under way");
+            tracing::info!(category = "metrics", "a delivery is still in flight");
         }
     }
 
-    /// Delivers all that was recorded, whenever the last delivery was, and waits for deliveries already under way. To
-    /// be called when the process is about to end, in `limit`.
+    /// Delivers all recorded values, whatever the sink's interval, and waits for deliveries in flight. Call it at the
+    /// end of the process. It takes at most `limit`.
     pub async fn flush_at_shutdown(&self, limit: Duration) {
         let all = async {
-            // What is under way may hang, so the rest does not wait for it. It may also fail and come back: hence once
-            // more.
+            // A delivery in flight may hang, so the remaining sets do not wait for it. It may also fail and put its
+            // sets back, so this runs twice.
             for _ in 0..2 {
                 self.0.begin(true);
                 self.0.idle().await;
@@ -113,7 +114,7 @@ impl Metrics {
         if tokio::time::timeout(limit, all).await.is_err() {
             tracing::warn!(
                 category = "metrics",
-                "the process ends while delivery is under way"
+                "the process ends while a delivery is in flight"
             );
         }
     }
@@ -123,20 +124,20 @@ struct Recorder {
     clock: Arc<dyn Clock>,
     sink: Option<Box<dyn MetricSink>>,
     state: Lock<State>,
-    /// How many deliveries are under way.
-    under_way: watch::Sender<usize>,
+    /// The number of deliveries in flight.
+    in_flight: watch::Sender<usize>,
 }
 
 #[derive(Default)]
 struct State {
     pending: Pending,
-    /// When the last delivery began.
+    /// The time when the last delivery began.
     last: Option<Timestamp>,
 }
 
 impl Recorder {
     fn record(&self, metric: Metric, home: Option<&Arc<str>>) {
-        // CloudWatch would refuse all that is delivered with a value that is no number.
+        // CloudWatch rejects a whole request if one of its values is not a finite number.
         if self.sink.is_none() || !metric.value().is_finite() {
             return;
         }
@@ -149,8 +150,9 @@ impl Recorder {
         }
     }
 
-    /// Begins a delivery of everything, if there is anything and it is time, or `regardless` of the time. Nothing
-    /// awaits between taking the sets out and handing them to the task that delivers them.
+    /// Starts a delivery of all sets and returns its task. Returns `None` if no set is recorded, or if the interval has
+    /// not passed and `regardless` is false. No await lies between the removal of the sets and the start of the task
+    /// that owns them.
     fn begin(self: &Arc<Self>, regardless: bool) -> Option<JoinHandle<()>> {
         let interval = self.sink.as_ref()?.least_interval();
         let (sets, dropped) = {
@@ -167,10 +169,10 @@ impl Recorder {
             tracing::warn!(
                 category = "metrics",
                 sets = dropped,
-                "too many to keep: the oldest were dropped"
+                "too many metrics to keep: the oldest were dropped"
             );
         }
-        self.under_way.send_modify(|count| *count += 1);
+        self.in_flight.send_modify(|count| *count += 1);
         let recorder = self.clone();
         Some(tokio::spawn(async move { recorder.deliver(sets).await }))
     }
@@ -185,15 +187,15 @@ impl Recorder {
                 state.pending.add(set);
             }
         }
-        // After the sets are back: whoever waits for this finds them.
-        self.under_way.send_modify(|count| *count -= 1);
+        // The sets are back before the counter changes, so every task that waits for the counter finds them.
+        self.in_flight.send_modify(|count| *count -= 1);
     }
 
-    /// Waits until no delivery is under way.
+    /// Waits until no delivery is in flight.
     async fn idle(&self) {
         // The sender lives in `self`, so the wait cannot fail.
         let _ = self
-            .under_way
+            .in_flight
             .subscribe()
             .wait_for(|count| *count == 0)
             .await;

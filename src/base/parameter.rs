@@ -1,29 +1,29 @@
-//! Names of parameters in Parameter Store: by name or by ARN, whole or pinned to a version or a label.
+//! Names of Parameter Store parameters: a name or an ARN, with an optional version or label.
 
-/// The longest name or ARN that Parameter Store takes, with its selector.
+/// The longest name or ARN that Parameter Store accepts, with its selector.
 const MAX_BYTES: usize = 2_048;
 
-/// The longest label of a version.
+/// The longest version label that Parameter Store accepts.
 const MAX_LABEL_BYTES: usize = 100;
 
-/// A parameter as an operator names it.
+/// The name of a parameter, as an operator writes it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ParameterName<'a> {
-    /// The name, or what an ARN holds of it: without the slash at its beginning.
+    /// The name. The name in an ARN has no leading slash.
     name: &'a str,
     is_arn: bool,
     selector: Option<&'a str>,
 }
 
-/// Why a text does not name a parameter. Never shows the text.
+/// The reason why a text is not a parameter name. The message never repeats the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ParameterNameError {
-    /// Not a name.
+    /// The text is not a name.
     #[error(
         "is not a parameter name; use letters, digits and . - _ /, starting with /, or an ARN of Parameter Store"
     )]
     Name,
-    /// An ARN of something else, or of no known form.
+    /// The ARN is of another kind of resource, or has an unknown form.
     #[error(
         "is not the ARN of a parameter in Parameter Store, which looks like arn:aws:ssm:REGION:ACCOUNT:parameter/NAME"
     )]
@@ -31,7 +31,7 @@ pub(crate) enum ParameterNameError {
 }
 
 impl<'a> ParameterName<'a> {
-    /// Reads a name or an ARN, with the version or label that may stand behind a colon.
+    /// Parses a name or an ARN, with the optional version or label after a colon.
     pub(crate) fn parse(text: &'a str) -> Result<Self, ParameterNameError> {
         let is_arn = text.starts_with("arn:");
         let error = if is_arn {
@@ -84,7 +84,7 @@ impl<'a> ParameterName<'a> {
         })
     }
 
-    /// The name without ARN and selector, for calls that take neither.
+    /// Returns the name without ARN and selector, for API calls that accept neither.
     pub(crate) fn plain(&self) -> String {
         if self.is_arn {
             format!("/{}", self.name)
@@ -93,23 +93,23 @@ impl<'a> ParameterName<'a> {
         }
     }
 
-    /// The version or label that it is pinned to.
+    /// Returns the version or label that the name is pinned to.
     pub(crate) fn selector(&self) -> Option<&'a str> {
         self.selector
     }
 
-    /// Whether it is the beginning of other parameters' names.
+    /// Returns true if the name can be the prefix of other parameter names.
     pub(crate) fn is_prefix(&self) -> bool {
         !self.is_arn && self.selector.is_none() && self.name.starts_with('/')
     }
 
-    /// Whether both name the same parameter, in whatever form and version.
+    /// Returns true if both names mean the same parameter, whatever their form and version.
     pub(crate) fn is_same(&self, other: &ParameterName<'_>) -> bool {
         self.name.trim_start_matches('/') == other.name.trim_start_matches('/')
     }
 }
 
-/// A name and the version or label behind its colon.
+/// Splits a text into the name and the version or label after its colon.
 fn selected(text: &str) -> Option<(&str, Option<&str>)> {
     match text.split_once(':') {
         None => Some((text, None)),
@@ -136,7 +136,7 @@ mod tests {
     const ARN: &str = "arn:aws:ssm:eu-central-1:123456789012:parameter/a/b";
 
     #[test]
-    fn parse_takes_names_arns_and_selectors() {
+    fn parse_accepts_names_arns_and_selectors() {
         for (text, plain, selector) in [
             ("/a/b", "/a/b", None),
             ("hatoken", "hatoken", None),

@@ -1,43 +1,43 @@
-//! Randomness, passed in like time: one generator for the whole process.
+//! The random source: one generator for the whole process, passed in like the clock.
 
 use std::sync::Arc;
 
 use crate::base::lock::Lock;
 
-/// A handle to the process's generator. All clones draw from the same sequence.
+/// A handle to the random generator of the process. All clones draw from the same sequence.
 ///
-/// After a restore from a snapshot every process has a copy of the same state. One call of [`Random::reseed`] then
-/// makes all later draws the process's own, whoever makes them.
+/// After a restore from a snapshot every process has a copy of the same generator state. One call of [`Random::reseed`]
+/// starts a new sequence for all handles of the process.
 #[derive(Clone, Debug)]
 pub struct Random(Arc<Lock<fastrand::Rng>>);
 
 impl Random {
-    /// A generator that starts from `seed`.
+    /// Creates a generator that starts from `seed`.
     pub fn seeded(seed: u64) -> Self {
         Self(Arc::new(Lock::new(fastrand::Rng::with_seed(seed))))
     }
 
-    /// Starts the sequence anew from `seed`, for every handle.
+    /// Restarts the sequence from `seed`, for every handle.
     pub fn reseed(&self, seed: u64) {
         *self.0.lock() = fastrand::Rng::with_seed(seed);
     }
 
-    /// The next 32 bits.
+    /// Returns the next 32 bits.
     pub fn u32(&self) -> u32 {
         self.0.lock().u32(..)
     }
 
-    /// The next 64 bits.
+    /// Returns the next 64 bits.
     pub fn u64(&self) -> u64 {
         self.0.lock().u64(..)
     }
 
-    /// The next number from 0 up to, but not including, 1.
+    /// Returns the next number from 0 up to, but not including, 1.
     pub fn f64(&self) -> f64 {
         self.0.lock().f64()
     }
 
-    /// A name that no other draw has: 128 bits as 32 hexadecimal digits.
+    /// Returns a unique identifier: 128 random bits as 32 hexadecimal digits.
     pub fn id(&self) -> String {
         format!("{:032x}", self.0.lock().u128(..))
     }

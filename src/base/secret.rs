@@ -1,8 +1,8 @@
-//! The one type that holds a Home Assistant token.
+//! The type that holds a Home Assistant token.
 //!
-//! [`AccessToken`] has no `Display` and no `Serialize`; its `Debug` shows a [`Fingerprint`]. Its memory is zeroed on
-//! drop. The value leaves through [`AccessToken::expose`] alone, so a search for that word finds every place where the
-//! token can be seen.
+//! [`AccessToken`] implements neither `Display` nor `Serialize`, and its `Debug` output is a [`Fingerprint`]. Its
+//! memory is zeroed on drop. Only [`AccessToken::expose`] returns the value, so a search for `expose` finds every use
+//! of the token.
 
 use std::fmt;
 
@@ -18,18 +18,18 @@ pub struct AccessToken {
 }
 
 impl AccessToken {
-    /// Takes ownership of a token's text; the text is zeroed when the token is dropped.
+    /// Creates a token from its text. The text is zeroed when the token is dropped.
     pub fn new(value: SecretString) -> Self {
         let fingerprint = Fingerprint(Sha256::digest(value.expose_secret()).into());
         Self { value, fingerprint }
     }
 
-    /// The token itself. Only the REST client and the WebSocket handshake may ask.
+    /// Returns the token itself. Only the REST client and the WebSocket handshake may call this.
     pub fn expose(&self) -> &str {
         self.value.expose_secret()
     }
 
-    /// What may be shown of the token.
+    /// Returns the fingerprint of the token, which may be shown.
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
     }
@@ -41,16 +41,18 @@ impl fmt::Debug for AccessToken {
     }
 }
 
-/// The SHA-256 of a token: compared whole, shown as its first 8 hexadecimal digits.
+/// The SHA-256 of a token. Comparisons use the whole hash, and messages show its first 8 hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
-    /// A name for this token in places that others can read, as hexadecimal digits: the HMAC-SHA256 of `texts`, told
-    /// apart by their lengths, under the fingerprint. It says nothing of the token, nor of the fingerprint that logs
-    /// show, to whoever does not have the token.
+    /// Returns a pseudonym of the token for places that others can read, as hexadecimal digits.
+    ///
+    /// The pseudonym is the HMAC-SHA256 of `texts` under the fingerprint. The length of each text is part of the input,
+    /// so different lists of texts have different pseudonyms. Without the token, a pseudonym reveals neither the token
+    /// nor the fingerprint that logs show.
     pub fn pseudonym(&self, texts: &[&str]) -> String {
-        // A key of any length will do.
+        // HMAC accepts a key of any length.
         let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(&self.0) else {
             return String::new();
         };
@@ -81,7 +83,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn debug_shows_the_fingerprint_and_nothing_of_the_value() {
+    fn debug_shows_the_fingerprint_but_not_the_value() {
         let token = AccessToken::new("abc".into());
         // The SHA-256 of "abc" is a published test vector.
         assert_eq!(format!("{token:?}"), "AccessToken(ba7816bf)");
@@ -90,7 +92,7 @@ mod tests {
     }
 
     #[test]
-    fn a_pseudonym_depends_on_token_and_texts_and_shows_neither() {
+    fn pseudonym_depends_on_token_and_texts_and_reveals_neither() {
         let fingerprint = |text: &str| AccessToken::new(text.into()).fingerprint();
         let name = fingerprint("abc").pseudonym(&["a", "bc"]);
         assert_eq!(name, fingerprint("abc").pseudonym(&["a", "bc"]));
@@ -101,7 +103,7 @@ mod tests {
     }
 
     #[test]
-    fn fingerprints_tell_tokens_apart() {
+    fn different_tokens_have_different_fingerprints() {
         let fingerprint = |text: &str| AccessToken::new(text.into()).fingerprint();
         assert_eq!(fingerprint("abc"), fingerprint("abc"));
         assert_ne!(fingerprint("abc"), fingerprint("abd"));

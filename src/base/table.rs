@@ -1,8 +1,8 @@
-//! The DynamoDB table that all sandboxes share: single items, written under conditions.
+//! The DynamoDB table that all execution environments share. Each write changes one item, under a condition.
 //!
 //! The table has a string partition key `pk`, a string sort key `sk`, and `expires_at` (seconds) as its time to live.
-//! What an item means is its user's business: outcomes of idempotency keys, callers' rates, verdicts on tokens, the
-//! lease of a rotation.
+//! The modules that use the table define the meaning of its items: outcomes of idempotency keys, request rates of
+//! callers, verdicts on tokens, the lease of a rotation.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -13,15 +13,15 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnValuesOnConditionCheckFailure};
 
-/// Why the table could not be used.
+/// A failed operation on the table, with its reason.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the shared table could not be used ({0})")]
 pub struct TableError(pub String);
 
-/// An item's key.
+/// The key of an item.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Key {
-    /// The partition key: the kind of item and which one, like `verdict#0123…`.
+    /// The partition key: the kind and the identity of the item, like `verdict#0123…`.
     pub pk: String,
     /// The sort key.
     pub sk: &'static str,
@@ -34,7 +34,7 @@ pub enum Value {
     Text(String),
     /// A whole number.
     Number(u64),
-    /// Yes.
+    /// A boolean that is always true when present.
     Flag,
 }
 
@@ -51,7 +51,7 @@ impl From<String> for Value {
 }
 
 impl From<Duration> for Value {
-    /// In whole milliseconds.
+    /// Converts a duration to whole milliseconds.
     fn from(duration: Duration) -> Self {
         Self::Number(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
     }
@@ -68,7 +68,7 @@ impl From<u64> for Value {
 pub struct Item(HashMap<String, Value>);
 
 impl Item {
-    /// An item with these attributes.
+    /// Creates an item with these attributes.
     pub fn new<const N: usize>(attributes: [(&str, Value); N]) -> Self {
         Self(
             attributes
@@ -82,7 +82,7 @@ impl Item {
         self.0.insert(name.to_owned(), value);
     }
 
-    /// A text, if the attribute is one.
+    /// Returns an attribute that is a text.
     pub fn text(&self, name: &str) -> Option<&str> {
         match self.0.get(name)? {
             Value::Text(text) => Some(text),
@@ -90,7 +90,7 @@ impl Item {
         }
     }
 
-    /// A number, if the attribute is one.
+    /// Returns an attribute that is a number.
     pub fn number(&self, name: &str) -> Option<u64> {
         match self.0.get(name)? {
             Value::Number(number) => Some(*number),
@@ -98,26 +98,26 @@ impl Item {
         }
     }
 
-    /// Whether the attribute is there and says yes.
+    /// Returns true if the attribute is present and is a flag.
     pub fn flag(&self, name: &str) -> bool {
         self.0.get(name) == Some(&Value::Flag)
     }
 }
 
-/// What must hold of the item that is there for a write to happen, in DynamoDB's language.
+/// A condition on the stored item, in DynamoDB's expression language. A write happens only if its condition holds.
 #[derive(Clone, Debug)]
 pub struct Condition<'a> {
     /// The expression. Names that DynamoDB reserves begin with `#`, values with `:`.
     pub expression: &'static str,
-    /// The names in it that begin with `#`, without that.
+    /// The names in the expression that begin with `#`, without the `#`.
     pub names: &'a [&'a str],
-    /// The values in it, without the colon.
+    /// The values in the expression, without the `:`.
     pub values: Vec<(&'a str, Value)>,
 }
 
 impl Condition<'_> {
-    /// That the item belongs to this run. The SDK tries again by itself when an answer was lost; by then the item may
-    /// be another run's, and is left alone.
+    /// Creates the condition that the stored item belongs to this run. The SDK retries a request whose response was
+    /// lost. The item may belong to another run by then, and must not change.
     pub fn is_of(run: &str) -> Self {
         Self {
             expression: "#run = :run",
@@ -126,14 +126,14 @@ impl Condition<'_> {
         }
     }
 
-    /// As DynamoDB takes them; it refuses a map of none.
+    /// Returns the names in DynamoDB's form. DynamoDB rejects an empty map.
     fn names(&self) -> Option<HashMap<String, String>> {
         let names = self.names.iter();
         let names = names.map(|name| (format!("#{name}"), (*name).to_owned()));
         Some(names.collect()).filter(|names: &HashMap<_, _>| !names.is_empty())
     }
 
-    /// As DynamoDB takes them; it refuses a map of none.
+    /// Returns the values in DynamoDB's form. DynamoDB rejects an empty map.
     fn values(self) -> Option<HashMap<String, AttributeValue>> {
         let values = self.values.into_iter();
         let values = values.map(|(name, value)| (format!(":{name}"), attribute(value)));
@@ -141,16 +141,16 @@ impl Condition<'_> {
     }
 }
 
-/// What became of a conditional write.
+/// The outcome of a conditional write.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Write {
-    /// It happened.
+    /// The item was written.
     Done,
-    /// The condition did not hold, for this item.
+    /// The condition did not hold for this stored item.
     Refused(Item),
 }
 
-/// A table.
+/// A DynamoDB table.
 #[derive(Clone, Debug)]
 pub struct Table {
     client: Client,
@@ -158,12 +158,12 @@ pub struct Table {
 }
 
 impl Table {
-    /// The table called `name`.
+    /// Creates a handle to the table `name`.
     pub fn new(client: Client, name: String) -> Self {
         Self { client, name }
     }
 
-    /// Writes a whole item, if the condition holds of the one that is there.
+    /// Writes a whole item if the condition holds for the stored item.
     pub async fn put(
         &self,
         key: &Key,
@@ -200,8 +200,8 @@ impl Table {
         }
     }
 
-    /// Changes an item, or makes one, as `change` (an update expression) says, if the condition holds of the one that
-    /// is there. The values in both are the condition's.
+    /// Updates or creates an item with `change`, an update expression, if the condition holds for the stored item. Both
+    /// expressions use the values of the condition.
     pub async fn update(
         &self,
         key: &Key,
@@ -231,8 +231,8 @@ impl Table {
         }
     }
 
-    /// Removes an item if the condition holds of it. One that is not there, or of which it does not hold, stays as it
-    /// is.
+    /// Deletes an item if the condition holds for it. A missing item, or an item for which the condition does not hold,
+    /// is not an error.
     pub async fn delete(&self, key: &Key, condition: Condition<'_>) -> Result<(), TableError> {
         let request = self
             .client
@@ -267,7 +267,8 @@ fn attribute(value: Value) -> AttributeValue {
     }
 }
 
-/// What latchkey writes are texts, whole numbers and flags; anything else was put there by somebody else.
+/// Converts the attributes of an item. latchkey writes texts, whole numbers and flags; other attributes come from other
+/// programs and are ignored.
 fn item_of(attributes: HashMap<String, AttributeValue>) -> Item {
     let value = |attribute| match attribute {
         AttributeValue::S(text) => Some(Value::Text(text)),

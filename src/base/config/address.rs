@@ -1,4 +1,4 @@
-//! Where a home is: one base URL for its REST API, and the WebSocket URL derived from it.
+//! The address of a home: a base URL for its REST API, and the WebSocket URL derived from it.
 
 use std::fmt;
 
@@ -11,25 +11,26 @@ pub struct HomeAddress {
     socket: Url,
 }
 
-/// Why a text is no address of a home. None of these repeats the text: it might hold a password.
+/// The reason why a text is not the address of a home. The message never repeats the text, which may contain a
+/// password.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AddressError {
-    /// Not a URL at all.
+    /// The text is not a URL.
     #[error("is not a URL; write it like http://homeassistant.local:8123")]
     NotAUrl,
-    /// A scheme Home Assistant does not speak.
-    #[error("has a scheme other than http, https, ws or wss")]
+    /// Home Assistant does not support the scheme.
+    #[error("has a scheme other than http, https, ws or wss; use one of these schemes")]
     Scheme,
-    /// User name or password inside the URL.
-    #[error("holds a user name or password; Home Assistant takes neither, so leave them out")]
+    /// The URL contains a user name or password.
+    #[error("contains a user name or password; Home Assistant uses neither, so leave them out")]
     Credentials,
-    /// A query or fragment.
+    /// The URL has a query or fragment.
     #[error("has a query or fragment; leave out everything from `?` or `#` on")]
     Query,
 }
 
 impl HomeAddress {
-    /// Reads `http(s)://host[:port][/prefix]` or the `ws(s)://…/api/websocket` form.
+    /// Parses `http(s)://host[:port][/prefix]` or the `ws(s)://…/api/websocket` form.
     pub fn parse(text: &str) -> Result<Self, AddressError> {
         let mut base = Url::parse(text.trim()).map_err(|_| AddressError::NotAUrl)?;
         let (http, socket_scheme) = match base.scheme() {
@@ -43,7 +44,7 @@ impl HomeAddress {
         if base.query().is_some() || base.fragment().is_some() {
             return Err(AddressError::Query);
         }
-        // All four are special schemes of one kind, which `set_scheme` converts freely.
+        // All four schemes are special schemes, and `set_scheme` converts between special schemes without an error.
         base.set_scheme(http).map_err(|()| AddressError::Scheme)?;
         let path = base.path().trim_end_matches('/');
         let prefix = path
@@ -61,24 +62,24 @@ impl HomeAddress {
         Ok(Self { base, socket })
     }
 
-    /// The URL of a REST path such as `/api/config`, below the home's prefix.
+    /// Returns the URL of a REST path such as `/api/config`, below the home's path prefix.
     pub fn rest(&self, path: &str) -> Url {
         let mut url = self.base.clone();
         url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
         url
     }
 
-    /// The `ws(s)://…/api/websocket` URL.
+    /// Returns the `ws(s)://…/api/websocket` URL.
     pub fn socket(&self) -> &Url {
         &self.socket
     }
 
-    /// Whether it has a path, below which the home's API is then looked for.
+    /// Returns true if the address has a path prefix. The home's API is expected below this prefix.
     pub fn has_path(&self) -> bool {
         !self.base.path().trim_end_matches('/').is_empty()
     }
 
-    /// Whether the connection is encrypted.
+    /// Returns true if the connection uses TLS.
     pub fn is_tls(&self) -> bool {
         self.base.scheme() == "https"
     }
@@ -101,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn keeps_scheme_port_and_prefix() {
+    fn address_keeps_scheme_port_and_prefix() {
         for (text, rest, socket) in [
             (
                 "http://ha.local:8123",
@@ -141,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_home() {
+    fn address_rejects_other_urls() {
         for (text, error) in [
             ("", AddressError::NotAUrl),
             ("homeassistant.local:8123", AddressError::Scheme),

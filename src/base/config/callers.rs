@@ -1,4 +1,4 @@
-//! How callers prove themselves, as the environment says it.
+//! Reads the authentication settings of callers.
 
 use url::Url;
 
@@ -17,7 +17,7 @@ impl Reader<'_> {
         if anyone && !local {
             self.fault(
                 NAME,
-                "is `none`, which is for local use only; in Lambda callers prove themselves with a JWT",
+                "is `none`, which is for local use only; in Lambda callers must authenticate, so set it to `jwt`",
             );
         }
         let jwt = self.jwt(local);
@@ -28,7 +28,7 @@ impl Reader<'_> {
         }
     }
 
-    /// All of it, or none: half a door is no door.
+    /// Reads the JWT settings. Either all required settings are set, or none.
     fn jwt(&mut self, local: bool) -> Option<JwtConfig> {
         let (issuer, audience) = (self.text(ISSUER), self.text(AUDIENCE));
         let jwks = self.text(JWKS_URL);
@@ -43,8 +43,7 @@ impl Reader<'_> {
             if !is_set {
                 self.fault(
                     name,
-                    "is not set, though other variables say how callers prove themselves; set it to what their \
-                     tokens hold",
+                    "is not set, but other variables for callers' tokens are set; set it to the value in the tokens",
                 );
             }
         }
@@ -61,7 +60,7 @@ impl Reader<'_> {
             (None, None) => {
                 self.fault(
                     JWKS_URL,
-                    "is not set, and neither is CALLER_JWT_SECRET_PARAMETER; one of them says where the keys are",
+                    "is not set, and neither is CALLER_JWT_SECRET_PARAMETER; set one of them to the source of the keys",
                 );
                 None
             }
@@ -85,7 +84,7 @@ impl Reader<'_> {
         if url.is_none() {
             self.fault(
                 JWKS_URL,
-                "is no https URL without user name and password (http is for local use only)",
+                "must be an https URL without user name and password (http is for local use only)",
             );
         }
         url
@@ -94,7 +93,10 @@ impl Reader<'_> {
     fn claim(&mut self, name: &'static str, default: &str) -> String {
         let claim = self.text(name).unwrap_or_else(|| default.to_owned());
         if claim.len() > 255 {
-            self.fault(name, "is longer than the name of any claim");
+            self.fault(
+                name,
+                "is longer than 255 bytes; set it to the name of a claim",
+            );
         }
         claim
     }

@@ -1,17 +1,17 @@
-//! Faults of the configuration.
+//! Errors of the configuration.
 
 use std::fmt;
 
-/// One thing wrong with one variable. Never shows the variable's value.
+/// A fault of one variable. It never shows the value of the variable.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// The variable.
+    /// The name of the variable.
     pub name: &'static str,
-    /// What is wrong and how to mend it.
+    /// The fault and its remedy.
     pub problem: String,
 }
 
-/// Everything that is wrong with the configuration.
+/// All faults of the configuration.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ConfigError(pub Vec<Fault>);
 

@@ -1,27 +1,27 @@
-//! What the HTTP door is told beside how callers prove themselves.
+//! Settings of the HTTP door, without the authentication of callers.
 
 use url::Url;
 
 use super::reader::Reader;
 
-/// How the HTTP door is set up.
+/// The settings of the HTTP door.
 #[derive(Clone, Debug, Default)]
 pub struct HttpConfig {
-    /// Pages of which origins may ask.
+    /// The origins whose pages may send requests.
     pub origins: Origins,
-    /// What stands before each path outside, like `/latchkey`, where the event does not tell.
+    /// The path prefix of the public URL, like `/latchkey`, for events that do not contain the prefix.
     pub base_path: Option<String>,
 }
 
 /// Origins of web pages.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Origins {
-    /// None: browsers keep other sites' pages out.
+    /// No origin: browsers block the pages of other sites.
     #[default]
     None,
-    /// Any, without cookies.
+    /// Every origin, without cookies.
     Any,
-    /// These, each as browsers send it: scheme, host, and the port if it is not the scheme's own.
+    /// These origins, each in the form that browsers send: scheme, host, and the port if it is not the default port.
     These(Vec<String>),
 }
 
@@ -48,7 +48,7 @@ impl Reader<'_> {
             None => {
                 self.fault(
                     NAME,
-                    "must be `*`, or origins with commas between them: scheme, host and port alone, like \
+                    "must be `*`, or a comma-separated list of origins with scheme, host and port only, like \
                      https://house.example",
                 );
                 Origins::None
@@ -66,19 +66,22 @@ impl Reader<'_> {
         };
         let steps = path.strip_prefix('/').map(|path| path.split('/'));
         if !steps.is_some_and(|mut steps| steps.all(is_plain)) {
-            self.fault(NAME, "is no path like /latchkey");
+            self.fault(
+                NAME,
+                "is not a path; use letters, digits and . - _ ~ /, starting with /, like /latchkey",
+            );
             return None;
         }
         Some(path.to_owned())
     }
 }
 
-/// The origin as browsers send it, if it is one.
+/// Returns the origin in the form that browsers send, or `None` if the text is not an origin.
 fn origin(text: &str) -> Option<String> {
     let url = Url::parse(text).ok()?;
     let origin = url.origin();
     let ascii = origin.ascii_serialization();
-    // Nothing after the host but one slash: pages do not have origins of their own.
+    // Only one slash may follow the host, because an origin has no path.
     (origin.is_tuple() && format!("{ascii}/") == url.as_str()).then_some(ascii)
 }
 
@@ -93,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn origins() {
+    fn cors_origins_accepts_origins_only() {
         let of = |value: &str| read("CORS_ORIGINS", value).map(|config| config.http.origins);
         let these = |origins: &[&str]| {
             Ok(Origins::These(
@@ -123,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn base_path() {
+    fn http_base_path_accepts_plain_paths_only() {
         let of = |value: &str| read("HTTP_BASE_PATH", value).map(|config| config.http.base_path);
         assert_eq!(of(""), Ok(None));
         assert_eq!(of("/latchkey/"), Ok(Some("/latchkey".to_owned())));

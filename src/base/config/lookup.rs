@@ -1,8 +1,8 @@
-//! The sole reader of the environment.
+//! Access to the environment. No other module reads it.
 
-/// Where configuration values come from: the environment of the process, or a table in a test.
+/// A source of configuration values: the environment of the process, or a table in a test.
 pub trait Lookup {
-    /// The value of a variable, if it is set.
+    /// Returns the value of a variable, if it is set.
     fn get(&self, name: &str) -> Option<String>;
 }
 
@@ -13,7 +13,7 @@ pub struct Environment;
 impl Lookup for Environment {
     #[expect(
         clippy::disallowed_methods,
-        reason = "the sole reader of the environment"
+        reason = "the only reader of the environment"
     )]
     fn get(&self, name: &str) -> Option<String> {
         std::env::var_os(name).map(|value| value.to_string_lossy().into_owned())

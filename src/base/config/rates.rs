@@ -1,4 +1,4 @@
-//! How much callers of each plan may ask, as the environment says it.
+//! Reads the rate limits of each plan.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -6,25 +6,25 @@ use std::time::Duration;
 use super::reader::Reader;
 
 const NAME: &str = "CALLER_RATE_LIMITS";
-/// What stands for every plan that is not named.
+/// The plan name that stands for all other plans.
 const OTHERS: &str = "*";
 const UNLIMITED: &str = "unlimited";
 
-/// How much may be asked.
+/// A rate limit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// How long it takes for one more request to be allowed.
+    /// The time until one more request is allowed.
     pub interval: Duration,
-    /// How many requests are allowed at once after a pause.
+    /// The number of requests that are allowed at once after a pause.
     pub burst: u32,
 }
 
-/// How much callers of each plan may ask; `None` is as much as they like.
+/// The rate limits of each plan. `None` means unlimited.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RateLimits {
-    /// By plan.
+    /// The limits of named plans.
     pub plans: BTreeMap<String, Option<Rate>>,
-    /// On any other plan, or none.
+    /// The limit of all other plans, and of callers without a plan.
     pub others: Option<Rate>,
 }
 
@@ -41,7 +41,7 @@ impl Default for RateLimits {
 }
 
 impl RateLimits {
-    /// What callers of this plan may ask.
+    /// Returns the limit of a plan.
     pub fn of(&self, plan: Option<&str>) -> Option<Rate> {
         let named = plan.and_then(|plan| self.plans.get(plan));
         named.copied().unwrap_or(self.others)
@@ -56,9 +56,9 @@ impl Reader<'_> {
         parse(&text).unwrap_or_else(|| {
             self.fault(
                 NAME,
-                "must be plans with their limits and commas between them, each plan once, like \
-                `*=20/100,guest=0.5/10,staff=unlimited`: \
-                 requests a second from 0.001 to 10000, and from 1 to 100000 at once",
+                "must be a comma-separated list of plans with limits, each plan once, like \
+                 `*=20/100,guest=0.5/10,staff=unlimited`; a limit is requests per second (0.001 to 10000), a slash, \
+                 and requests at once (1 to 100000)",
             );
             RateLimits::default()
         })
@@ -94,8 +94,8 @@ fn rate(text: &str) -> Option<Rate> {
     let (per_second, burst) = text.split_once('/')?;
     let per_second: f64 = per_second.trim().parse().ok()?;
     let burst: u32 = burst.trim().parse().ok()?;
-    let is_sound = (0.001..=10_000.0).contains(&per_second) && (1..=100_000).contains(&burst);
-    is_sound.then(|| Rate {
+    let is_in_range = (0.001..=10_000.0).contains(&per_second) && (1..=100_000).contains(&burst);
+    is_in_range.then(|| Rate {
         interval: Duration::from_secs_f64(1.0 / per_second),
         burst,
     })
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn plans_have_limits() {
+    fn rate_limits_are_found_by_plan() {
         let limits = parse("guest=0.5/10, staff = unlimited,*=5/50").unwrap();
         assert_eq!(limits.of(Some("guest")), limit(0.5, 10));
         assert_eq!(limits.of(Some("staff")), None);
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_otherwise_is_none() {
+    fn malformed_rate_limits_are_rejected() {
         for bad in [
             "guest",
             "=1/1",

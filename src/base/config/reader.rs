@@ -1,4 +1,4 @@
-//! Reads variables one by one, noting what is wrong with each.
+//! Reads the variables one by one and collects their faults.
 
 use std::str::FromStr as _;
 use std::time::Duration;
@@ -25,19 +25,19 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A variable that is set to nothing counts as not set: templates pass empty parameters on.
+    /// Returns a variable. An empty variable counts as not set, because templates pass empty parameters on.
     pub(super) fn text(&mut self, name: &'static str) -> Option<String> {
         let value = self.lookup.get(name)?;
         let value = value.trim();
         if value.is_empty() {
             return None;
         }
-        // Most of these are shown in messages, or sent elsewhere.
+        // Most values are shown in messages or sent elsewhere.
         if value.starts_with("eyJ") && value.len() > 64 {
             self.fault(
                 name,
-                "holds what looks like a token; store that as a SecureString, and revoke it if others could see \
-                 it here",
+                "contains a text that looks like a token; store the token as a SecureString, and revoke it if others \
+                 could see it here",
             );
             return None;
         }
@@ -51,7 +51,7 @@ impl<'a> Reader<'a> {
         });
     }
 
-    /// Local means under `sam local` (and the local stack), or with no Lambda runtime at all.
+    /// Returns true under `sam local` (and the local stack), or without a Lambda runtime API.
     pub(super) fn is_local(&mut self) -> bool {
         self.text("AWS_SAM_LOCAL").as_deref() == Some("true")
             || self.text("AWS_LAMBDA_RUNTIME_API").is_none()
@@ -114,15 +114,15 @@ impl<'a> Reader<'a> {
         Some(parameter)
     }
 
-    /// Without `HA_URL` there must be `others`: homes that are stored by name.
+    /// Reads the default home. `HA_URL` is required unless `others` is true, which means that homes are stored by name.
     pub(super) fn home(&mut self, others: bool) -> Option<HomeConfig> {
         let address = match self.text("HA_URL") {
             None => {
                 if !others {
                     self.fault(
                         "HA_URL",
-                        "is not set; set it to the home's address, like http://homeassistant.local:8123, or \
-                         HOMES_PARAMETER_PREFIX to where several homes are stored",
+                        "is not set; set it to the home's address, like http://homeassistant.local:8123, or set \
+                         HOMES_PARAMETER_PREFIX to the path of several homes",
                     );
                 }
                 None
@@ -149,7 +149,7 @@ impl<'a> Reader<'a> {
         if !ParameterName::parse(prefix).is_ok_and(|name| name.is_prefix()) {
             self.fault(
                 NAME,
-                "is no path of parameters; use letters, digits and . - _ /, starting with /, like /latchkey/homes",
+                "is not a path of parameters; use letters, digits and . - _ /, starting with /, like /latchkey/homes",
             );
         }
         Some(prefix.to_owned())
@@ -161,14 +161,14 @@ impl<'a> Reader<'a> {
             validate_timeout: self.milliseconds("HA_VALIDATE_TIMEOUT_MS", 3_000),
             connect_timeout: self.milliseconds("HA_CONNECT_TIMEOUT_MS", 5_000),
             command_timeout: self.milliseconds("HA_COMMAND_TIMEOUT_MS", 10_000),
-            // The range above fits every platform latchkey runs on.
+            // The range above fits `usize` on every supported platform.
             max_message_bytes: usize::try_from(max_message_bytes).unwrap_or(usize::MAX),
         }
     }
 
     pub(super) fn retry(&mut self) -> RetryConfig {
         RetryConfig {
-            // The range fits every platform.
+            // The range fits `usize` on every platform.
             attempts: usize::try_from(self.number("HA_RETRY_ATTEMPTS", 5, 0..=10)).unwrap_or(1),
             base: Duration::from_millis(self.number("HA_RETRY_BASE_MS", 1_000, 100..=60_000)),
         }
@@ -187,8 +187,8 @@ impl<'a> Reader<'a> {
             if set && !local {
                 self.fault(
                     name,
-                    "is for local use only; in Lambda store the token as a SecureString and name it in \
-                     HA_TOKEN_PARAMETER",
+                    "is for local use only; in Lambda store the token as a SecureString and set HA_TOKEN_PARAMETER to \
+                     its name",
                 );
             }
         }
@@ -214,7 +214,8 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// Set by Lambda, not by people: what it does not say is no.
+    /// Returns true if Lambda runs invocations concurrently. Lambda sets this variable, so an invalid value counts as
+    /// false.
     pub(super) fn is_concurrent(&mut self) -> bool {
         self.text("AWS_LAMBDA_MAX_CONCURRENCY")
             .and_then(|text| u32::from_str(&text).ok())
@@ -228,7 +229,7 @@ impl<'a> Reader<'a> {
         if !is_name && !table.starts_with("arn:") {
             self.fault(
                 "TABLE_NAME",
-                "is no name of a DynamoDB table; use 3 to 255 letters, digits and . - _",
+                "is not the name of a DynamoDB table; use 3 to 255 letters, digits and . - _",
             );
         }
         Some(table)
@@ -243,8 +244,8 @@ impl<'a> Reader<'a> {
         {
             self.fault(
                 "METRICS_NAMESPACE",
-                "is no namespace of CloudWatch; use at most 255 letters, digits and . - _ / # : and do not \
-                 start with AWS/",
+                "is not a CloudWatch namespace; use at most 255 letters, digits and . - _ / # : and do not start with \
+                 AWS/",
             );
         }
         MetricsConfig {

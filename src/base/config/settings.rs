@@ -8,49 +8,49 @@ use secrecy::SecretString;
 
 use super::address::HomeAddress;
 
-/// One home, as the environment names it.
+/// The default home.
 #[derive(Clone, Debug)]
 pub struct HomeConfig {
-    /// Its address.
+    /// The address of the home.
     pub address: HomeAddress,
-    /// The parameter with a private CA, if the home has one.
+    /// The parameter with a private CA certificate, if the home has one.
     pub ca_parameter: Option<String>,
-    /// The parameter with a client certificate, if the home asks for one.
+    /// The parameter with a client certificate, if the home requires one.
     pub client_cert_parameter: Option<String>,
-    /// The parameter with extra headers, if something in front of the home asks for them.
+    /// The parameter with extra headers, if a proxy in front of the home requires them.
     pub headers_parameter: Option<String>,
 }
 
-/// The limits on talking to a home.
+/// The timeouts and size limits of requests to a home.
 #[derive(Clone, Copy, Debug)]
 pub struct HomeLimits {
-    /// The limit on proving the token against `/api/config`.
+    /// The timeout of the token check against `/api/config`.
     pub validate_timeout: Duration,
-    /// The limit on DNS, TCP, TLS and upgrade together, and again on authentication.
+    /// The timeout of DNS, TCP, TLS and upgrade together. Authentication has the same timeout of its own.
     pub connect_timeout: Duration,
-    /// The limit on the reply to a command.
+    /// The timeout of the reply to a command.
     pub command_timeout: Duration,
-    /// The largest message accepted from the home.
+    /// The largest message that is accepted from the home, in bytes.
     pub max_message_bytes: usize,
 }
 
-/// How failed connections are tried again.
+/// The retry settings for failed connections.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RetryConfig {
-    /// How many attempts there are in all; 0 and 1 both mean one.
+    /// The total number of attempts. Both 0 and 1 mean one attempt.
     pub attempts: usize,
-    /// The first delay; each further one is twice as long.
+    /// The first delay. Each further delay is twice as long.
     pub base: Duration,
 }
 
-/// Where the token comes from and how long it is kept.
+/// The source of the token and its time to live.
 #[derive(Clone, Debug)]
 pub struct TokenConfig {
-    /// Its source.
+    /// The source of the token.
     pub origin: TokenOrigin,
-    /// How long a fetched token is used before it is read again.
+    /// The time for which a cached token is used before it is read again.
     pub ttl: Duration,
-    /// Whether a token that is not a JWT is accepted, with a warning.
+    /// The accepted format. A token that is not a JWT is accepted only with `Any`, and with a warning.
     pub format: TokenFormat,
 }
 
@@ -75,78 +75,78 @@ impl fmt::Debug for TokenOrigin {
     }
 }
 
-/// Which texts count as a token.
+/// The accepted format of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TokenFormat {
-    /// A JSON Web Token, as Home Assistant makes them.
+    /// A JSON Web Token, as Home Assistant issues it.
     Jwt,
-    /// Any text without blanks and quotes.
+    /// Any text without whitespace and quotes.
     Any,
 }
 
-/// How callers prove themselves.
+/// The authentication of callers.
 #[derive(Clone, Debug)]
 pub enum Callers {
-    /// By a JSON Web Token.
+    /// With a JSON Web Token.
     Jwt(Box<JwtConfig>),
-    /// Nobody has said how, so nobody can.
+    /// Not configured, so every caller is rejected.
     Nobody,
-    /// Not at all; local use only.
+    /// No authentication; local use only.
     Anyone,
 }
 
-/// Who issues callers' tokens, for whom, and what their claims are called.
+/// The issuer, audience, keys and claim names of callers' tokens.
 #[derive(Clone, Debug)]
 pub struct JwtConfig {
-    /// Who must have issued a token.
+    /// The required issuer of a token.
     pub issuer: String,
-    /// For whom it must have been issued.
+    /// The required audience of a token.
     pub audience: String,
-    /// Where the keys are.
+    /// The source of the keys.
     pub keys: KeysConfig,
-    /// The claim with the tenant.
+    /// The name of the claim with the tenant.
     pub tenant_claim: String,
-    /// The claim with the permissions.
+    /// The name of the claim with the permissions.
     pub permissions_claim: String,
-    /// The claim with the plan.
+    /// The name of the claim with the plan.
     pub plan_claim: String,
 }
 
-/// Where the keys are that callers' tokens are verified with.
+/// The source of the keys that verify callers' tokens.
 #[derive(Clone, Debug)]
 pub enum KeysConfig {
-    /// A set of public keys at a URL.
+    /// A set of public keys (JWKS) at a URL.
     Jwks(url::Url),
     /// A secret in a parameter.
     Secret(String),
 }
 
-/// Where metrics go.
+/// The settings of metrics.
 #[derive(Clone, Debug)]
 pub struct MetricsConfig {
-    /// The way out.
+    /// The destination of metrics.
     pub sink: MetricsSink,
     /// The CloudWatch namespace.
     pub namespace: String,
 }
 
-/// The way out for metrics.
+/// A destination of metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MetricsSink {
     /// `PutMetricData`.
     CloudWatch,
     /// Embedded Metric Format lines on standard output.
     Emf,
-    /// Nowhere.
+    /// No destination.
     Off,
 }
 
-/// How logs are written.
+/// The settings of the log.
 #[derive(Clone, Copy, Debug)]
 pub struct LogConfig {
     /// The least severe level that is written.
     pub level: tracing::level_filters::LevelFilter,
-    /// Their form.
+    /// The format of a line.
     pub format: LogFormat,
 }
 
@@ -159,10 +159,10 @@ impl Default for LogConfig {
     }
 }
 
-/// The form of a log line.
+/// The format of a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LogFormat {
-    /// One JSON object a line.
+    /// One JSON object per line.
     Json,
     /// Text for people.
     Text,

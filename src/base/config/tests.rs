@@ -1,4 +1,4 @@
-//! Each variable at its default, at its edges and beyond them.
+//! Each variable at its default, at its limits and beyond them.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ fn names(error: &ConfigError) -> Vec<&'static str> {
 }
 
 #[test]
-fn defaults_are_those_of_the_manual() {
+fn defaults_match_the_documentation() {
     let config = Config::read(&[("HA_URL", "http://ha:8123")]).unwrap();
     assert_eq!(config.limits.validate_timeout, Duration::from_secs(3));
     assert_eq!(config.limits.connect_timeout, Duration::from_secs(5));
@@ -30,7 +30,7 @@ fn defaults_are_those_of_the_manual() {
 }
 
 #[test]
-fn every_fault_is_reported_at_once_and_no_value_is_shown() {
+fn all_faults_are_reported_at_once_without_values() {
     let error = Config::read(&[
         ("HA_URL", "ftp://canary"),
         ("TOKEN_TTL_SECONDS", "canary"),
@@ -82,7 +82,7 @@ fn every_fault_is_reported_at_once_and_no_value_is_shown() {
 }
 
 #[test]
-fn the_home_is_required() {
+fn config_without_a_home_is_rejected() {
     assert_eq!(names(&Config::read(&[]).unwrap_err()), ["HA_URL"]);
     assert_eq!(
         names(&Config::read(&[("HA_URL", "  ")]).unwrap_err()),
@@ -91,7 +91,7 @@ fn the_home_is_required() {
 }
 
 #[test]
-fn ttl_runs_from_nothing_to_a_day() {
+fn token_ttl_accepts_zero_to_one_day() {
     let ttl = |text| {
         Config::read(&[("HA_URL", "http://ha"), ("TOKEN_TTL_SECONDS", text)])
             .map(|config| config.token.ttl.as_secs())
@@ -103,7 +103,7 @@ fn ttl_runs_from_nothing_to_a_day() {
 }
 
 #[test]
-fn retry_settings_have_their_ranges() {
+fn retry_settings_enforce_their_ranges() {
     let read = |name, text| {
         Config::read(&[("HA_URL", "http://ha"), (name, text)])
             .map(|config| (config.retry.attempts, config.retry.base.as_millis()))
@@ -128,7 +128,7 @@ fn retry_settings_have_their_ranges() {
 }
 
 #[test]
-fn an_arn_of_another_service_is_a_fault_of_every_parameter_variable() {
+fn every_parameter_variable_rejects_an_arn_of_another_service() {
     let secret = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:ha-AbCdEf";
     let parameter = "arn:aws:ssm:eu-central-1:123456789012:parameter/ha:prod";
     let base = [
@@ -145,15 +145,15 @@ fn an_arn_of_another_service_is_a_fault_of_every_parameter_variable() {
     ] {
         let read = |value: &str| {
             let keys = ("CALLER_JWT_SECRET_PARAMETER", "/callers");
-            // The first of two settings of a variable is the one that counts.
+            // The first entry of a variable is the one that counts.
             let [url, issuer, audience] = base;
             Config::read(&[(name, value), url, issuer, audience, keys])
         };
         let error = read(secret).unwrap_err();
         assert_eq!(names(&error), [name], "{error}");
-        let told = error.to_string();
-        assert!(told.contains("arn:aws:ssm:"), "{told}");
-        assert!(!told.contains("AbCdEf"), "{told}");
+        let text = error.to_string();
+        assert!(text.contains("arn:aws:ssm:"), "{text}");
+        assert!(!text.contains("AbCdEf"), "{text}");
         assert!(read("arn:aws:ssm:eu-central-1:123456789012:document/ha").is_err());
         assert!(read(parameter).is_ok(), "{name}");
     }
@@ -162,7 +162,7 @@ fn an_arn_of_another_service_is_a_fault_of_every_parameter_variable() {
 }
 
 #[test]
-fn in_lambda_the_token_comes_from_the_parameter_store_only() {
+fn token_in_lambda_comes_from_parameter_store_only() {
     let lambda = ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9001");
     let url = ("HA_URL", "http://ha");
     let error = Config::read(&[url, lambda, ("HA_TOKEN", "canary")]).unwrap_err();
@@ -192,7 +192,7 @@ fn in_lambda_the_token_comes_from_the_parameter_store_only() {
 }
 
 #[test]
-fn a_token_in_the_wrong_variable_is_refused_and_not_shown() {
+fn token_in_the_wrong_variable_is_rejected_and_not_shown() {
     let token = format!("eyJ{}", "canary".repeat(30));
     for name in [
         "HA_URL",
@@ -212,7 +212,7 @@ fn a_token_in_the_wrong_variable_is_refused_and_not_shown() {
 }
 
 #[test]
-fn callers_prove_themselves_as_the_environment_says() {
+fn caller_variables_select_the_authentication() {
     let read = |variables: &[(&str, &str)]| {
         let mut table: std::collections::BTreeMap<String, String> = variables
             .iter()

@@ -1,21 +1,21 @@
-//! Reading events that others send: null means absent, and an error names the member by its path.
+//! A reader for events of other services: null means absent, and an error names the member by its path.
 
 use super::{Members, kind_of_text};
 
-/// An object of an event, with its path.
+/// An object inside an event, with its path.
 #[derive(Debug, Default)]
 pub(crate) struct Object<'a> {
     members: Members<'a>,
     path: String,
 }
 
-/// A member of an event that is missing or that cannot be used.
+/// An error about a member of an event that is missing or not usable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{member}` {fault}")]
 pub struct MemberError {
-    /// The member's path, such as `requestContext.http.method`.
+    /// The path of the member, such as `requestContext.http.method`.
     pub member: String,
-    /// What is wrong with it, without its value.
+    /// The fault of the member, without its value.
     pub fault: String,
 }
 
@@ -29,7 +29,7 @@ impl MemberError {
 }
 
 impl<'a> Object<'a> {
-    /// The outermost object of an event.
+    /// Creates the outermost object of an event.
     pub(crate) fn outermost(members: Members<'a>) -> Self {
         Self {
             members,
@@ -37,17 +37,17 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// The members themselves.
+    /// Returns the members.
     pub(crate) fn members(&self) -> &Members<'a> {
         &self.members
     }
 
-    /// The object's own path; empty for the outermost.
+    /// Returns the path of the object. The path of the outermost object is empty.
     pub(crate) fn path(&self) -> &str {
         &self.path
     }
 
-    /// The path of a member.
+    /// Returns the path of a member.
     pub(crate) fn path_of(&self, name: &str) -> String {
         match self.path.as_str() {
             "" => name.to_owned(),
@@ -55,22 +55,22 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// An error about a member.
+    /// Creates an error about a member.
     pub(crate) fn error(&self, name: &str, fault: impl Into<String>) -> MemberError {
         MemberError::new(self.path_of(name), fault)
     }
 
-    /// A member that is a string.
+    /// Returns a member that is a string, or `None` if the member is absent.
     pub(crate) fn text(&self, name: &str) -> Result<Option<String>, MemberError> {
         self.read(name, "a string")
     }
 
-    /// A member that is true or false; false if it is absent.
+    /// Returns a member that is true or false. An absent member is false.
     pub(crate) fn flag(&self, name: &str) -> Result<bool, MemberError> {
         Ok(self.read(name, "true or false")?.unwrap_or_default())
     }
 
-    /// A member that is an object.
+    /// Returns a member that is an object, or `None` if the member is absent.
     pub(crate) fn object(&self, name: &str) -> Result<Option<Self>, MemberError> {
         let members = self.read(name, "an object with each member once")?;
         Ok(members.map(|members| Self {
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_name_the_path_and_the_kind_and_no_value() {
+    fn error_names_path_and_kind_but_not_value() {
         let text = r#"{"o":{"p":5,"q":"canary"},"twice":{"a":1,"a":2},"half":"\ud800"}"#;
         let object = Object::outermost(Members::parse(text).unwrap());
         let inner = object.object("o").unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! Metrics by `PutMetricData`.
+//! Delivery of metrics by `PutMetricData`.
 
 use std::time::Duration;
 
@@ -13,16 +13,16 @@ use futures_util::future::BoxFuture;
 use super::pending::MAX_PENDING;
 use super::{DeliveryError, MetricSink, StatisticSet, Unit};
 
-/// CloudWatch takes at most this many data in one request.
+/// The most data that CloudWatch accepts in one request.
 const MAX_DATA_PER_REQUEST: usize = 1_000;
 
-// So one delivery is one request.
+// One delivery is therefore one request.
 const _: () = assert!(MAX_PENDING <= MAX_DATA_PER_REQUEST);
 
-/// CloudWatch adds data up by the minute, and each request costs money.
+/// The interval between deliveries. CloudWatch aggregates data by the minute, and each request costs money.
 const LEAST_INTERVAL: Duration = Duration::from_secs(60);
 
-/// Delivers to a namespace of CloudWatch.
+/// Delivers metrics to a CloudWatch namespace.
 #[derive(Debug)]
 pub struct CloudWatchSink {
     client: Client,
@@ -30,7 +30,7 @@ pub struct CloudWatchSink {
 }
 
 impl CloudWatchSink {
-    /// A sink for `namespace`. The time that a delivery takes is limited by the client's own timeouts.
+    /// Creates a sink for `namespace`. The timeouts of `client` limit the time of a delivery.
     pub fn new(client: Client, namespace: String) -> Self {
         Self { client, namespace }
     }
@@ -48,8 +48,8 @@ impl MetricSink for CloudWatchSink {
                 Ok(_) => Ok(()),
                 Err(error) => {
                     let code = error.code().map(str::to_owned);
-                    let why = code.unwrap_or_else(|| DisplayErrorContext(&error).to_string());
-                    Err(DeliveryError(why))
+                    let reason = code.unwrap_or_else(|| DisplayErrorContext(&error).to_string());
+                    Err(DeliveryError(reason))
                 }
             }
         })
@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_set_becomes_statistic_values_with_its_dimension_minute_and_unit() {
+    fn datum_has_statistics_dimension_minute_and_unit_of_its_set() {
         let set = StatisticSet {
             name: "CommandLatency",
             unit: Unit::Milliseconds,

@@ -1,4 +1,4 @@
-//! Metrics as Embedded Metric Format lines in the log, which CloudWatch turns into metrics.
+//! Metrics as log lines in Embedded Metric Format. CloudWatch turns these lines into metrics.
 
 use std::io::Write as _;
 use std::time::Duration;
@@ -9,25 +9,25 @@ use serde_json::{Map, Value};
 
 use super::{DeliveryError, MetricSink, StatisticSet};
 
-/// The format takes at most this many values of a metric in one line.
+/// The most values of a metric that the format accepts in one line.
 const MAX_VALUES_PER_LINE: usize = 100;
 
 /// The name of the only dimension.
 const HOME: &str = "Home";
 
-/// Writes one line a set to standard output, or more if it has more values than the format takes in one.
+/// Writes each set to standard output as one line, or as several lines if one line cannot hold all values of the set.
 #[derive(Debug)]
 pub struct EmfSink {
     namespace: String,
 }
 
 impl EmfSink {
-    /// A sink for `namespace`.
+    /// Creates a sink for `namespace`.
     pub fn new(namespace: String) -> Self {
         Self { namespace }
     }
 
-    /// The lines of all of `sets`.
+    /// Returns the lines of all of `sets`.
     fn lines(&self, sets: &[StatisticSet]) -> serde_json::Result<Vec<u8>> {
         let mut lines = Vec::new();
         for set in sets {
@@ -69,9 +69,11 @@ impl EmfSink {
     }
 }
 
-/// Values that have the count, minimum, maximum and sum of `set`, for the format has no statistic sets: the smallest,
-/// the largest, and what is left of the sum in equal parts. Whole numbers are parted into whole numbers, so that their
-/// sum is exact; that of others is to within rounding.
+/// Returns values with the count, minimum, maximum and sum of `set`.
+///
+/// The format does not support statistic sets. The values are therefore the minimum, the maximum, and the rest of the
+/// sum in equal parts. Whole numbers are split into whole numbers, so their sum is exact. The sum of other numbers is
+/// exact up to rounding.
 fn values(set: &StatisticSet) -> Vec<f64> {
     let (minimum, maximum) = (set.minimum, set.maximum);
     let rest = match set.samples {
@@ -82,7 +84,7 @@ fn values(set: &StatisticSet) -> Vec<f64> {
     let left = set.sum - minimum - maximum;
     let part = left / rest.max(1) as f64;
     let is_whole = [set.sum, minimum, maximum].map(f64::fract) == [0.0; 3];
-    // How many parts are larger by one than the others.
+    // The number of parts that are larger by one than the other parts.
     let (part, larger) = if is_whole {
         (part.floor(), left - part.floor() * rest as f64)
     } else {
@@ -97,12 +99,12 @@ fn values(set: &StatisticSet) -> Vec<f64> {
     });
     [minimum, maximum]
         .into_iter()
-        // Rounding must not make one of them the smallest or the largest.
+        // Rounding must not move a part below the minimum or above the maximum.
         .chain(rest.map(|value| value.max(minimum).min(maximum)))
         .collect()
 }
 
-/// The format's own shape: a directive that names members, and the members.
+/// One line of the format: a directive that names the members, and the members.
 #[derive(Serialize)]
 struct Line<'a> {
     #[serde(rename = "_aws")]
@@ -123,7 +125,7 @@ struct Metadata<'a> {
 #[serde(rename_all = "PascalCase")]
 struct Directive<'a> {
     namespace: &'a str,
-    /// One set of dimensions, which may be none.
+    /// One list of dimensions, which may be empty.
     dimensions: [&'a [&'a str]; 1],
     metrics: [Definition<'a>; 1],
 }

@@ -1,61 +1,62 @@
-//! What is measured, when, and when there is silence.
+//! The metrics, and the events that record them.
 
 use std::time::Duration;
 
-/// Something measured. One that is not recorded is silent: it has no data in CloudWatch, and an alarm on it sees them
-/// as missing.
+/// A measured value. A metric without recorded values has no data in CloudWatch, and an alarm on the metric treats its
+/// data as missing.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Metric {
-    /// Whether the home accepted the token: each time the home said so, one way or the other, and `false` as well for a
-    /// token known to be bad without asking. Silent while the home cannot be asked.
+    /// Whether the home accepted the token. Recorded each time the home accepts or rejects the token. Recorded as
+    /// `false`, without a request, for a token that is known to be bad. Not recorded while the home is unreachable.
     TokenValid(bool),
-    /// Whether a read of the token from its source gave one that may be used: at each read. Silent while the token in
-    /// memory will do.
+    /// Whether a read of the token from its source returned a usable token. Recorded at each read. Not recorded while
+    /// the cached token is used.
     TokenRefresh(bool),
-    /// How many days the token has until it expires by its own word, 0 once it has: each time the token was read from
-    /// its source. Silent for a token that does not tell, and while none can be read.
+    /// The number of days until the token expires by its own claims; 0 after the expiry. Recorded each time the token
+    /// was read from its source. Not recorded for a token without an expiry, and while no token can be read.
     TokenDaysToExpiry(f64),
-    /// The last good token was used beyond its hard time to live, because its source failed: at each use. Silent
-    /// otherwise, so the sum says how often.
+    /// The last good token was used after its hard time to live, because its source failed. Recorded at each use, so
+    /// the sum is the number of uses.
     TokenStale,
-    /// How long the source took: at each read that came to an end, good or bad.
+    /// The time that the token source took. Recorded at each completed read, successful or failed.
     TokenFetchLatency(Duration),
-    /// Whether the home answered at all: each time the token was presented to it. Silent while there is no need to.
+    /// Whether the home answered at all. Recorded each time the token was presented to the home. Not recorded while the
+    /// token needs no check.
     HomeReachable(bool),
-    /// Whether commands found a connection that was open already: once for each batch that was sent. Silent without
-    /// commands.
+    /// Whether commands reused an open connection. Recorded once for each batch that was sent.
     SessionReused(bool),
-    /// From handing over a batch of commands to the last outcome: for each batch that was sent. Silent without
-    /// commands.
+    /// The time from the hand-over of a batch of commands to its last outcome. Recorded once for each batch that was
+    /// sent.
     CommandLatency(Duration),
-    /// How many commands of a batch were sent and not answered: for each batch that has any. Silent otherwise.
+    /// The number of commands in a batch that were sent and not answered. Recorded for each batch with such a command.
     CommandOutcomeUnknown(u32),
-    /// An invocation asked for another home than the one its sandbox is bound to, and was refused: at each. Silent
-    /// otherwise.
+    /// An invocation named another home than the home that its execution environment is bound to, and was rejected.
+    /// Recorded at each such invocation.
     TenantViolation,
-    /// A caller has proven who they are: at each request. Silent where callers need not, or cannot.
+    /// A caller authenticated. Recorded at each request. Not recorded where callers need not, or cannot, authenticate.
     CallerAuthSuccess,
-    /// A caller has not proven who they are, and was refused: at each request. Silent otherwise.
+    /// A caller failed to authenticate and was rejected. Recorded at each such request.
     CallerAuthFailure,
-    /// A rotation left one token, the new one: at each. Silent for a run that found nothing to do or has to wait.
+    /// A rotation ended, and only the new token is left. Recorded at each such rotation. Not recorded for a run without
+    /// work, or for a run that has to wait.
     RotationSucceeded,
-    /// A run of a rotation failed: at each. Silent otherwise.
+    /// A run of a rotation failed. Recorded at each failed run.
     RotationFailed,
 }
 
-/// The unit of a value, by CloudWatch's names.
+/// The unit of a value, by its CloudWatch name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unit {
-    /// A number of things, or 1 and 0 for yes and no.
+    /// A number of things, or 1 for true and 0 for false.
     Count,
-    /// Time.
+    /// A time in milliseconds.
     Milliseconds,
-    /// One that CloudWatch has no name for.
+    /// A unit without a CloudWatch name.
     None,
 }
 
 impl Unit {
-    /// CloudWatch's name of it.
+    /// Returns the CloudWatch name of the unit.
     pub fn name(self) -> &'static str {
         match self {
             Self::Count => "Count",
@@ -66,7 +67,7 @@ impl Unit {
 }
 
 impl Metric {
-    /// Its name in CloudWatch.
+    /// Returns the CloudWatch name of the metric.
     pub fn name(self) -> &'static str {
         match self {
             Self::TokenValid(_) => "TokenValid",
@@ -86,7 +87,7 @@ impl Metric {
         }
     }
 
-    /// Its value: 1 and 0 for yes and no, and 1 for what only happens.
+    /// Returns the value: 1 for true, 0 for false, and 1 for an event without a value.
     pub fn value(self) -> f64 {
         match self {
             Self::TokenValid(yes)
@@ -107,7 +108,7 @@ impl Metric {
         }
     }
 
-    /// The unit of its value.
+    /// Returns the unit of the value.
     pub fn unit(self) -> Unit {
         match self {
             Self::TokenValid(_)

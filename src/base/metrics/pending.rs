@@ -1,4 +1,4 @@
-//! Values, added up by name, home and minute until they are delivered.
+//! Recorded values, added up by name, home and minute until they are delivered.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -7,34 +7,34 @@ use std::time::Duration;
 
 use super::{Metric, Unit};
 
-/// The most statistic sets kept while they cannot be delivered: as many as CloudWatch takes in one request.
+/// The most statistic sets that are kept until delivery: as many as CloudWatch accepts in one request.
 pub(super) const MAX_PENDING: usize = 1_000;
 
 const SECONDS_PER_MINUTE: u64 = 60;
 
-/// The values of one metric within one minute, as CloudWatch takes them added up.
+/// The aggregated values of one metric within one minute, in CloudWatch's form.
 #[derive(Clone, Debug, PartialEq)]
 pub struct StatisticSet {
     /// The metric's name.
     pub name: &'static str,
     /// The unit of the values.
     pub unit: Unit,
-    /// The home they are of, which is the dimension `Home`; `None` for all homes together, which has no dimensions.
+    /// The home of the values, which becomes the dimension `Home`. `None` means all homes together, without dimensions.
     pub home: Option<Arc<str>>,
-    /// The start of the minute they were measured in, since the Unix epoch.
+    /// The start of the minute of the measurement, as time since the Unix epoch.
     pub minute: Duration,
-    /// How many values there are.
+    /// The number of values.
     pub samples: u64,
-    /// Their sum.
+    /// The sum of the values.
     pub sum: f64,
-    /// The smallest.
+    /// The smallest value.
     pub minimum: f64,
-    /// The largest.
+    /// The largest value.
     pub maximum: f64,
 }
 
 impl StatisticSet {
-    /// A set of one value, measured at `at` since the Unix epoch.
+    /// Creates a set of one value, measured at `at` since the Unix epoch.
     pub(super) fn of(metric: Metric, home: Option<Arc<str>>, at: Duration) -> Self {
         let value = metric.value();
         let seconds = at.as_secs();
@@ -59,24 +59,24 @@ impl StatisticSet {
     }
 }
 
-/// Ordered by minute, so that the oldest is the first.
+/// The key of a set. It begins with the minute, so the oldest set is the first.
 type Key = (Duration, &'static str, Option<Arc<str>>);
 
-/// What waits for delivery, bounded.
+/// The sets that wait for delivery, at most `MAX_PENDING`.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     sets: BTreeMap<Key, StatisticSet>,
-    /// How many sets were thrown away since the last `take`.
+    /// The number of sets that were dropped since the last `take`.
     dropped: usize,
 }
 
 impl Pending {
-    /// How many sets there are.
+    /// Returns the number of sets.
     pub(super) fn len(&self) -> usize {
         self.sets.len()
     }
 
-    /// Adds a set to the one of its key. Once there are too many, the oldest goes.
+    /// Merges a set into the set with the same key. Drops the oldest set if there are too many.
     pub(super) fn add(&mut self, set: StatisticSet) {
         match self.sets.entry((set.minute, set.name, set.home.clone())) {
             Entry::Occupied(mut known) => known.get_mut().add(&set),
@@ -90,7 +90,7 @@ impl Pending {
         }
     }
 
-    /// Takes everything out, oldest first, with how many sets had to be thrown away before.
+    /// Removes and returns all sets, oldest first, with the number of sets that were dropped before.
     pub(super) fn take(&mut self) -> (Vec<StatisticSet>, usize) {
         let Self { sets, dropped } = std::mem::take(self);
         (sets.into_values().collect(), dropped)

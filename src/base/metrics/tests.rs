@@ -1,4 +1,4 @@
-//! Adding up, delivery, and what happens when delivery fails, hangs or is no longer waited for.
+//! Aggregation and delivery, also if a delivery fails, hangs, or loses its waiting caller.
 
 use std::iter::zip;
 
@@ -14,7 +14,7 @@ mod any_order;
 mod journal;
 
 const LIMIT: Duration = Duration::from_secs(5);
-/// Enough for a delivery to be begun, and no answer awaited.
+/// Long enough to start a delivery, and too short to wait for its end.
 const BRIEFLY: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -60,7 +60,7 @@ async fn values_are_added_up_by_name_and_minute() {
 }
 
 #[tokio::test]
-async fn a_home_counts_for_itself_and_for_all() {
+async fn home_value_counts_for_the_home_and_for_all_homes() {
     let fixture = Fixture::new();
     fixture.meter("cabin").record(Metric::HomeReachable(true));
     fixture.meter("flat").record(Metric::HomeReachable(false));
@@ -81,7 +81,7 @@ async fn a_home_counts_for_itself_and_for_all() {
 }
 
 #[tokio::test]
-async fn what_is_no_number_is_not_recorded() {
+async fn non_finite_values_are_not_recorded() {
     let fixture = Fixture::new();
     for days in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
         fixture.metrics.record(Metric::TokenDaysToExpiry(days));
@@ -90,7 +90,7 @@ async fn what_is_no_number_is_not_recorded() {
 }
 
 #[tokio::test]
-async fn without_a_sink_nothing_is_kept() {
+async fn metrics_without_sink_keep_no_values() {
     let Fixture { clock, .. } = Fixture::new();
     let metrics = Metrics::new(None, clock);
     metrics.record(Metric::TokenStale);
@@ -100,7 +100,7 @@ async fn without_a_sink_nothing_is_kept() {
 }
 
 #[tokio::test]
-async fn a_busy_hour_takes_one_delivery_a_minute_and_loses_nothing() {
+async fn busy_hour_makes_one_delivery_per_minute_and_loses_no_value() {
     let Fixture {
         journal,
         clock,
@@ -108,7 +108,7 @@ async fn a_busy_hour_takes_one_delivery_a_minute_and_loses_nothing() {
     } = Fixture::new();
     for _ in 0..3_600 {
         metrics.record(Metric::SessionReused(true));
-        // As after several answers at once.
+        // Several responses at once cause several flushes at once.
         join_all((0..3).map(|_| metrics.flush(LIMIT))).await;
         clock.advance(SECOND);
     }
@@ -121,7 +121,7 @@ async fn a_busy_hour_takes_one_delivery_a_minute_and_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_sink_without_an_interval_gets_everything_at_once() {
+async fn sink_without_interval_receives_every_flush_at_once() {
     let Fixture {
         journal, metrics, ..
     } = Fixture::with_interval(Duration::ZERO);
@@ -134,7 +134,7 @@ async fn a_sink_without_an_interval_gets_everything_at_once() {
 }
 
 #[tokio::test]
-async fn without_any_time_nothing_is_begun() {
+async fn flush_with_zero_limit_starts_no_delivery() {
     let fixture = Fixture::new();
     fixture.metrics.record(Metric::TokenStale);
     fixture.metrics.flush(Duration::ZERO).await;
@@ -144,7 +144,7 @@ async fn without_any_time_nothing_is_begun() {
 }
 
 #[tokio::test]
-async fn what_failed_is_kept_added_up_and_not_tried_again_within_the_minute() {
+async fn failed_sets_are_kept_merged_and_not_retried_within_the_minute() {
     let Fixture {
         journal,
         clock,
@@ -172,7 +172,7 @@ async fn what_failed_is_kept_added_up_and_not_tried_again_within_the_minute() {
 }
 
 #[tokio::test]
-async fn shutdown_delivers_what_is_left_whatever_the_minute() {
+async fn shutdown_delivers_remaining_sets_before_the_interval_ends() {
     let Fixture {
         journal, metrics, ..
     } = Fixture::new();
@@ -190,14 +190,14 @@ async fn shutdown_delivers_what_is_left_whatever_the_minute() {
     assert_eq!(
         journal.state().begun.len(),
         2,
-        "nothing to deliver, no delivery"
+        "without sets there is no delivery"
     );
 }
 
-/// What was recorded later does not wait for a delivery that hangs, and the shutdown waits for both; whichever way the
-/// first one ends, everything arrives once.
+/// A new value does not wait for a delivery that hangs, and the shutdown waits for both deliveries. Every value arrives
+/// once, whether the first delivery succeeds or fails.
 #[tokio::test]
-async fn shutdown_waits_for_a_delivery_under_way() {
+async fn shutdown_waits_for_a_delivery_in_flight() {
     for is_delivered in [true, false] {
         let Fixture {
             journal, metrics, ..
@@ -228,7 +228,7 @@ async fn shutdown_waits_for_a_delivery_under_way() {
 }
 
 #[tokio::test]
-async fn shutdown_does_not_wait_for_ever() {
+async fn shutdown_stops_waiting_at_its_limit() {
     let fixture = Fixture::new();
     fixture.journal.state().is_held = true;
     fixture.metrics.record(Metric::TokenStale);
@@ -236,9 +236,9 @@ async fn shutdown_does_not_wait_for_ever() {
     assert_eq!(fixture.journal.state().held.len(), 1);
 }
 
-/// As when whoever flushes is cancelled, or has no time left.
+/// The caller of `flush` may be cancelled, or may have no time left.
 #[tokio::test]
-async fn a_flush_that_is_dropped_neither_loses_a_value_nor_repeats_it() {
+async fn dropped_flush_neither_loses_nor_repeats_a_value() {
     for is_delivered in [true, false] {
         let fixture = Fixture::new();
         let Fixture {
@@ -246,7 +246,7 @@ async fn a_flush_that_is_dropped_neither_loses_a_value_nor_repeats_it() {
         } = &fixture;
         journal.state().is_held = true;
         metrics.record(Metric::TokenRefresh(true));
-        // Dropped before the delivery was ever polled.
+        // Dropped before the first poll of the delivery.
         assert!(metrics.flush(LIMIT).now_or_never().is_none());
         assert_eq!(fixture.pending(), 0);
         while journal.state().held.is_empty() {
@@ -265,7 +265,7 @@ async fn a_flush_that_is_dropped_neither_loses_a_value_nor_repeats_it() {
 }
 
 #[tokio::test]
-async fn too_much_drops_the_oldest_and_says_so_once() {
+async fn too_many_sets_drop_the_oldest_and_log_once() {
     let log = Log::default();
     let _guard = log.listen();
     let fixture = Fixture::new();
@@ -282,7 +282,7 @@ async fn too_much_drops_the_oldest_and_says_so_once() {
         metrics.record(Metric::HomeReachable(true));
     }
     assert_eq!(fixture.pending(), MAX_PENDING);
-    // What comes back is older than all of them.
+    // The set that comes back is older than all others.
     journal.release(false);
     metrics.0.idle().await;
     assert_eq!(fixture.pending(), MAX_PENDING);

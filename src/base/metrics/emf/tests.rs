@@ -1,4 +1,4 @@
-//! The shape of the lines, and that their values have a set's statistics.
+//! The shape of the lines, and the statistics of their values.
 
 use std::sync::Arc;
 
@@ -49,13 +49,13 @@ fn a_line_has_the_shape_of_the_format() {
 }
 
 #[test]
-fn a_home_is_a_dimension_that_is_named_and_given() {
+fn line_of_a_home_has_the_home_dimension_and_its_value() {
     let of_home = StatisticSet {
         home: Some(Arc::from("cabin")),
         ..set(1, 1.0, 1.0, 1.0)
     };
     let [line] = &lines(of_home)[..] else {
-        panic!("not one line");
+        panic!("expected one line");
     };
     let directive = &line["_aws"]["CloudWatchMetrics"][0];
     assert_eq!(directive["Dimensions"], json!([["Home"]]));
@@ -64,7 +64,7 @@ fn a_home_is_a_dimension_that_is_named_and_given() {
 }
 
 #[test]
-fn more_values_than_a_line_takes_go_into_more_lines() {
+fn more_values_than_one_line_holds_are_split_over_lines() {
     let lines = lines(set(250, 100.0, 0.0, 1.0));
     let values: Vec<Vec<f64>> = lines
         .iter()
@@ -77,7 +77,7 @@ fn more_values_than_a_line_takes_go_into_more_lines() {
     assert_eq!(values.concat().iter().sum::<f64>(), 100.0);
 }
 
-/// What the sets that occur are made of.
+/// Generates values as the recorded metrics have them.
 fn measured() -> impl Strategy<Value = Vec<f64>> {
     let yes_or_no = prop::sample::select(vec![0.0, 1.0]);
     let counts = (0..50_u32).prop_map(f64::from);
@@ -86,7 +86,7 @@ fn measured() -> impl Strategy<Value = Vec<f64>> {
         prop::collection::vec(yes_or_no, 1..300),
         prop::collection::vec(counts, 1..300),
         prop::collection::vec(latencies, 1..300),
-        // All alike, where rounding shows.
+        // Equal values, which make rounding errors visible.
         (-100.0..100.0, 1..300_usize).prop_map(|(value, count)| vec![value; count]),
     ]
 }
@@ -105,7 +105,7 @@ proptest! {
         if measured.iter().all(|value| value.fract() == 0.0) {
             prop_assert_eq!(difference, 0.0);
         } else {
-            // What rounding may come to over so many additions.
+            // The largest rounding error of so many additions.
             let scale: f64 = measured.iter().map(|value| value.abs()).sum();
             prop_assert!(difference <= scale * 1e-12, "{difference} of {sum}");
         }

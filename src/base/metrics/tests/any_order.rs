@@ -1,4 +1,5 @@
-//! Whatever is recorded, flushed, dropped, held up and failed in whatever order: everything arrives exactly once.
+//! A property test: values are recorded, flushed, dropped, held up and failed in any order, and each value arrives
+//! once.
 
 use proptest::prelude::*;
 
@@ -11,19 +12,19 @@ enum Step {
     Record(Metric, usize),
     Advance(u32),
     Flush,
-    /// A flush that is dropped after so many polls.
+    /// A flush that is dropped after this many polls.
     DropFlush(usize),
-    /// From now on deliveries fail, or no longer.
+    /// Deliveries fail from now on, or no longer.
     Break(bool),
-    /// From now on deliveries hang until they are released, or no longer.
+    /// Deliveries hang from now on until they are released, or no longer.
     Hold(bool),
     /// The deliveries that hang succeed or fail.
     Release(bool),
-    /// The tasks of deliveries come to run.
+    /// The tasks of deliveries get time to run.
     Yield,
 }
 
-/// Values that doubles add up exactly in any order.
+/// Generates metrics whose values are added up exactly in any order.
 fn metric() -> impl Strategy<Value = Metric> {
     prop_oneof![
         any::<bool>().prop_map(Metric::TokenValid),
@@ -83,7 +84,7 @@ async fn play(steps: Vec<Step>, last_release: bool) -> (Totals, Totals, Vec<Dura
         }
     }
     let begun = journal.state().begun.clone();
-    // The process ends, while CloudWatch is well again and old deliveries may still hang.
+    // The process ends. CloudWatch works again, and old deliveries may still hang.
     {
         let mut state = journal.state();
         (state.is_broken, state.is_held) = (false, false);
@@ -99,7 +100,7 @@ async fn play(steps: Vec<Step>, last_release: bool) -> (Totals, Totals, Vec<Dura
 
 proptest! {
     #[test]
-    fn everything_arrives_once_and_no_sooner_than_allowed(
+    fn every_value_arrives_once_and_deliveries_respect_the_interval(
         steps in prop::collection::vec(step(), 0..80),
         last_release: bool,
     ) {

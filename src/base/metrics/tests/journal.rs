@@ -1,4 +1,4 @@
-//! A sink that remembers and does as it is told, metrics in front of it, and what is logged meanwhile.
+//! A sink that a test controls, metrics in front of it, and a capture of the log.
 
 use std::sync::{Mutex, MutexGuard};
 
@@ -8,7 +8,7 @@ use tokio::sync::oneshot;
 
 use super::*;
 
-/// A sink that remembers, and does as it is told.
+/// A sink that remembers its deliveries and that a test controls.
 pub(super) struct Journal {
     clock: Arc<ManualClock>,
     interval: Duration,
@@ -17,14 +17,14 @@ pub(super) struct Journal {
 
 #[derive(Default)]
 pub(super) struct JournalState {
-    /// Deliveries fail.
+    /// True if deliveries fail.
     pub(super) is_broken: bool,
-    /// Deliveries wait until they are told their outcome.
+    /// True if deliveries wait until a test releases them.
     pub(super) is_held: bool,
     pub(super) held: Vec<oneshot::Sender<bool>>,
-    /// When each delivery began.
+    /// The start time of each delivery.
     pub(super) begun: Vec<Duration>,
-    /// What arrived, delivery by delivery.
+    /// The sets that arrived, one list for each delivery.
     pub(super) arrived: Vec<Vec<StatisticSet>>,
 }
 
@@ -33,14 +33,14 @@ impl Journal {
         self.state.lock().unwrap()
     }
 
-    /// Tells the deliveries that wait whether they succeed.
+    /// Ends the waiting deliveries with success or failure.
     pub(super) fn release(&self, is_delivered: bool) {
         for delivery in self.state().held.drain(..) {
             delivery.send(is_delivered).unwrap();
         }
     }
 
-    /// Everything that arrived, by name and home.
+    /// Returns the totals of all sets that arrived, by name and home.
     pub(super) fn totals(&self) -> Totals {
         let mut totals = Totals::new();
         for set in self.state().arrived.concat() {
@@ -63,13 +63,13 @@ impl MetricSink for Arc<Journal> {
                 let mut state = self.state();
                 state.begun.push(self.clock.now().unix);
                 state.is_held.then(|| {
-                    let (outcome, told) = oneshot::channel();
-                    state.held.push(outcome);
-                    told
+                    let (sender, receiver) = oneshot::channel();
+                    state.held.push(sender);
+                    receiver
                 })
             };
             let is_delivered = match held {
-                Some(told) => told.await.unwrap(),
+                Some(receiver) => receiver.await.unwrap(),
                 None => !self.state().is_broken,
             };
             if !is_delivered {
@@ -93,7 +93,7 @@ pub(super) struct Fixture {
 
 impl Fixture {
     pub(super) fn with_interval(interval: Duration) -> Self {
-        // A whole minute, so that what is recorded right away is of one minute.
+        // A whole minute, so values that are recorded at once belong to one minute.
         let clock = Arc::new(ManualClock::at(Duration::from_secs(1_700_000_040)));
         let journal = Arc::new(Journal {
             clock: clock.clone(),
@@ -116,18 +116,18 @@ impl Fixture {
         Meter::new(self.metrics.clone(), Some(Arc::from(home)))
     }
 
-    /// How many sets wait.
+    /// Returns the number of sets that wait for delivery.
     pub(super) fn pending(&self) -> usize {
         self.metrics.0.state.lock().pending.len()
     }
 }
 
-/// What is logged.
+/// A capture of the log.
 #[derive(Clone, Default)]
 pub(super) struct Log(Arc<Mutex<Vec<u8>>>);
 
 impl Log {
-    /// Until the guard is dropped, on this thread.
+    /// Captures the log of this thread until the guard is dropped.
     pub(super) fn listen(&self) -> tracing::subscriber::DefaultGuard {
         let log = self.clone();
         let subscriber = tracing_subscriber::fmt()
