@@ -1,6 +1,6 @@
 //! The foundation: modules that all other floors use.
 //!
-//! | module | what it is |
+//! | module | content |
 //! |---|---|
 //! | [`ambient`] | clock, random source and metrics as one value |
 //! | [`clock`] | the clock, passed in as a value |

@@ -1,5 +1,5 @@
-//! Puts the function together: which adapter stands for which role. Whoever runs it, Lambda, the command line or a
-//! test, gets it from here.
+//! The composition root: it creates the function and selects the adapter for each role. Lambda, the command line and
+//! the tests use it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,10 +34,10 @@ use crate::service::idempotency::{Idempotency, MemoryStore, OutcomeStore, Shared
 use crate::service::rate_limit::RateLimiter;
 use crate::service::rotation::{LeaseStore, MemoryLeases, Rotation, RotationTerms, SharedLeases};
 
-/// How long a caller waits for the table that says how much they may ask; it is not worth more.
-const RATES_PATIENCE: Duration = Duration::from_secs(1);
+/// The time limit of a rate limit check in the table. The check does not justify a longer wait.
+const RATES_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// The AWS settings and clients, made when something first needs AWS.
+/// The AWS settings and clients, created at the first use of AWS.
 #[derive(Debug, Default)]
 pub struct Aws {
     config: OnceCell<SdkConfig>,
@@ -53,7 +53,7 @@ impl From<SdkConfig> for Aws {
     }
 }
 
-/// A function as `config` says it. `seed` is where all its randomness comes from.
+/// Creates a function from `config`. All its randomness comes from `seed`.
 pub async fn function(config: Config, aws: &Aws, clock: Arc<dyn Clock>, seed: u64) -> Function {
     let random = Random::seeded(seed);
     let sink = metric_sink(&config.metrics, aws).await;
@@ -95,7 +95,7 @@ pub async fn function(config: Config, aws: &Aws, clock: Arc<dyn Clock>, seed: u6
     let rates = RateLimiter::new(
         config.rate_limits,
         table.clone(),
-        RATES_PATIENCE,
+        RATES_TIMEOUT,
         clock.clone(),
     );
     let (outcomes, leases): (Box<dyn OutcomeStore>, Box<dyn LeaseStore>) = match table {
@@ -113,7 +113,8 @@ pub async fn function(config: Config, aws: &Aws, clock: Arc<dyn Clock>, seed: u6
     let rotation = Rotation::new(RotationTerms {
         leases,
         clock: clock.clone(),
-        // By then the cache of every sandbox has let go of it, and so has every request that had got it just before.
+        // After this time no execution environment has the old token in its cache, and every request with the old token
+        // has ended.
         drain: Ttl::new(config.token.ttl, 0.0).hard + request_limit,
         step_limit: request_limit,
         random: random.clone(),
@@ -156,7 +157,7 @@ async fn authenticator(callers: Callers, aws: &Aws, clock: &Arc<dyn Clock>) -> A
     Authenticator::Jwt(Box::new(Verifier::new(config, keys, clock.clone())))
 }
 
-/// How long a request is under way in a home at most, once it has a token.
+/// Returns the longest time that a request to a home is in flight after the request has its token.
 fn longest_request(limits: HomeLimits) -> Duration {
     limits.validate_timeout + limits.connect_timeout + limits.command_timeout
 }
@@ -251,7 +252,7 @@ async fn load_aws_config() -> SdkConfig {
             tls::rustls_provider::CryptoMode::Ring,
         ))
         .build_https();
-    // Parameter Store answers in milliseconds. What takes longer is better tried again.
+    // Parameter Store answers within milliseconds. A retry is better than a longer wait.
     let timeouts = TimeoutConfig::builder()
         .connect_timeout(Duration::from_millis(1_000))
         .operation_attempt_timeout(Duration::from_millis(2_000))

@@ -1,14 +1,14 @@
-//! How events come in and answers go out.
+//! The doors: they receive events and render replies.
 //!
-//! | module | what it is |
+//! | module | content |
 //! |---|---|
-//! | [`lambda`] | the Lambda Runtime API, and the extension that works between invocations |
-//! | [`function`] | one invocation: from payload to reply |
-//! | `invocation` | the runtime's description of an invocation, in the service's terms |
-//! | [`trigger`] | the kind of event, told by the payload's members |
-//! | `http` | the HTTP router behind API Gateway, function URLs and load balancers |
+//! | [`lambda`] | the Lambda Runtime API, and the extension that runs between invocations |
+//! | [`function`] | one invocation, from payload to reply |
+//! | `invocation` | the conversion of the runtime's context to an invocation |
+//! | [`trigger`] | the kind of event, detected by the payload's members |
+//! | `http` | the HTTP router for API Gateway, function URLs and load balancers |
 //! | [`alexa`] | Alexa Smart Home directives |
-//! | [`reply`] | how outcomes and failures are rendered |
+//! | [`reply`] | the rendering of outcomes and failures |
 
 pub mod alexa;
 pub mod function;

@@ -1,16 +1,16 @@
-//! latchkey: reach Home Assistant from the cloud without handing its token around.
+//! latchkey lets callers reach Home Assistant from the cloud without its token.
 //!
-//! The crate has four floors. Each floor knows only the floors below it. [`composition`] alone knows them all.
+//! The crate has four floors. Each floor uses only the floors below it. Only [`composition`] uses all of them.
 //!
-//! | floor | what it holds |
+//! | floor | content |
 //! |---|---|
-//! | [`doors`] | how events come in and answers go out |
-//! | [`service`] | what is done, and for whom |
+//! | [`doors`] | receive events and render replies |
+//! | [`service`] | the use cases, with authentication, permissions and limits |
 //! | [`home`] | one home: its settings, token, session and REST client |
-//! | [`base`] | what everything else stands on: time, randomness, secrets, settings, metrics |
+//! | [`base`] | the foundation: clock, randomness, secrets, settings, metrics |
 //!
 //! A request goes down from `doors` to `home`. Its outcome comes back up, and `doors` renders it.
-//! `tests/architecture.rs` checks these rules.
+//! `tests/project/architecture.rs` checks these rules.
 
 pub mod base;
 pub mod composition;

@@ -1,4 +1,4 @@
-//! The Lambda function: reads its configuration and runs. No logic lives here.
+//! The Lambda function. It reads the configuration and starts the runtime. It contains no other logic.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use latchkey::base::logging;
 use latchkey::composition::{Aws, function};
 use latchkey::doors::lambda;
 
-/// How long INIT may go on making things ready; the first invocation waits for it if it comes sooner.
+/// The time limit of the warm-up that begins during INIT. An earlier first invocation waits for the warm-up.
 const WARM_UP_LIMIT: Duration = Duration::from_secs(10);
 
 #[tokio::main(flavor = "current_thread")]
@@ -25,7 +25,7 @@ async fn main() -> Result<(), lambda_runtime::Error> {
     logging::start(config.log)?;
     let is_concurrent = config.is_concurrent;
     let clock = Arc::new(SystemClock::new());
-    // Sandboxes start alike, at times to the nanosecond: only the system tells them apart.
+    // Execution environments can start at the same nanosecond, so only the operating system provides a distinct seed.
     let seed = getrandom::u64()?;
     let function = function(config, &Aws::default(), clock, seed).await;
     lambda::run(Arc::new(function), WARM_UP_LIMIT, is_concurrent).await

@@ -1,5 +1,5 @@
-//! The operator's command line. It reads the same variables as the function and does the same things, with the
-//! operator's own permissions.
+//! The operator's command line. It reads the same variables as the function and performs the same operations, with the
+//! operator's own AWS permissions.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -14,12 +14,13 @@ use latchkey::base::logging;
 use latchkey::composition::{Aws, function};
 use serde_json::{Map, Value, json};
 
-/// Sees to the token of a home behind latchkey.
+/// Manages the token of a home behind latchkey.
 ///
-/// Reads the function's variables: HA_URL, HA_TOKEN_PARAMETER, TABLE_NAME, HOMES_PARAMETER_PREFIX, TOKEN_TTL_SECONDS
-/// and the others; the AWS SDK's say which account. They must be the function's own: without TABLE_NAME nothing keeps
-/// this away from what the function does at the same time, and TOKEN_TTL_SECONDS says for how long it may use the old
-/// token. Logs go to standard error, the result to standard output.
+/// Reads the variables of the function: HA_URL, HA_TOKEN_PARAMETER, TABLE_NAME, HOMES_PARAMETER_PREFIX,
+/// TOKEN_TTL_SECONDS and the others. The variables of the AWS SDK select the account. All values must be those of the
+/// function: without TABLE_NAME, the command and the function can rotate at the same time, and TOKEN_TTL_SECONDS
+/// determines how long the function may still use the old token. Logs go to standard error, and the result goes to
+/// standard output.
 #[derive(Parser)]
 #[command(name = "latchkey", version)]
 struct Arguments {
@@ -29,18 +30,18 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Has the home mint another token, stores it, and revokes the old one once nobody uses it.
+    /// Creates a new token in the home, stores it, and revokes the old token when it is no longer in use.
     Rotate {
-        /// Only says what would be done.
+        /// Shows the steps without running them.
         #[arg(long)]
         dry_run: bool,
-        /// Only finishes a rotation that was begun before.
+        /// Finishes an earlier rotation and starts no new one.
         #[arg(long)]
         resume: bool,
-        /// Of several homes this one; all of them if none is named.
+        /// The home to rotate, if there are several. Without this option all homes are rotated.
         #[arg(long)]
         home: Option<String>,
-        /// How long it may take. What is not done by then is done by the next run.
+        /// The time limit. The next run completes unfinished steps.
         #[arg(long, default_value_t = 15, value_name = "MINUTES")]
         limit: u64,
     },
@@ -52,7 +53,7 @@ async fn main() -> ExitCode {
     match run(command).await {
         Ok(code) => code,
         Err(error) => {
-            // Nobody is left to be told if this fails.
+            // An error of this write cannot be reported.
             let _ = writeln!(std::io::stderr(), "latchkey: {error}");
             ExitCode::from(2)
         }
@@ -85,7 +86,7 @@ async fn run(command: Command) -> Result<ExitCode, Box<dyn std::error::Error>> {
     })
 }
 
-/// The event that the function would do the same for.
+/// Returns the event for the same operation of the function, and the time limit.
 fn payload(command: Command) -> (String, Duration) {
     match command {
         Command::Rotate {

@@ -1,6 +1,7 @@
 //! Alexa Smart Home directives.
 //!
-//! Home Assistant understands directives. latchkey reads only the members it needs, and passes directives on.
+//! Home Assistant handles directives. latchkey reads only the members that it needs, and forwards each directive
+//! unchanged.
 
 mod directive;
 mod response;

@@ -1,4 +1,4 @@
-//! The function: payload in, reply out. The only place where triggers meet what serves them.
+//! The function: payload in, reply out. Only this module connects triggers with the code that serves them.
 
 use std::sync::Arc;
 
@@ -23,32 +23,32 @@ use crate::service::commands::CommandsRequest;
 use crate::service::failure::{EventError, Failure};
 use crate::service::rotation::{RotationReport, RotationRequest};
 
-/// The application behind everything that can invoke it.
+/// The application with all its doors.
 pub struct Function {
-    /// What serves invocations, whoever they come from.
+    /// The application. It serves the invocations of all doors.
     pub app: Arc<App>,
     router: Router,
     base_path: http::BasePath,
 }
 
-/// An answer, ready to be serialised. `H` is the reply to an HTTP event in the form its sender expects.
+/// A reply, ready for serialisation. `H` is the reply to an HTTP event in its sender's format.
 #[derive(Debug)]
 pub enum Reply<H> {
-    /// To a keep-warm event.
+    /// The reply to a keep-warm event.
     KeepWarm(KeepWarmReply),
-    /// To direct commands.
+    /// The reply to direct commands.
     Commands(CommandsReply),
-    /// To a directive of Alexa's.
+    /// The reply to an Alexa directive.
     Alexa(AlexaReply),
-    /// To a demand to rotate.
+    /// The reply to a rotation request.
     Rotation(RotationReply),
-    /// To an HTTP event.
+    /// The reply to an HTTP event.
     Http(H),
-    /// A failure, to whoever is not an HTTP client.
+    /// A failure, for a sender that is not an HTTP client.
     Problem {
-        /// What went wrong.
+        /// The problem.
         problem: Problem,
-        /// In which invocation.
+        /// The request ID of the invocation.
         request_id: String,
     },
 }
@@ -70,7 +70,7 @@ impl<H: Serialize> Serialize for Reply<H> {
 }
 
 impl Function {
-    /// A function over an application, whose HTTP door is set up as `config` says.
+    /// Creates a function from an application. `config` configures its HTTP door.
     pub fn new(app: Arc<App>, config: HttpConfig) -> Self {
         Self {
             router: http::router(app.clone(), &config),
@@ -79,13 +79,13 @@ impl Function {
         }
     }
 
-    /// The HTTP door by itself, for a server of one's own. Each request must have the [`Context`] of an invocation as
-    /// an extension: it names the request and says until when there is time.
+    /// Returns the HTTP router, for use in another server. Each request must have the [`Context`] of an invocation as
+    /// an extension. The context contains the request ID and the deadline.
     pub fn router(&self) -> Router {
         self.router.clone()
     }
 
-    /// Serves one invocation. Every failure becomes an answer.
+    /// Serves one invocation. Every failure becomes a reply.
     pub async fn handle(&self, payload: &str, context: Context) -> Reply<impl Serialize + use<>> {
         let request_id = context.request_id.clone();
         let reply = match Trigger::of(payload) {
@@ -130,7 +130,7 @@ impl Function {
             }
             Trigger::Direct => {
                 let request = CommandsRequest::parse(payload)?;
-                let asked = AuthorisedCommands {
+                let batch = AuthorisedCommands {
                     commands: &Permitted::by_invoker(request.commands),
                     key: request.idempotency_key.as_ref(),
                     home: request.home.as_ref(),
@@ -140,7 +140,7 @@ impl Function {
                         is_in_string: false,
                     },
                 };
-                let results = self.app.run(&asked, &invocation).await?;
+                let results = self.app.run(&batch, &invocation).await?;
                 let reply = CommandsReply::new(results).with_status_code();
                 if json_bytes(&reply) > MAX_REPLY_BYTES {
                     let limit_bytes = MAX_REPLY_BYTES;
@@ -167,7 +167,7 @@ impl Function {
         }
     }
 
-    /// Reports what is wrong with homes that were made ready, and renders them.
+    /// Logs the problems of the warmed homes, and renders the result of each home.
     fn render_warmth(&self, warmed: PerHome<Warmth>, request_id: &str) -> KeepWarmReply {
         let finding = |warmth: Result<Warmth, Failure>| {
             let (warmth, failure) = match warmth {
@@ -195,7 +195,7 @@ impl Function {
         }
     }
 
-    /// Reports which rotations failed, and renders them. The failure of an only home is the whole reply.
+    /// Logs the failed rotations, and renders all rotations. The failure of an only home is the whole reply.
     fn render_rotation(
         &self,
         rotated: PerHome<RotationReport>,

@@ -23,10 +23,10 @@ pub(crate) use base_path::BasePath;
 pub(crate) use event::serve;
 pub(crate) use router::router;
 
-/// The largest request body that is read; Lambda takes no larger request.
+/// The largest request body that is read. Lambda accepts no larger request.
 const MAX_BODY_BYTES: usize = 6 << 20;
 
-/// The invocation that a request came with.
+/// Returns the invocation of a request.
 fn invocation_of(app: &App, request: &Request) -> Result<Invocation, Failure> {
     let context = request.extensions().get::<Context>();
     let invocation = context.map(|context| invocation(app, context));
@@ -37,7 +37,7 @@ fn invocation_of(app: &App, request: &Request) -> Result<Invocation, Failure> {
 }
 
 async fn body_of(request: Request) -> Result<Bytes, Failure> {
-    // There is no telling what else went wrong, nor is there anything else that can.
+    // The error does not name its cause. The size limit is the only possible cause.
     body::to_bytes(request.into_body(), MAX_BODY_BYTES)
         .await
         .map_err(|_| Failure::RequestTooLarge {

@@ -1,4 +1,4 @@
-//! The runtime's description of an invocation, in the service's terms.
+//! The conversion of the runtime's context to an invocation.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use lambda_runtime::Context;
 
 use crate::service::app::{App, Invocation};
 
-/// The invocation that the runtime describes.
+/// Creates an invocation from the runtime's context.
 pub(super) fn invocation(app: &App, context: &Context) -> Invocation {
     app.invocation(
         context.request_id.clone(),

@@ -1,8 +1,8 @@
-//! Under the Lambda Runtime API: invocations in, replies out, and an internal extension that works between them.
+//! The Lambda Runtime API: it receives invocations and sends replies. An internal extension runs between invocations.
 //!
-//! The extension is what keeps metrics off the caller's path: Lambda freezes a sandbox only when the runtime and every
-//! extension have asked for the next event, so the extension delivers metrics after the response was posted and before
-//! it asks.
+//! The extension keeps the delivery of metrics out of the response time. Lambda freezes an execution environment only
+//! after the runtime and every extension have requested the next event. The extension therefore delivers metrics after
+//! the response was posted and before it requests the next event.
 
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll};
@@ -19,10 +19,10 @@ use tokio::sync::Semaphore;
 use crate::doors::function::Function;
 use crate::service::app::App;
 
-/// The name the extension registers under.
+/// The name of the extension.
 const EXTENSION: &str = "latchkey-metrics";
 
-/// Serves invocations until the sandbox ends.
+/// Serves invocations until the execution environment ends.
 pub async fn run(
     function: Arc<Function>,
     warm_up_limit: Duration,
@@ -52,7 +52,7 @@ pub async fn run(
     };
     let runtime = Runtime::new(handler).layer(answered);
     if !runtime.is_snapstart() {
-        // Nobody waits for this; what is not ready when the first invocation comes is awaited there.
+        // The warm-up runs in the background. The first invocation waits for the parts that are not ready.
         tokio::spawn({
             let app = app.clone();
             async move { app.warm_up(warm_up_limit).await }
@@ -64,7 +64,7 @@ pub async fn run(
         .await
 }
 
-/// What is done around a snapshot of this process.
+/// The work before and after a snapshot of this process.
 struct Snapshot {
     app: Arc<App>,
     warm_up_limit: Duration,
@@ -80,10 +80,11 @@ impl SnapStartResource for Snapshot {
 
     fn after_restore(&self) -> BoxFuture<'_, Result<(), Error>> {
         Box::pin(async {
-            // Every generator in this process is a copy of the snapshot's: only the system has fresh randomness.
+            // Every generator in this process is a copy from the snapshot. Only the operating system has fresh
+            // randomness.
             let seed = getrandom::u64()?;
             self.app.reseed(seed);
-            // As in INIT: nobody waits for it.
+            // As during INIT, the warm-up runs in the background.
             let (app, limit) = (self.app.clone(), self.warm_up_limit);
             tokio::spawn(async move { app.warm_up(limit).await });
             Ok(())
@@ -91,15 +92,15 @@ impl SnapStartResource for Snapshot {
     }
 }
 
-/// Who delivers metrics once an answer was posted.
+/// The part that delivers metrics after a response was posted.
 #[derive(Clone)]
 enum Delivery {
-    /// The extension, told by one permit an answer.
+    /// The extension, which gets one permit per response.
     Extension(Arc<Semaphore>),
-    /// A task: a sandbox that serves many invocations at once is not frozen between them, and no extension is told of
-    /// them.
+    /// A task. An execution environment with many invocations at once is not frozen between them, and its extensions
+    /// get no invocation events.
     Spawned,
-    /// The runtime, before it asks for the next event: some emulators have no extensions.
+    /// The runtime, before it requests the next event. Some emulators do not support extensions.
     Inline,
 }
 
@@ -130,21 +131,25 @@ async fn start_extension(app: Arc<App>) -> Delivery {
         Ok(extension) => {
             tokio::spawn(async move {
                 let error = extension.run().await.err();
-                // Lambda waits for every extension to ask for the next event. Without this one each invocation would
-                // run into its timeout, so the sandbox is given up, and the next one starts afresh.
+                // Lambda waits until every extension has requested the next event. Without this extension each
+                // invocation would run into its timeout. The process therefore exits, and Lambda starts a new one.
                 tracing::error!(category = "metrics", ?error, "the extension ended");
                 std::process::exit(1);
             });
             Delivery::Extension(answered)
         }
         Err(error) => {
-            tracing::warn!(category = "metrics", error = %error, "no extension: metrics go out between invocations");
+            tracing::warn!(
+                category = "metrics",
+                error = %error,
+                "the extension is not registered: metrics are delivered between invocations"
+            );
             Delivery::Inline
         }
     }
 }
 
-/// Delivers what is left when the sandbox is taken down.
+/// Delivers the remaining metrics when Lambda shuts down the execution environment.
 fn flush_at_shutdown(app: Arc<App>) -> Result<(), Error> {
     let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::spawn(async move {
@@ -155,11 +160,12 @@ fn flush_at_shutdown(app: Arc<App>) -> Result<(), Error> {
     Ok(())
 }
 
-/// Stands in for a payload that is no JSON, which the runtime would not hand on: a JSON string is no event either.
+/// Replaces a payload that is not JSON, because the runtime rejects such a payload. A JSON string is not a valid event
+/// either.
 const NOT_JSON: &str = "\"not JSON\"";
 
-/// Tells the extension of each answer, once it was posted; and lets what is no JSON through as something that is, so
-/// that it is answered like any other bad payload.
+/// A layer that notifies the extension of each posted response. It also replaces a payload that is not JSON, so that
+/// the payload gets the reply of every other bad payload.
 #[derive(Clone)]
 struct Answered {
     app: Arc<App>,

@@ -1,7 +1,7 @@
-//! Answers: what the caller is told of each outcome and each failure.
+//! Replies: the rendering of outcomes and failures for the caller.
 //!
-//! [`Problem::of`] is THE table from failure to problem; [`CommandsReply`], [`KeepWarmReply`] and [`RotationReply`]
-//! are what comes of success.
+//! [`Problem::of`] is the only table from failures to problems. [`CommandsReply`], [`KeepWarmReply`] and
+//! [`RotationReply`] render successful outcomes.
 
 mod brief;
 mod commands;

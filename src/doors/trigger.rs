@@ -1,11 +1,11 @@
-//! Who invoked the function, told by the members that only that one's payload has, never by trying types in turn.
+//! Detects the trigger of the function by members that only one kind of payload has. It does not try types in turn.
 
 use serde_json::Value;
 
 use crate::base::json::{JsonError, Members, kind_of, kind_of_text, shown};
 use crate::service::failure::EventError;
 
-/// What invoked the function.
+/// The trigger of an invocation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Trigger {
     /// A keep-warm event: `{"source":"keep-warm"}`, or a scheduled event of EventBridge (a rule's or Scheduler's).
@@ -20,20 +20,20 @@ pub enum Trigger {
     FunctionUrl,
     /// An HTTP request through an Application Load Balancer.
     Alb,
-    /// A WebSocket API of API Gateway.
+    /// An event of a WebSocket API of API Gateway.
     WebSocket,
     /// An Alexa Smart Home directive.
     Alexa,
-    /// A demand to rotate the token.
+    /// A request to rotate the token.
     RotateToken,
-    /// A demand to look for faults.
+    /// A request for a diagnosis.
     Doctor,
-    /// Commands, by someone who may invoke the function itself.
+    /// Commands of a caller who may invoke the function directly.
     Direct,
 }
 
 impl Trigger {
-    /// Tells who sent a payload.
+    /// Returns the trigger of a payload.
     pub fn of(payload: &str) -> Result<Self, EventError> {
         if payload.trim_start().starts_with('{') {
             return classify(&Members::parse(payload)?);
@@ -45,7 +45,7 @@ impl Trigger {
         ))
     }
 
-    /// The trigger's word in logs.
+    /// Returns the name of the trigger in logs.
     pub fn name(self) -> &'static str {
         match self {
             Self::KeepWarm => "keep_warm",
@@ -63,7 +63,7 @@ impl Trigger {
     }
 }
 
-/// Finds the trigger. Senders write null for an absent member, so null members tell nothing.
+/// Finds the trigger. Senders write null for an absent member, so null members are ignored.
 fn classify(event: &Members<'_>) -> Result<Trigger, EventError> {
     if let Some(trigger) = http(event)? {
         return Ok(trigger);
@@ -79,13 +79,13 @@ fn classify(event: &Members<'_>) -> Result<Trigger, EventError> {
         (Some("doctor"), None) => return Ok(Trigger::Doctor),
         _ => {}
     }
-    // An event with a detail type is EventBridge's, whatever else it carries.
+    // An event with a detail type comes from EventBridge, whatever its other members are.
     if event.holds("detail-type")
         || source
             .as_deref()
             .is_some_and(|name| name.starts_with("aws."))
     {
-        let [source, detail_type] = ["source", "detail-type"].map(|name| said(event, name));
+        let [source, detail_type] = ["source", "detail-type"].map(|name| described(event, name));
         return unsupported(format!("`source` {source}, `detail-type` {detail_type}"));
     }
     if event.holds("directive") {
@@ -95,7 +95,7 @@ fn classify(event: &Members<'_>) -> Result<Trigger, EventError> {
             _ => unsupported("a `directive` whose header's namespace is not Alexa's".into()),
         };
     }
-    // A command of null is a command that cannot be read: the error says so.
+    // A null command counts as a command, so that the error names the command.
     if event.has("command") || event.has("commands") {
         return Ok(Trigger::Direct);
     }
@@ -110,15 +110,15 @@ fn classify(event: &Members<'_>) -> Result<Trigger, EventError> {
     unsupported(format!("{seen}; {KNOWN_BY}"))
 }
 
-/// The members by which latchkey knows an event.
+/// The members that identify an event.
 const KNOWN_BY: &str =
     "an event has `source`, `directive`, `command`, `commands` or `requestContext`";
 
 /// The detail type of a scheduled event.
 const SCHEDULED: &str = "Scheduled Event";
 
-/// Returns the second half of a sentence about a member, for messages to people.
-fn said(event: &Members<'_>, name: &str) -> String {
+/// Describes the value of a member in the second half of a sentence, for messages.
+fn described(event: &Members<'_>, name: &str) -> String {
     match (event.word(name), event.value(name)) {
         (Some(word), _) => format!("is {}", shown(&word)),
         (None, Some(raw)) => format!("is {}", kind_of_text(raw.get())),
@@ -126,10 +126,10 @@ fn said(event: &Members<'_>, name: &str) -> String {
     }
 }
 
-/// The trigger of an event that API Gateway, a function URL or a load balancer sends, if it is one.
+/// Returns the trigger of an event from API Gateway, a function URL or a load balancer, or `None` for another event.
 ///
-/// Such an event is known by members that only its kind has, so that one with a member missing is still answered in its
-/// sender's form.
+/// Such an event is recognised by members that only its kind has. An event with a missing member therefore still gets a
+/// reply in its sender's format.
 fn http(event: &Members<'_>) -> Result<Option<Trigger>, EventError> {
     let context = event.object("requestContext");
     let is_v2 = context.holds("http") || event.holds("rawPath");
@@ -138,7 +138,7 @@ fn http(event: &Members<'_>) -> Result<Option<Trigger>, EventError> {
     if !is_request && !event.holds("requestContext") {
         return Ok(None);
     }
-    // An authorizer is asked with much the same event, but wants a policy for an answer.
+    // The event of an authorizer is similar, but its reply must be a policy.
     if event.has("methodArn") || event.has("routeArn") {
         return unsupported("an event for an authorizer".into()).map(Some);
     }
@@ -148,7 +148,8 @@ fn http(event: &Members<'_>) -> Result<Option<Trigger>, EventError> {
     if context.has("elb") {
         return Ok(Some(Trigger::Alb));
     }
-    // The version tells two payloads of the same sender apart. The members do as well, where it cannot be read.
+    // The version distinguishes two payloads of the same sender. Without a readable version, the members distinguish
+    // them.
     let version = event.word("version").filter(|version| !version.is_empty());
     let trigger = match version.as_deref() {
         Some("2.0") | None if is_v2 => {
@@ -159,13 +160,13 @@ fn http(event: &Members<'_>) -> Result<Option<Trigger>, EventError> {
                 Trigger::HttpV2
             }
         }
-        // A load balancer tells of its target group there and of nothing else.
+        // The context of a load balancer contains only its target group.
         None if is_v1 && !event.has("resource") && context.names().next().is_none() => Trigger::Alb,
         Some("1.0") | None if is_v1 => Trigger::HttpV1,
         _ => {
-            let version = said(event, "version");
+            let version = described(event, "version");
             return unsupported(format!(
-                "a `requestContext` of no API latchkey stands behind, and `version` {version}"
+                "a `requestContext` of an unsupported API, and `version` {version}"
             ))
             .map(Some);
         }
@@ -173,7 +174,7 @@ fn http(event: &Members<'_>) -> Result<Option<Trigger>, EventError> {
     Ok(Some(trigger))
 }
 
-/// Returns the name of the parameter that changed. Rules with an input transformer make a string of `detail`.
+/// Returns the name of the parameter that changed. A rule with an input transformer turns `detail` into a string.
 pub fn changed_parameter(payload: &str) -> Result<String, EventError> {
     let event = Members::parse(payload)?;
     let name = match &event.text("detail") {
@@ -194,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_no_event_is_named() {
+    fn unsupported_payload_error_names_what_was_seen() {
         for (payload, part) in [
             ("", "ends too early"),
             ("nonsense", "syntax error"),
@@ -234,9 +235,9 @@ mod tests {
         }
     }
 
-    /// Every sample of an event, of latchkey's own and of dozens of AWS services, with the trigger it must get.
+    /// The sample events are latchkey's own and those of dozens of AWS services.
     #[test]
-    fn every_sample_event_gets_its_trigger() {
+    fn every_sample_event_gets_its_expected_trigger() {
         let samples = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/events");
         let read = |path: &str| std::fs::read_to_string(format!("{samples}/{path}")).unwrap();
         let expected: std::collections::BTreeMap<String, String> =
@@ -249,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn null_members_tell_nothing_of_the_trigger() {
+    fn null_members_do_not_affect_the_trigger() {
         for (payload, trigger) in [
             (
                 r#"{"source":"keep-warm","detail-type":null,"requestContext":null,"directive":null}"#,
@@ -281,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn the_changed_parameter_is_found_in_either_form() {
+    fn changed_parameter_is_found_in_both_forms_of_detail() {
         let event = |detail: &str| {
             format!(
                 r#"{{"source":"aws.ssm","detail-type":"Parameter Store Change","detail":{detail}}}"#
@@ -306,7 +307,7 @@ mod tests {
     }
 
     #[test]
-    fn depth_and_size_do_no_harm() {
+    fn deep_and_large_payloads_get_their_trigger() {
         let deep = format!(
             r#"{{"a":{}{},"source":"keep-warm"}}"#,
             "[".repeat(200_000),

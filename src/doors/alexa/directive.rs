@@ -1,10 +1,10 @@
-//! Alexa Smart Home directives: read as far as latchkey needs to, and handed to the home, which knows Alexa.
+//! Reads the members of Alexa Smart Home directives that latchkey needs. The home handles the directives.
 
 use std::fmt;
 
 use crate::base::json::{MemberError, Members, Object};
 
-/// The namespace in which a user's consent is given.
+/// The namespace of directives by which a user gives consent.
 pub(crate) const AUTHORIZATION: &str = "Alexa.Authorization";
 
 /// The members of a directive that latchkey needs.
@@ -24,7 +24,7 @@ impl fmt::Debug for Directive {
 }
 
 impl Directive {
-    /// Reads a directive. Each member is read for itself: one that cannot be read takes no other with it.
+    /// Parses a directive. Each member is read separately, so an unreadable member does not affect the other members.
     pub fn parse(text: &str) -> Self {
         let mut errors = Errors(None);
         let Ok(members) = Members::parse(text) else {
@@ -41,7 +41,7 @@ impl Directive {
         let scopes = [
             (&endpoint, "scope"),
             (&payload, "scope"),
-            // Of the grant by which a user lets Alexa in.
+            // An `AcceptGrant` directive, by which a user links Alexa, has its token here.
             (&payload, "grantee"),
         ];
         let scope = scopes
@@ -58,45 +58,46 @@ impl Directive {
         }
     }
 
-    /// The token of the user who spoke.
+    /// Returns the token of the user who spoke.
     pub fn token(&self) -> Option<&str> {
         self.token.as_deref()
     }
 
-    /// The token by which Alexa matches an answer with its directive.
+    /// Returns the token that links a response to its directive.
     pub fn correlation_token(&self) -> Option<&str> {
         self.correlation_token.as_deref()
     }
 
-    /// The device it is for.
+    /// Returns the ID of the device that the directive is for.
     pub fn endpoint_id(&self) -> Option<&str> {
         self.endpoint_id.as_deref()
     }
 
-    /// True if a user gives or changes their consent. Alexa takes other answers to that than to other directives.
+    /// Returns true if a user gives or changes consent. Alexa accepts other responses to such a directive than to other
+    /// directives.
     pub fn is_authorization(&self) -> bool {
         self.is_authorization
     }
 
-    /// True if a home's answer can be an answer to this directive. Alexa takes one to a user's consent from its
-    /// authorization interface alone, and Home Assistant reports its failures in another namespace.
+    /// Returns true if a home's response is valid for this directive. Alexa accepts only a response of its
+    /// authorization interface to a user's consent, and Home Assistant reports failures in another namespace.
     pub(crate) fn is_answered_by(&self, answer: &str) -> bool {
         let answer = Members::parse(answer).unwrap_or_default();
         let namespace = answer.object("event").object("header").word("namespace");
         !self.is_authorization || namespace.as_deref() == Some(AUTHORIZATION)
     }
 
-    /// The first member that cannot be read, if there is one.
+    /// Returns the first unreadable member, if there is one.
     pub fn unreadable(&self) -> Option<&MemberError> {
         self.unreadable.as_ref()
     }
 }
 
-/// The first error among those of several members.
+/// Collects the first error of several members.
 struct Errors(Option<MemberError>);
 
 impl Errors {
-    /// The member, if it can be read.
+    /// Returns the member, or records the error.
     fn member<T>(&mut self, read: Result<Option<T>, MemberError>) -> Option<T> {
         read.unwrap_or_else(|error| {
             self.0.get_or_insert(error);
@@ -110,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tokens_are_found_where_alexa_puts_them_and_not_shown() {
+    fn token_is_found_in_each_scope_and_not_shown() {
         for text in [
             r#"{"directive":{"header":{},"endpoint":{"scope":{"token":"canary"}},"payload":{}}}"#,
             r#"{"directive":{"header":{},"payload":{"scope":{"type":"BearerToken","token":"canary"}}}}"#,
@@ -125,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn consent_is_answered_by_the_authorization_interface_alone() {
+    fn only_the_authorization_interface_answers_a_consent() {
         let directive = |namespace: &str| {
             Directive::parse(&format!(
                 r#"{{"directive":{{"header":{{"namespace":"{namespace}"}}}}}}"#
@@ -144,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn a_member_that_cannot_be_read_is_named_and_takes_no_other_with_it() {
+    fn unreadable_member_is_named_and_does_not_affect_others() {
         let good = serde_json::json!({ "directive": {
             "header": { "namespace": "Alexa.PowerController", "correlationToken": "c" },
             "endpoint": { "endpointId": "e", "scope": { "token": "t" } },

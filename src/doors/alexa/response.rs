@@ -1,4 +1,4 @@
-//! Answers to Alexa.
+//! Responses to Alexa.
 
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -7,12 +7,12 @@ use super::directive::{AUTHORIZATION, Directive};
 use crate::doors::reply::Problem;
 use crate::service::failure::{Failure, ProblemName};
 
-/// The answer to a directive.
+/// The response to a directive.
 #[derive(Debug)]
 pub enum AlexaReply {
-    /// The home's own.
+    /// The home's response.
     Home(Box<RawValue>),
-    /// That there is none of the home's.
+    /// latchkey's error response, if the home gave no valid response.
     Error(Box<ErrorResponse>),
 }
 
@@ -25,7 +25,7 @@ impl Serialize for AlexaReply {
     }
 }
 
-/// Alexa's form of a failure.
+/// A failure in Alexa's format.
 #[derive(Debug, Serialize)]
 pub struct ErrorResponse {
     event: Event,
@@ -63,7 +63,7 @@ struct Payload {
 }
 
 impl ErrorResponse {
-    /// The answer to a directive that failed. Alexa knows one error of its authorization interface and no other there.
+    /// Creates the response to a failed directive. Alexa's authorization interface has only one kind of error.
     pub fn new(
         directive: &Directive,
         failure: &Failure,
@@ -96,7 +96,8 @@ impl ErrorResponse {
     }
 }
 
-/// Alexa's word for a problem. The bridge is the home; the credential is the user's, never the home's token.
+/// Returns Alexa's type of a problem. Alexa's bridge is the home, and Alexa's credential is the user's, not the home's
+/// token.
 fn kind(name: ProblemName) -> &'static str {
     match name {
         ProblemName::Unauthenticated | ProblemName::Forbidden => "INVALID_AUTHORIZATION_CREDENTIAL",

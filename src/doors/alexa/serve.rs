@@ -1,4 +1,4 @@
-//! Alexa Smart Home directives that the function is invoked with.
+//! Serves Alexa Smart Home directives that invoke the function directly.
 
 use std::time::Duration;
 
@@ -14,16 +14,16 @@ use crate::service::access::{Caller, Permitted, RestRequest};
 use crate::service::app::{App, Invocation};
 use crate::service::failure::Failure;
 
-/// Alexa waits for 8 s; the answer has a way to go.
-const PATIENCE: Duration = Duration::from_millis(7_500);
+/// The time limit of a directive. Alexa waits for 8 s, and the response needs time to travel.
+const TIME_LIMIT: Duration = Duration::from_millis(7_500);
 
 const PATH: &str = "/alexa/smart_home";
 
-/// Passes a directive on to the home of the user who spoke, and returns its answer.
+/// Forwards a directive to the home of the user who spoke, and returns the home's response.
 pub(crate) async fn serve(app: &App, payload: &str, invocation: &Invocation) -> AlexaReply {
-    let impatient = app.at_most(PATIENCE, invocation);
+    let limited = app.at_most(TIME_LIMIT, invocation);
     let directive = Directive::parse(payload);
-    match pass_on(app, &directive, payload, &impatient).await {
+    match pass_on(app, &directive, payload, &limited).await {
         Ok(answer) => AlexaReply::Home(answer),
         Err(failure) => {
             let problem = report(app, &failure, &invocation.id);
@@ -42,17 +42,17 @@ async fn pass_on(
     if let Some(error) = directive.unreadable() {
         return Err(Failure::Directive(error.clone()));
     }
-    // A skill is let in by AWS, but by whom it is used its users' tokens tell, if callers have any.
+    // AWS authorises the skill. The tokens of its users identify the callers, if callers have tokens.
     let caller = match app.knows_callers() {
         true => app.admit(directive.token()).await?,
         false => Caller::unproven(),
     };
     let body = Bytes::copy_from_slice(payload.as_bytes());
-    let asked = RestRequest::new(Method::POST, PATH, "", body)?;
-    let asked = Permitted::request(&caller, asked)?;
+    let request = RestRequest::new(Method::POST, PATH, "", body)?;
+    let request = Permitted::request(&caller, request)?;
     let home = app.home_of(&caller, None, invocation.tenant())?;
     let answer = app
-        .pass_on(&asked, HeaderMap::new(), home, invocation)
+        .pass_on(&request, HeaderMap::new(), home, invocation)
         .await?;
     if !answer.status.is_success() {
         let status = answer.status.as_u16();
@@ -65,8 +65,6 @@ async fn pass_on(
     let json = json.ok_or(strange("an answer to a directive that is not JSON"))?;
     match directive.is_answered_by(json.get()) {
         true => Ok(json),
-        false => Err(strange(
-            "an answer of another interface than the directive's",
-        )),
+        false => Err(strange("an answer of another Alexa interface")),
     }
 }

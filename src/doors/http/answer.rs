@@ -1,4 +1,4 @@
-//! What every answer goes through on its way out: failures are explained, sizes checked, the request's id added.
+//! The last step of every response: failures are rendered, sizes are checked, and the request ID is added.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -23,14 +23,15 @@ use crate::home::home_assistant::{BrokenAnswer, HomeError, Stage};
 use crate::service::app::{App, Room};
 use crate::service::failure::{Failure, ProblemName};
 
-/// The header with the request's id: the one in problems and logs.
+/// The header with the request ID, which problems and logs also contain.
 pub(super) const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// How much of an answer whoever asked can take, and takes only as a whole. Without it answers are sent as they come.
+/// The size limit of a response to a sender that takes a response only as a whole, in bytes. A response to a request
+/// without this limit is streamed.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct ReplyLimit(pub(super) usize);
 
-/// How many bytes of results the answer to a request can carry.
+/// Returns the room for results in the response to a request.
 pub(super) fn room(request: &Request) -> Room {
     let limit = request.extensions().get::<ReplyLimit>();
     let Some(ReplyLimit(limit_bytes)) = limit.copied() else {
@@ -41,7 +42,7 @@ pub(super) fn room(request: &Request) -> Room {
     };
     let accepted = request.headers().get(ACCEPT_ENCODING);
     let accepted = accepted.and_then(|value| value.to_str().ok());
-    // How small gzip makes them is not known before. Then the limit is only on what is kept in memory.
+    // The compressed size is not known before compression. The limit is then only on the bytes in memory.
     let is_compressed = accepted.is_some_and(takes_gzip);
     let bytes = if is_compressed {
         MAX_REPLY_BYTES
@@ -54,7 +55,7 @@ pub(super) fn room(request: &Request) -> Room {
     }
 }
 
-/// Whether a list of encodings has gzip, and does not refuse it.
+/// Returns true if a list of encodings contains gzip with a weight above zero.
 fn takes_gzip(encodings: &str) -> bool {
     let mut encodings = encodings.split(',').map(|encoding| {
         let (name, weight) = encoding.split_once(';').unwrap_or((encoding, "q=1"));
@@ -64,11 +65,11 @@ fn takes_gzip(encodings: &str) -> bool {
     encodings.any(|(name, weight)| name.eq_ignore_ascii_case("gzip") && weight > 0.0)
 }
 
-/// True if the request may have changed something, so that a broken answer means that the outcome is unknown.
+/// True if the request may have changed something, so a broken response means that the outcome is unknown.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct MayHaveActed(pub(super) bool);
 
-/// A failure on its way to where it is explained.
+/// A failure on its way to `finish`, which renders it.
 #[derive(Clone, Debug)]
 pub(super) struct Refused(Failure);
 
@@ -86,7 +87,7 @@ impl IntoResponse for Refused {
     }
 }
 
-/// Makes what comes out of a route into what is sent.
+/// Turns the response of a route into the response for the sender.
 pub(super) async fn finish(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
     let context = request.extensions().get::<Context>().cloned();
     let context = context.unwrap_or_default();
@@ -95,7 +96,7 @@ pub(super) async fn finish(State(app): State<Arc<App>>, request: Request, next: 
     let limit = request.extensions().get::<ReplyLimit>().copied();
     let mut response = next.run(request).await;
     let refused = response.extensions_mut().remove::<Refused>();
-    // Which methods there are, of a route that has not the one asked for.
+    // The allowed methods, if the route does not have the requested method.
     let methods = refused
         .as_ref()
         .and_then(|_| response.headers().get(ALLOW).cloned());
@@ -104,7 +105,7 @@ pub(super) async fn finish(State(app): State<Arc<App>>, request: Request, next: 
         (None, Some(limit)) => {
             measured(response, limit, app.time_left(&invocation(&app, &context))).await
         }
-        // As it comes.
+        // A response without a size limit is streamed.
         (None, None) => Ok(response),
     };
     response = outcome.unwrap_or_else(|failure| {
@@ -112,7 +113,7 @@ pub(super) async fn finish(State(app): State<Arc<App>>, request: Request, next: 
         problem_response(&problem, methods, &request_id)
     });
     if is_head {
-        // The router has seen to that but for problems.
+        // The router has removed the body already, except from problems.
         *response.body_mut() = Body::empty();
     }
     if let Ok(id) = HeaderValue::from_str(&request_id) {
@@ -153,7 +154,7 @@ fn out_of_time(acts: Option<MayHaveActed>) -> BrokenAnswer {
     }
 }
 
-/// The response, if all of it comes in time and what it comes to when it travels is not too much.
+/// Returns the response if all of it arrives in time and if its encoded size is within the limit.
 async fn measured(
     response: Response,
     limit: ReplyLimit,
@@ -166,12 +167,12 @@ async fn measured(
         .await
         .map_err(|_| out_of_time(parts.extensions.get().copied()))?
         .map_err(|error| {
-            // An answer that is not broken is too long.
+            // A response that is not broken is too long.
             broken_answer(&error).map_or(Failure::ReplyTooLarge { limit_bytes }, Failure::from)
         })?;
     let text = std::str::from_utf8(&bytes).ok();
     let length = match text.filter(|_| is_text(&parts.headers)) {
-        // A JSON string, whose escapes count.
+        // The length of a JSON string includes its escapes.
         Some(text) => json_bytes(&text),
         None => bytes.len().div_ceil(3) * 4,
     };
@@ -179,14 +180,14 @@ async fn measured(
     let headers: usize = headers
         .map(|(name, value)| name.as_str().len() + value.len())
         .sum();
-    // A load balancer gets them twice.
+    // A load balancer gets the headers twice.
     if length + 2 * headers > limit_bytes {
         return Err(Failure::ReplyTooLarge { limit_bytes });
     }
     Ok(Response::from_parts(parts, Body::from(bytes)))
 }
 
-/// The broken answer among an error's causes.
+/// Returns the broken response among the causes of an error.
 fn broken_answer(error: &axum::Error) -> Option<BrokenAnswer> {
     let mut cause: &(dyn Error + 'static) = error;
     loop {
@@ -194,7 +195,7 @@ fn broken_answer(error: &axum::Error) -> Option<BrokenAnswer> {
             return Some(broken.clone());
         }
         let io = cause.downcast_ref::<std::io::Error>();
-        // The error inside of one of input and output is not its source.
+        // The inner error of an I/O error is not its source.
         cause = match io.and_then(std::io::Error::get_ref) {
             Some(inside) => inside,
             None => cause.source()?,
@@ -202,8 +203,8 @@ fn broken_answer(error: &axum::Error) -> Option<BrokenAnswer> {
     }
 }
 
-/// True if a body is a text, by its headers: a text that is sent as base64 would be larger, and some senders pass on
-/// base64 as it is.
+/// Returns true if the headers describe a text body. A text in base64 would be larger, and some senders pass base64 on
+/// without decoding it.
 pub(super) fn is_text(headers: &HeaderMap) -> bool {
     if headers.contains_key(CONTENT_ENCODING) {
         return false;
@@ -224,7 +225,7 @@ pub(super) fn json(
     content_type: &'static str,
     body: &impl Serialize,
 ) -> Response {
-    // None of what is answered has a map with keys other than strings, the one thing JSON cannot hold.
+    // Serialisation fails only for maps with keys that are not strings, and no body has such a map.
     let text = serde_json::to_string(body).unwrap_or_default();
     let mut response = Response::new(Body::from(text));
     *response.status_mut() = status;

@@ -1,28 +1,28 @@
-//! What stands before the path outside: a stage, the base path of a custom domain, or what `HTTP_BASE_PATH` says.
+//! The path prefix of the public URL: a stage, the base path of a custom domain, or the value of `HTTP_BASE_PATH`.
 
 use std::collections::HashMap;
 
-/// What is known of it beforehand.
+/// The path prefix from the configuration.
 pub(crate) struct BasePath(Option<String>);
 
-/// The route of an API by which an event came.
+/// The API route of an event.
 #[derive(Debug, Default)]
 pub(super) struct Route {
     /// The route's template, such as `/api/{proxy+}`.
     pub(super) template: Option<String>,
     /// The values of the template's parameters.
     pub(super) parameters: HashMap<String, String>,
-    /// The stage, where it can stand in the path.
+    /// The stage, if it can be part of the path.
     pub(super) stage: Option<String>,
 }
 
 impl BasePath {
-    /// As the configuration says; a path without a slash at its end.
+    /// Creates a base path from the configuration. The path has no trailing slash.
     pub(crate) fn configured(path: Option<String>) -> Self {
         Self(path)
     }
 
-    /// What stands before the path of this request.
+    /// Returns the path prefix of a request.
     pub(super) fn of(&self, path: &str, route: &Route) -> String {
         let from_event = before(path, route.template.as_deref(), &route.parameters)
             .or_else(|| stage_in(path, route.stage.as_deref()))
@@ -35,7 +35,7 @@ impl BasePath {
     }
 }
 
-/// HTTP APIs put the name of a stage other than the default one before the path.
+/// Returns the stage as a path prefix. HTTP APIs put the name of every stage except the default stage before the path.
 fn stage_in(path: &str, stage: Option<&str>) -> Option<String> {
     let prefix = format!("/{}", stage.filter(|stage| *stage != "$default")?);
     is_before(path, &prefix).then_some(prefix)
@@ -46,8 +46,8 @@ fn is_before(path: &str, prefix: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// What stands before the part of `path` that the template of its route, like `/api/{proxy+}`, is about: API Gateway
-/// tells the base path of a custom domain in no other way.
+/// Returns the part of `path` before the part that the template of its route, like `/api/{proxy+}`, describes. Events
+/// of API Gateway do not contain the base path of a custom domain.
 fn before(
     path: &str,
     template: Option<&str>,
@@ -73,7 +73,7 @@ fn before(
         .iter()
         .flat_map(|step| ["/", step])
         .collect();
-    // Only what stands so in the path can be taken off it.
+    // Only a literal prefix of the path can be removed.
     (fits && is_before(path, &prefix)).then_some(prefix)
 }
 
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_template_tells_what_is_outside() {
+    fn path_prefix_is_derived_from_the_route_template() {
         for (path, template, proxy, prefix) in [
             ("/health", "/health", "", Some("")),
             ("/house/health", "/health", "", Some("/house")),
@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stage_counts_only_where_it_stands() {
+    fn stage_counts_only_at_the_beginning_of_the_path() {
         assert_eq!(stage_in("/dev/health", Some("dev")), Some("/dev".into()));
         assert_eq!(stage_in("/dev", Some("dev")), Some("/dev".into()));
         assert_eq!(stage_in("/device", Some("dev")), None);

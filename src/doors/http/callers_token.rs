@@ -1,4 +1,4 @@
-//! Where a caller's token may be: in the `Authorization` header, or in a cookie.
+//! Finds a caller's token in the `Authorization` header or in a cookie.
 
 use http::HeaderMap;
 use http::header::{AUTHORIZATION, COOKIE, ORIGIN};
@@ -6,10 +6,10 @@ use http::header::{AUTHORIZATION, COOKIE, ORIGIN};
 use crate::base::config::Origins;
 use crate::service::access::AccessError;
 
-/// The cookie that may hold a caller's token.
+/// The name of the cookie that may contain a caller's token.
 const COOKIE_NAME: &str = "latchkey_token";
 
-/// The token in the request, if there is one.
+/// Returns the token in the request, if there is one.
 pub(super) fn token<'a>(
     headers: &'a HeaderMap,
     origins: &Origins,
@@ -21,24 +21,24 @@ pub(super) fn token<'a>(
             Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => token.trim(),
             _ => {
                 return Err(AccessError::Malformed(
-                    "the Authorization header is not `Bearer` and a token",
+                    "the Authorization header does not have the form `Bearer <token>`",
                 ));
             }
         };
         only(&mut found, token)?;
     }
-    let was_sent_on_purpose = found.is_some();
+    let is_in_header = found.is_some();
     for token in cookies(headers) {
         only(&mut found, token)?;
     }
-    // A browser sends cookies along with whatever any page asks of it.
-    if found.is_some() && !was_sent_on_purpose && !may_send_cookies(headers, origins) {
+    // A browser sends cookies with the requests of every page.
+    if found.is_some() && !is_in_header && !may_send_cookies(headers, origins) {
         return Err(AccessError::Origin);
     }
     Ok(found)
 }
 
-/// Two tokens would be two callers.
+/// Records a token. Two different tokens are an error, because they may belong to two callers.
 fn only<'a>(found: &mut Option<&'a str>, token: &'a str) -> Result<(), AccessError> {
     match found.replace(token) {
         Some(other) if other != token => Err(AccessError::TwoTokens),
@@ -57,7 +57,7 @@ fn cookies(headers: &HeaderMap) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Whether a page asks that latchkey serves to, or that it was told of. Pages cannot set either header.
+/// Returns true if the page is latchkey's own or has a configured origin. Pages cannot set these headers themselves.
 fn may_send_cookies(headers: &HeaderMap, origins: &Origins) -> bool {
     let is = |name: &str, value: &str| headers.get(name).is_some_and(|header| header == value);
     is("sec-fetch-site", "same-origin")
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_or_a_cookie() {
+    fn token_is_read_from_header_or_cookie() {
         let a = Ok(Some("a".to_owned()));
         for (headers, expected) in [
             (&[][..], Ok(None)),
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cookie_counts_for_no_other_page() {
+    fn cookie_from_another_page_is_rejected() {
         let cookie = ("cookie", "latchkey_token=a");
         for other in [
             ("origin", "https://evil.example"),

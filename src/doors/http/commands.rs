@@ -1,4 +1,4 @@
-//! Commands of Home Assistant's WebSocket API, one or a batch in a request.
+//! Runs commands of Home Assistant's WebSocket API, one or a batch per request.
 
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -26,14 +26,14 @@ pub(super) async fn run(
     app.spend(&caller, count).await?;
     let parsed = parsed?;
     let commands = Permitted::commands(&caller, parsed.commands)?;
-    let asked = AuthorisedCommands {
+    let batch = AuthorisedCommands {
         commands: &commands,
         key: parsed.idempotency_key.as_ref(),
         home: app.home_of(&caller, parsed.home.as_ref(), invocation.tenant())?,
         subject: app.subject_of(&caller),
         room,
     };
-    let reply = CommandsReply::new(app.run(&asked, &invocation).await?);
+    let reply = CommandsReply::new(app.run(&batch, &invocation).await?);
     Ok(json(StatusCode::OK, "application/json", &reply))
 }
 

@@ -1,4 +1,4 @@
-//! Events of API Gateway, function URLs and load balancers become requests, and answers become theirs.
+//! Converts events of API Gateway, function URLs and load balancers to requests, and responses to their formats.
 
 mod answer;
 mod query;
@@ -24,7 +24,7 @@ use crate::doors::trigger::Trigger;
 use crate::service::app::App;
 use crate::service::failure::Failure;
 
-/// Serves a request and answers in the form that its sender expects.
+/// Serves a request and returns the response in the sender's format.
 pub(crate) async fn serve(
     app: &App,
     mut router: Router,
@@ -55,7 +55,7 @@ pub(crate) async fn serve(
     Answer::new(sender, response).await
 }
 
-/// Makes the request that the router serves. Its path is without the stage or base path that it has outside.
+/// Creates the request for the router. Its path does not contain the stage or base path of the public URL.
 fn request(
     incoming: Incoming,
     base_path: &BasePath,
@@ -73,7 +73,7 @@ fn request(
         target.push_str(&incoming.query);
     }
     let uri = Uri::try_from(target)
-        .map_err(|_| MemberError::new(incoming.path_member, "is not a path of a URL"))?;
+        .map_err(|_| MemberError::new(incoming.path_member, "is not a valid URL path"))?;
     let mut request = Request::new(Body::from(incoming.body));
     *request.method_mut() = incoming.method;
     *request.uri_mut() = uri;

@@ -1,4 +1,4 @@
-//! How latchkey is.
+//! Health endpoints.
 
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -12,14 +12,14 @@ use crate::home::bridge::Status;
 use crate::service::access::Permit;
 use crate::service::app::App;
 
-/// In a word, from what is known already: cheap enough for anyone to ask at any rate.
+/// Returns the health in one word, from known state. The request is cheap, so anyone may send it at any rate.
 pub(super) async fn summary(State(Shared { app, .. }): State<Shared>) -> Response {
     let status = app.status();
     let summary = HealthSummary::new(status, app.clock.now());
     json(status_code(status), "application/json", &summary)
 }
 
-/// At length, for those who may know.
+/// Returns the detailed health to authorised callers.
 pub(super) async fn detailed(
     State(Shared { app, origins }): State<Shared>,
     request: Request,

@@ -1,4 +1,4 @@
-//! Home Assistant's own REST API, for clients that know nothing of latchkey.
+//! Home Assistant's own REST API, for clients that do not know latchkey.
 
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
@@ -19,7 +19,7 @@ use crate::home::home_assistant::{BrokenAnswer, HomeError, JsonSlice, RestAnswer
 use crate::service::access::{Permitted, RestRequest, Unreadable};
 use crate::service::app::SessionRead;
 
-/// Passes a request on.
+/// Forwards a request to the home.
 pub(super) async fn pass_on(
     State(Shared { app, origins }): State<Shared>,
     request: Request,
@@ -31,38 +31,38 @@ pub(super) async fn pass_on(
     let path = parts.uri.path();
     let path = path.strip_prefix("/api").unwrap_or(path);
     let query = parts.uri.query().unwrap_or_default();
-    let asked = RestRequest::new(parts.method, path, query, body)?;
-    let asked = Permitted::request(&caller, asked.with_readable_body()?)?;
+    let rest = RestRequest::new(parts.method, path, query, body)?;
+    let permitted = Permitted::request(&caller, rest.with_readable_body()?)?;
     let home = app.home_of(&caller, None, invocation.tenant())?;
-    if let SessionRead::Answered(result) = app.read(&asked, home, &invocation).await? {
-        return Ok(from_session(result, &asked)?);
+    if let SessionRead::Answered(result) = app.read(&permitted, home, &invocation).await? {
+        return Ok(from_session(result, &permitted)?);
     }
     let mut headers = parts.headers;
-    if asked.permit().redacts_answer(asked.what()) {
-        // What they are about is the whole.
+    if permitted.permit().redacts_answer(permitted.what()) {
+        // These headers refer to the whole answer, and the caller gets only a part.
         for name in [RANGE, IF_NONE_MATCH, IF_MODIFIED_SINCE] {
             headers.remove(name);
         }
     }
-    let answer = app.pass_on(&asked, headers, home, &invocation).await?;
-    Ok(response(answer, &asked, app.time_left(&invocation)).await?)
+    let answer = app.pass_on(&permitted, headers, home, &invocation).await?;
+    Ok(response(answer, &permitted, app.time_left(&invocation)).await?)
 }
 
-/// The answer to a request that the session has answered, without a request over REST.
+/// Creates the response from a result of the session, without a REST request.
 fn from_session(
     result: Option<JsonSlice>,
-    asked: &Permitted<RestRequest>,
+    permitted: &Permitted<RestRequest>,
 ) -> Result<Response, BrokenAnswer> {
-    let (permit, asked) = (asked.permit(), asked.what());
-    let body = asked.route().answer(result);
-    let body = body.and_then(|body| match permit.redacts_answer(asked) {
-        true => permit.redacted_answer(asked, &body).map(Bytes::from),
+    let (permit, request) = (permitted.permit(), permitted.what());
+    let body = request.route().answer(result);
+    let body = body.and_then(|body| match permit.redacts_answer(request) {
+        true => permit.redacted_answer(request, &body).map(Bytes::from),
         false => Ok(body),
     });
     let body = body.map_err(|error| unreadable(error, false))?;
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let mut response = Response::new(match asked.is_head() {
+    let mut response = Response::new(match request.is_head() {
         true => Body::empty(),
         false => Body::from(body),
     });
@@ -70,18 +70,18 @@ fn from_session(
     Ok(response)
 }
 
-/// An answer that cannot be redacted is not shown, and does not tell what was done.
+/// Creates the error for an answer that cannot be redacted. The answer is not shown, so its outcome is not known.
 fn unreadable(_: Unreadable, may_have_acted: bool) -> BrokenAnswer {
     BrokenAnswer {
         error: HomeError::NotHomeAssistant {
-            seen: "an answer of another shape than Home Assistant's",
+            seen: "an answer with an unexpected shape",
         },
         may_have_acted,
     }
 }
 
-/// Headers of a home's answer that are its caller's business. All others are the connection's, or something's between
-/// home and caller: cookies of a proxy, its policies, what it allows other pages.
+/// The headers of a home's answer that the caller gets. All other headers belong to the connection, or to a proxy
+/// between home and caller: its cookies, its policies, its CORS rules.
 const PASSED_BACK: [HeaderName; 10] = [
     ACCEPT_RANGES,
     ALLOW,
@@ -95,7 +95,7 @@ const PASSED_BACK: [HeaderName; 10] = [
     RETRY_AFTER,
 ];
 
-/// Those of them that are about the whole body.
+/// The headers that describe the whole body.
 const OF_THE_WHOLE: [HeaderName; 5] = [
     ACCEPT_RANGES,
     CONTENT_ENCODING,
@@ -104,37 +104,38 @@ const OF_THE_WHOLE: [HeaderName; 5] = [
     LAST_MODIFIED,
 ];
 
-/// Answers that are no longer are gathered: it costs nothing, and how long they are is known to what compresses them.
+/// The longest answer that is collected before it is sent. Collecting a short answer has no cost, and the compression
+/// layer then knows its length.
 const GATHERED_BYTES: u64 = 64 << 10;
 
-/// The home's answer, as it is and as it comes, but for what may not be seen of it.
+/// Streams the home's answer unchanged, or redacts the parts that the caller may not read.
 async fn response(
     answer: RestAnswer,
-    asked: &Permitted<RestRequest>,
+    permitted: &Permitted<RestRequest>,
     time_left: Limit,
 ) -> Result<Response, BrokenAnswer> {
-    let (permit, asked) = (asked.permit(), asked.what());
+    let (permit, request) = (permitted.permit(), permitted.what());
     let mut headers = visible(&answer.headers);
     let acts = MayHaveActed(answer.body.may_have_acted());
     let is_short = answer
         .body
         .length()
         .is_some_and(|length| length <= GATHERED_BYTES);
-    let body = if asked.is_head() {
+    let body = if request.is_head() {
         Body::empty()
-    } else if answer.status.is_success() && permit.redacts_answer(asked) {
+    } else if answer.status.is_success() && permit.redacts_answer(request) {
         for name in OF_THE_WHOLE {
             headers.remove(name);
         }
         let whole = answer.body.whole(time_left).await?;
-        let redacted = permit.redacted_answer(asked, &whole);
+        let redacted = permit.redacted_answer(request, &whole);
         Body::from(redacted.map_err(|error| unreadable(error, acts.0))?)
     } else if !answer.status.is_success() && permit.redacts() {
         for name in OF_THE_WHOLE {
             headers.remove(name);
         }
         let whole = answer.body.whole(time_left).await?;
-        Body::from(permit.redacted_error(asked, &whole))
+        Body::from(permit.redacted_error(request, &whole))
     } else if is_short {
         Body::from(answer.body.whole(time_left).await?)
     } else {
@@ -150,13 +151,13 @@ async fn response(
 fn visible(headers: &HeaderMap) -> HeaderMap {
     let mut visible = HeaderMap::new();
     for name in PASSED_BACK {
-        // What is no text cannot travel in an event.
+        // An event can carry only text.
         let values = headers.get_all(&name).into_iter();
         for value in values.filter(|value| value.to_str().is_ok()) {
             visible.append(name.clone(), value.clone());
         }
     }
-    // Elsewhere than in the home it leads nowhere, and shows where the home is.
+    // A location outside the home is useless to the caller and reveals the home's address.
     let location = headers.get(LOCATION).filter(|value| {
         let text = value.to_str().unwrap_or_default();
         text.starts_with('/') && !text.starts_with("//")
@@ -164,7 +165,7 @@ fn visible(headers: &HeaderMap) -> HeaderMap {
     if let Some(location) = location {
         visible.insert(LOCATION, location.clone());
     }
-    // Whoever asks with another token may see something else.
+    // A caller with another token may get another answer.
     let private = HeaderValue::from_static("private, no-store");
     visible.insert(CACHE_CONTROL, private);
     visible.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
@@ -176,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_the_callers_business_is_passed_back() {
+    fn only_headers_for_the_caller_are_passed_back() {
         let mut headers = HeaderMap::new();
         for (name, value) in [
             ("content-type", "application/json"),
@@ -212,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_location_inside_the_home_is_not_shown() {
+    fn location_with_the_home_address_is_not_shown() {
         for (location, shown) in [
             ("/api/states/light.a", true),
             ("http://192.0.2.1:8123/x", false),

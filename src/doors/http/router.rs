@@ -1,4 +1,4 @@
-//! Which route goes where.
+//! The routes of the HTTP door.
 
 use std::sync::Arc;
 
@@ -22,24 +22,24 @@ use crate::base::json::shown;
 use crate::service::app::App;
 use crate::service::failure::Failure;
 
-/// Below this many bytes gzip saves nothing worth its time, and base64 eats that up.
-const WORTH_COMPRESSING: u16 = 1_024;
+/// The smallest body that is compressed, in bytes. Compression of a smaller body saves less than base64 adds.
+const MIN_COMPRESSED_BYTES: u16 = 1_024;
 
-/// For how long browsers keep what a preflight said.
+/// The time for which browsers cache a preflight response.
 const PREFLIGHT_AGE: std::time::Duration = std::time::Duration::from_secs(600);
 
 /// The document at `/openapi.json`.
 const OPENAPI: &str = include_str!("openapi.json");
 
-/// The router that serves all of HTTP.
+/// Creates the router of the HTTP door.
 pub(crate) fn router(app: Arc<App>, config: &HttpConfig) -> Router {
     let shared = Shared {
         app: app.clone(),
         origins: Arc::new(config.origins.clone()),
     };
-    let large = SizeAbove::new(WORTH_COMPRESSING)
+    let large = SizeAbove::new(MIN_COMPRESSED_BYTES)
         .and(NotForContentType::IMAGES)
-        // Pictures without end.
+        // Endless streams of images.
         .and(NotForContentType::const_new("multipart/"));
     let compression = CompressionLayer::new()
         .quality(CompressionLevel::Fastest)
@@ -49,19 +49,19 @@ pub(crate) fn router(app: Arc<App>, config: &HttpConfig) -> Router {
         ("/health", get(health::summary)),
         ("/health/detailed", get(health::detailed)),
         ("/openapi.json", get(openapi)),
-        ("/api", of_the_home()),
+        ("/api", home_methods()),
     ];
     let routes = own
         .into_iter()
         .fold(Router::new(), |routes, (path, methods)| {
-            // A slash at the end means nothing.
+            // A trailing slash has no meaning.
             let slashed = format!("{path}/");
             routes.route(path, methods.clone()).route(&slashed, methods)
         });
     let router = routes
-        .route("/api/{*path}", of_the_home())
-        .fallback(nothing_here)
-        .method_not_allowed_fallback(other_method)
+        .route("/api/{*path}", home_methods())
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(unknown_method)
         .with_state(shared)
         .layer(compression)
         .layer(middleware::from_fn_with_state(app, finish));
@@ -71,7 +71,7 @@ pub(crate) fn router(app: Arc<App>, config: &HttpConfig) -> Router {
     }
 }
 
-fn of_the_home() -> MethodRouter<Shared> {
+fn home_methods() -> MethodRouter<Shared> {
     get(home::pass_on)
         .post(home::pass_on)
         .put(home::pass_on)
@@ -79,7 +79,7 @@ fn of_the_home() -> MethodRouter<Shared> {
         .delete(home::pass_on)
 }
 
-/// Pages of which origins may ask. Only with origins that are named may they send cookies along.
+/// Returns the CORS rules for the allowed origins. Pages may send cookies only if their origin is listed.
 fn cors(origins: &Origins) -> Option<CorsLayer> {
     let allowed = match origins {
         Origins::None => return None,
@@ -112,15 +112,15 @@ async fn openapi() -> Response {
     ([(CONTENT_TYPE, kind)], OPENAPI).into_response()
 }
 
-async fn nothing_here(method: Method, uri: Uri) -> Refused {
+async fn unknown_route(method: Method, uri: Uri) -> Refused {
     Refused::from(Failure::NotFound {
         method: shown(method.as_str()),
         path: shown(uri.path()),
     })
 }
 
-/// A route without the method that was asked for; the router adds which it has.
-async fn other_method(State(_): State<Shared>, method: Method, uri: Uri) -> Response {
+/// Handles a method that the route does not have. The router adds the methods of the route.
+async fn unknown_method(State(_): State<Shared>, method: Method, uri: Uri) -> Response {
     if method == Method::OPTIONS {
         return StatusCode::NO_CONTENT.into_response();
     }

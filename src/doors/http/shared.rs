@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::base::config::Origins;
 use crate::service::app::App;
 
-/// What the routes share.
+/// The state that all routes share.
 #[derive(Clone)]
 pub(super) struct Shared {
     pub(super) app: Arc<App>,

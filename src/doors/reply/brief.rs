@@ -1,4 +1,4 @@
-//! A problem inside a reply that has more to tell.
+//! The short form of a problem, inside a larger reply.
 
 use std::borrow::Cow;
 
@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::problem::Problem;
 
-/// What went wrong with one home of several, or beside what went well.
+/// The problem of one home among several, or a problem beside a successful result.
 #[derive(Debug, Serialize)]
 pub(super) struct BriefProblem {
     r#type: String,

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::service::commands::CommandResults;
 
-/// The answer to commands.
+/// The reply to commands.
 #[derive(Debug, Serialize)]
 pub struct CommandsReply {
     #[serde(rename = "statusCode", skip_serializing_if = "Option::is_none")]
@@ -13,7 +13,7 @@ pub struct CommandsReply {
 }
 
 impl CommandsReply {
-    /// The reply with these results.
+    /// Creates a reply with these results.
     pub fn new(results: CommandResults) -> Self {
         Self {
             status_code: None,
@@ -21,7 +21,7 @@ impl CommandsReply {
         }
     }
 
-    /// With `statusCode`, which direct callers look at.
+    /// Adds `statusCode`, which direct callers check.
     #[must_use]
     pub fn with_status_code(self) -> Self {
         Self {

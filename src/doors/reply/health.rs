@@ -1,4 +1,4 @@
-//! The detailed health report.
+//! The health reports.
 
 use serde::Serialize;
 
@@ -9,7 +9,7 @@ use crate::base::home_name::HomeName;
 use crate::home::bridge::{Health, Status};
 use crate::service::failure::Failure;
 
-/// How everything is, in a word.
+/// The health of all homes in one word.
 #[derive(Debug, Serialize)]
 pub struct HealthSummary {
     status: &'static str,
@@ -18,7 +18,7 @@ pub struct HealthSummary {
 }
 
 impl HealthSummary {
-    /// The word, with its time.
+    /// Creates a summary at `now`.
     pub fn new(status: Status, now: Timestamp) -> Self {
         Self {
             status: status.name(),
@@ -28,7 +28,7 @@ impl HealthSummary {
     }
 }
 
-/// How everything is.
+/// The detailed health report.
 #[derive(Debug, Serialize)]
 pub struct HealthReply {
     #[serde(flatten)]
@@ -49,7 +49,7 @@ struct HomeHealth {
 
 #[derive(Debug, Serialize)]
 struct VerdictReply {
-    /// `ok`, or the problem's name.
+    /// `ok`, or the name of the problem.
     outcome: &'static str,
     age_seconds: u64,
 }
@@ -72,7 +72,7 @@ struct SessionReply {
 }
 
 impl HealthReply {
-    /// The report on these homes.
+    /// Creates the report on these homes.
     pub fn new(
         status: Status,
         homes: impl Iterator<Item = (Option<HomeName>, Health)>,

@@ -1,7 +1,7 @@
-//! THE table from failure to problem: name, what happened, and what to do about it.
+//! The only table from failures to problems: name, detail and action.
 //!
-//! Every failure there is stands here, matched without a catch-all arm, so a new one does not compile until somebody
-//! has decided what the caller is told.
+//! The table lists every failure, without a catch-all arm. A new failure therefore does not compile before it has a
+//! problem.
 
 mod rotation;
 mod source;
@@ -20,43 +20,47 @@ use crate::service::access::AccessError;
 use crate::service::commands::RequestError;
 use crate::service::failure::{EventError, Failure, ProblemName};
 
-/// The advice for a token that a version or label pins.
-const UNPIN: &str = "store another token and take the version or label out of HA_TOKEN_PARAMETER, or move the \
- label to a version with a good token";
+/// The action for a token that is pinned to a version or label.
+const UNPIN: &str = "store another token and remove the version or label from HA_TOKEN_PARAMETER, or move the label to \
+ a version with a valid token";
 
-/// The advice for a command that cannot be sent.
+/// The action for a token that the home rejected.
+const NOT_RETRIED: &str = "create a new long-lived access token in Home Assistant (profile, security) and store it \
+ in the parameter; latchkey does not try the rejected token again";
+
+/// Returns the action for a command that cannot be sent.
 fn of_command(error: &CommandError) -> &'static str {
     match error {
         CommandError::HasId => "send the command without its id",
         CommandError::ChangesSession(_) => {
-            "leave it out: latchkey authenticates and negotiates by itself"
+            "leave the command out: latchkey authenticates and negotiates by itself"
         }
-        CommandError::Streams(_) => "ask for the state instead, once or at intervals",
+        CommandError::Streams(_) => "read the state instead, once or at intervals",
         CommandError::NotJson(_) | CommandError::NotAnObject(_) | CommandError::NoType => {
             "send a command of Home Assistant's WebSocket API, like {\"type\":\"get_states\"}"
         }
     }
 }
 
-/// What went wrong, for the caller: RFC 9457 problem details with an action.
+/// A problem for the caller: RFC 9457 problem details with an action.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Problem {
-    /// Which problem.
+    /// The name of the problem.
     pub name: ProblemName,
-    /// Its HTTP status, which is mostly the one that goes with the name.
+    /// The HTTP status, which is usually the status of the name.
     pub status: u16,
-    /// What went wrong in a few words: mostly what goes with the name.
+    /// The title, which is usually the title of the name.
     pub title: Cow<'static, str>,
-    /// What happened, for people: also what the log says.
+    /// What happened, for people. The log contains the same text.
     pub detail: String,
-    /// What to do about it.
+    /// The action that solves the problem.
     pub action: Cow<'static, str>,
-    /// How long to wait before trying again, where that is known.
+    /// The time to wait before a retry, if it is known.
     pub retry_after: Option<Duration>,
 }
 
 impl Problem {
-    /// The table.
+    /// Returns the problem for a failure.
     pub fn of(failure: &Failure) -> Self {
         match failure {
             Failure::Event(error) => Self::of_event(error),
@@ -73,12 +77,12 @@ impl Problem {
             Failure::Member { .. } => Self::new(
                 ProblemName::BadRequest,
                 failure,
-                "send events through the service that makes them",
+                "send the event through the service that creates such events",
             ),
             Failure::Directive(_) => Self::new(
                 ProblemName::BadRequest,
                 failure,
-                "send directives as Alexa's Smart Home API has them",
+                "send the directive in the format of Alexa's Smart Home API",
             ),
             Failure::Bridge(BridgeError::Token(error)) => Self::of_token(error),
             Failure::Bridge(BridgeError::Home(error)) => Self::of_home(error),
@@ -92,12 +96,12 @@ impl Problem {
             Failure::ResultsNotKept => Self::new(
                 ProblemName::MessageTooLarge,
                 failure,
-                "look at the home's state; repeat the commands under a new key only if it is not as it should be",
+                "check the home's state; repeat the commands with a new key only if the state is wrong",
             ),
             Failure::ReplyTooLarge { .. } => Self::new(
                 ProblemName::MessageTooLarge,
                 failure,
-                "ask for less in one request",
+                "request less data at once",
             ),
             Failure::Request(RequestError::TooLarge { .. }) | Failure::RequestTooLarge { .. } => {
                 Self {
@@ -105,7 +109,7 @@ impl Problem {
                     ..Self::new(
                         ProblemName::MessageTooLarge,
                         failure,
-                        "send less in one request; nothing was done",
+                        "send a smaller request; this request was not executed",
                     )
                 }
             }
@@ -114,19 +118,19 @@ impl Problem {
                 ..Self::new(
                     ProblemName::RateLimited,
                     failure,
-                    "wait as long as the header Retry-After says, and send less often",
+                    "wait for the time in the header Retry-After, and send fewer requests",
                 )
             },
             Failure::Idempotency(_) => Self::new(
                 ProblemName::Internal,
                 failure,
-                "nothing was run; try again, and if it stays, see that TABLE_NAME names a table that the \
-                 function's role may use",
+                "no command was run; try again, and if the problem persists, check that TABLE_NAME names a table that \
+                 the function's role may use",
             ),
             Failure::OutcomeUnknown(_) => Self::new(
                 ProblemName::CommandOutcomeUnknown,
                 failure,
-                "look at the home's state before sending it again",
+                "check the home's state before you send the request again",
             ),
             Failure::NoAlexa { .. } => Self::new(
                 ProblemName::Internal,
@@ -136,25 +140,25 @@ impl Problem {
             Failure::Rest(_) => Self::new(
                 ProblemName::BadRequest,
                 failure,
-                "send the request as Home Assistant's REST API has it",
+                "send the request in the format of Home Assistant's REST API",
             ),
             Failure::Access(error) => Self::of_access(error),
             Failure::Denied(error) => Self::new(
                 ProblemName::Forbidden,
                 error,
-                "ask whoever issues the tokens for this permission",
+                "ask the issuer of the token for this permission",
             ),
             Failure::NoTenant => Self::new(
                 ProblemName::Forbidden,
                 failure,
-                "ask whoever issues the tokens for one that names the tenant",
+                "ask the issuer of the token for a token with a tenant",
             ),
             Failure::OtherMethod { .. } => Self {
                 status: 405,
                 ..Self::new(
                     ProblemName::NotFound,
                     failure,
-                    "use one of the methods that the header Allow names",
+                    "use one of the methods in the header Allow",
                 )
             },
             Failure::NotFound { .. } => Self::new(
@@ -170,7 +174,7 @@ impl Problem {
             EventError::NotJson(_) => Self::new(
                 ProblemName::BadRequest,
                 error,
-                "send one JSON object, each member once",
+                "send one JSON object in which each member occurs once",
             ),
             EventError::Unsupported { .. } => Self::new(
                 ProblemName::UnsupportedEvent,
@@ -185,17 +189,18 @@ impl Problem {
         let (name, action) = match error {
             AccessError::Missing => (
                 ProblemName::Unauthenticated,
-                "send a token: Authorization: Bearer …",
+                "send a token in the header Authorization: Bearer …",
             ),
             AccessError::NotSetUp => (
                 ProblemName::Unauthenticated,
-                "set CALLER_JWT_ISSUER, CALLER_JWT_AUDIENCE and where the keys are, or invoke the function directly",
+                "set CALLER_JWT_ISSUER, CALLER_JWT_AUDIENCE and either CALLER_JWT_JWKS_URL or \
+                 CALLER_JWT_SECRET_PARAMETER, or invoke the function directly",
             ),
             AccessError::KeysUnavailable(error) => return Self::of_keys(error),
-            AccessError::TwoTokens => (ProblemName::Unauthenticated, "send one token"),
+            AccessError::TwoTokens => (ProblemName::Unauthenticated, "send only one token"),
             AccessError::Origin => (
                 ProblemName::Unauthenticated,
-                "send the token in the header Authorization, or name the page's origin in CORS_ORIGINS",
+                "send the token in the header Authorization, or add the page's origin to CORS_ORIGINS",
             ),
             AccessError::TooLarge => (
                 ProblemName::Unauthenticated,
@@ -209,7 +214,7 @@ impl Problem {
             | AccessError::NotYet
             | AccessError::Expired => (
                 ProblemName::Unauthenticated,
-                "get a new token from whoever issues them for this latchkey",
+                "get a new token from the issuer that this latchkey trusts",
             ),
         };
         Self::new(name, error, action)
@@ -224,16 +229,16 @@ impl Problem {
             HomesError::OnlyOne => (ProblemName::BadRequest, "leave `home` out"),
             HomesError::NoName => (
                 ProblemName::BadRequest,
-                "name the home as its parameters are named",
+                "use the name under which the home's parameters are stored",
             ),
             HomesError::Unknown { .. } => {
                 let action = "store the home's address and token below HOMES_PARAMETER_PREFIX, or name another home";
                 return Self::new(ProblemName::NotFound, error, action)
-                    .titled("There is no such home");
+                    .titled("The home does not exist");
             }
             HomesError::OtherTenant => (
                 ProblemName::Forbidden,
-                "leave `home` out, or name the tenant's own",
+                "leave `home` out, or name the tenant's own home",
             ),
             HomesError::Source(error) => return Self::of_source(error),
             HomesError::Address { .. } => (
@@ -245,7 +250,7 @@ impl Problem {
     }
 
     fn of_token(error: &TokenError) -> Self {
-        // Another token would be another version, which a pinned setting does not read.
+        // A new token has a new version, and a pinned setting does not read the new version.
         let pinned = |origin: &Origin| origin.selector().is_some();
         let (name, action) = match error {
             TokenError::Source(error) => return Self::of_source(error),
@@ -261,28 +266,21 @@ impl Problem {
             ),
             TokenError::Expired { .. } => (
                 ProblemName::TokenExpired,
-                "make a new long-lived access token in Home Assistant (profile, security) and store it in the \
+                "create a new long-lived access token in Home Assistant (profile, security) and store it in the \
                  parameter",
             ),
-            TokenError::Rejected { .. } => (
-                ProblemName::TokenRejected,
-                "make a new long-lived access token in Home Assistant (profile, security) and store it in the \
-                 parameter; the rejected one is not tried again",
-            ),
+            TokenError::Rejected { .. } => (ProblemName::TokenRejected, NOT_RETRIED),
         };
         Self::new(name, error, action)
     }
 
     fn of_home(error: &HomeError) -> Self {
         let (name, action) = match error {
-            HomeError::Rejected => (
-                ProblemName::TokenRejected,
-                "make a new long-lived access token in Home Assistant (profile, security) and store it in the \
-                 parameter; the rejected one is not tried again",
-            ),
+            HomeError::Rejected => (ProblemName::TokenRejected, NOT_RETRIED),
             HomeError::Banned => (
                 ProblemName::HomeBanned,
-                "remove this address from ip_bans.yaml in Home Assistant's configuration and restart it",
+                "remove latchkey's address from ip_bans.yaml in Home Assistant's configuration and restart Home \
+                 Assistant",
             ),
             HomeError::ProxyNotTrusted => (
                 ProblemName::HomeProxyNotTrusted,
@@ -290,9 +288,8 @@ impl Problem {
             ),
             HomeError::EdgeBlocked { has_path: true, .. } => (
                 ProblemName::HomeEdgeBlocked,
-                "the path in HA_URL (or in the home's /url) is the likely cause: leave the path out unless Home \
-                Assistant is served below it; \
-                 else let latchkey through the tunnel, CDN or login page in front of the home",
+                "the path in HA_URL (or in the home's /url) is the likely cause: remove the path unless Home Assistant \
+                 is served below it; otherwise let latchkey through the tunnel, CDN or login page in front of the home",
             ),
             HomeError::EdgeBlocked {
                 has_path: false, ..
@@ -310,27 +307,28 @@ impl Problem {
             ),
             HomeError::Tls { .. } => (
                 ProblemName::HomeTls,
-                "see that the home's certificate is valid, names the host of HA_URL, and comes from a public \
+                "check that the home's certificate is valid, names the host of HA_URL, and comes from a public \
                  authority",
             ),
             HomeError::SettingUnavailable(error) => return Self::of_source(error),
             HomeError::SettingInvalid { variable, .. } => {
-                let action = "correct the value of the parameter, as the README describes it";
+                let action =
+                    "correct the value of the parameter; the documentation describes its format";
                 return Self::new(ProblemName::Internal, error, action).titled(capitalised(
                     format!("{variable}: the parameter is not usable"),
                 ));
             }
             HomeError::Dns => (
                 ProblemName::HomeUnreachable,
-                "see that the host in HA_URL is a public name that resolves",
+                "check that the host in HA_URL is a public name that resolves",
             ),
             HomeError::Unreachable { .. } | HomeError::Closed => (
                 ProblemName::HomeUnreachable,
-                "see that Home Assistant runs and that its address is open to the function",
+                "check that Home Assistant runs and that the function can reach its address",
             ),
             HomeError::Timeout { .. } => (
                 ProblemName::HomeTimeout,
-                "see that the home is up and its connection not overloaded, and try again",
+                "check that the home is up and that its connection is not overloaded, and try again",
             ),
             HomeError::DeadlineExceeded { .. } => (
                 ProblemName::DeadlineExceeded,
@@ -338,7 +336,7 @@ impl Problem {
             ),
             HomeError::MessageTooLarge { .. } => (
                 ProblemName::MessageTooLarge,
-                "ask for less, or raise HA_MAX_MESSAGE_BYTES",
+                "request less data, or raise HA_MAX_MESSAGE_BYTES",
             ),
         };
         Self::new(name, error, action)
@@ -362,7 +360,7 @@ impl Problem {
         }
     }
 
-    /// The problem as JSON for one request. `with_status_code` adds `statusCode`, which direct callers look at.
+    /// Returns the problem as JSON for one request. `with_status_code` adds `statusCode`, which direct callers check.
     pub fn document<'a>(&'a self, request_id: &'a str, with_status_code: bool) -> Document<'a> {
         let status = self.status;
         Document {
@@ -390,8 +388,7 @@ pub struct Document<'a> {
     request_id: &'a str,
 }
 
-/// A sentence with a capital. Errors begin with a word of ours, never with a name that somebody typed: names are
-/// case-sensitive.
+/// Capitalises a sentence. An error begins with a word of latchkey, not with a user's name, which is case-sensitive.
 fn capitalised(mut sentence: String) -> String {
     if let Some(first) = sentence.get_mut(..1) {
         first.make_ascii_uppercase();

@@ -1,10 +1,10 @@
-//! The one log line of a failure.
+//! The log line of a failure.
 
 use super::problem::Problem;
 use crate::service::app::App;
 use crate::service::failure::Failure;
 
-/// Writes the one log line of a failure, counts it if it must be looked into, and returns the caller's view of it.
+/// Logs a failure in one line, counts it if an operator must look into it, and returns the problem for the caller.
 pub(crate) fn report(app: &App, failure: &Failure, request_id: &str) -> Problem {
     app.count(failure);
     let problem = Problem::of(failure);

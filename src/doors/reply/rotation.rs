@@ -1,4 +1,4 @@
-//! What rotations came to.
+//! The reply to rotation requests.
 
 use std::time::Duration;
 
@@ -10,21 +10,21 @@ use super::timestamp::rfc3339;
 use crate::base::home_name::HomeName;
 use crate::service::rotation::{Progress, RotationReport};
 
-/// The answer to a demand to rotate.
+/// The reply to a rotation request.
 #[derive(Debug, Serialize)]
 pub struct RotationReply {
     #[serde(rename = "statusCode")]
     status_code: u16,
     #[serde(flatten)]
-    what: What,
+    content: Content,
 }
 
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "lowercase")]
-enum What {
-    /// Of the one home.
+enum Content {
+    /// The rotation of the only home.
     Rotation(Rotated),
-    /// Of each of several homes.
+    /// The rotation of each of several homes.
     Homes(Vec<HomeRotation>),
 }
 
@@ -45,7 +45,7 @@ struct Rotated {
     steps: Vec<String>,
     token: Token,
     revoked: u32,
-    /// When another run can go on, if it can not now.
+    /// The time when another run can continue, if this run cannot.
     #[serde(skip_serializing_if = "Option::is_none")]
     resume_at: Option<String>,
 }
@@ -57,15 +57,15 @@ struct Token {
 }
 
 impl RotationReply {
-    /// The reply for one home.
+    /// Creates the reply for one home.
     pub fn one(report: RotationReport) -> Self {
         Self {
             status_code: 200,
-            what: What::Rotation(Rotated::new(report)),
+            content: Content::Rotation(Rotated::new(report)),
         }
     }
 
-    /// The reply for several homes, each with its name if it has one.
+    /// Creates the reply for several homes. The default home has no name.
     pub fn several(reports: Vec<(Option<HomeName>, Result<RotationReport, Problem>)>) -> Self {
         let homes = reports.into_iter().map(|(name, report)| {
             let (rotation, problem) = match report {
@@ -80,7 +80,7 @@ impl RotationReply {
         });
         Self {
             status_code: 200,
-            what: What::Homes(homes.collect()),
+            content: Content::Homes(homes.collect()),
         }
     }
 }
@@ -109,7 +109,7 @@ impl Rotated {
 }
 
 fn timestamp(unix: Duration) -> String {
-    // Whole seconds, and not before the moment itself.
+    // Rounds up to whole seconds, so the time is not too early.
     rfc3339(Duration::from_secs(
         unix.as_secs() + u64::from(unix.subsec_nanos() > 0),
     ))

@@ -1,4 +1,4 @@
-//! What keep-warm events and changed parameters found.
+//! The reply to keep-warm events and parameter changes.
 
 use serde::Serialize;
 
@@ -7,7 +7,7 @@ use super::problem::Problem;
 use crate::base::home_name::HomeName;
 use crate::home::bridge::Warmth;
 
-/// The answer to a keep-warm event, or to one that tells of a changed parameter.
+/// The reply to a keep-warm event, or to an event about a changed parameter.
 #[derive(Debug, Serialize)]
 pub struct KeepWarmReply {
     #[serde(rename = "statusCode")]
@@ -20,15 +20,15 @@ pub struct KeepWarmReply {
 #[derive(Debug, Serialize)]
 #[serde(untagged)]
 enum Found {
-    /// One home, the only one.
+    /// The only home.
     One(HomeReply),
     /// Each of several homes.
     Several { homes: Vec<HomeReply> },
-    /// Nothing to be done.
+    /// The event does not affect a served home.
     Ignored { ignored: bool },
 }
 
-/// How one home is.
+/// The state of one home.
 #[derive(Debug, Default, Serialize)]
 struct HomeReply {
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -47,17 +47,17 @@ struct TokenReply {
     version: Option<i64>,
 }
 
-/// What was found of one home, and what is not well with it.
+/// The warm-up result of one home, and its problem.
 type Finding = (Option<Warmth>, Option<Problem>);
 
 impl KeepWarmReply {
-    /// The reply for the only home.
+    /// Creates the reply for the only home.
     pub fn one(mut findings: Vec<Finding>) -> Self {
         let found = findings.pop().map(|finding| HomeReply::new(None, finding));
         Self::with(Found::One(found.unwrap_or_default()))
     }
 
-    /// The reply for each of several homes; the one without a name is that of those who name none.
+    /// Creates the reply for each of several homes. The default home has no name.
     pub fn several(findings: Vec<(Option<HomeName>, Finding)>) -> Self {
         let homes = findings
             .into_iter()
@@ -66,7 +66,7 @@ impl KeepWarmReply {
         Self::with(Found::Several { homes })
     }
 
-    /// The reply to an event that was about nothing served here.
+    /// Creates the reply to an event that does not affect a served home.
     pub fn ignored() -> Self {
         Self::with(Found::Ignored { ignored: true })
     }

@@ -1,4 +1,4 @@
-//! Answers in the forms that the senders of events expect.
+//! Responses in the formats of the event senders.
 
 use std::borrow::Cow;
 
@@ -12,22 +12,22 @@ use serde::{Serialize, Serializer};
 use super::super::answer::is_text;
 use super::sender::Sender;
 
-/// An answer in its sender's form.
+/// A response in its sender's format.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) struct Answer {
     status_code: u16,
-    /// Of load balancers only.
+    /// Only for load balancers.
     #[serde(skip_serializing_if = "Option::is_none")]
     status_description: Option<String>,
     #[serde(serialize_with = "first_values")]
     headers: HeaderMap,
     #[serde(serialize_with = "all_values")]
     multi_value_headers: HeaderMap,
-    /// A text as it is, anything else as base64.
+    /// The body: text as it is, and other data as base64.
     body: String,
     is_base64_encoded: bool,
-    /// Of payload 2.0 only.
+    /// Only for payload 2.0.
     #[serde(skip_serializing_if = "Option::is_none")]
     cookies: Option<Vec<String>>,
 }
@@ -35,7 +35,7 @@ pub(super) struct Answer {
 impl Answer {
     pub(super) async fn new(sender: Sender, response: Response<Body>) -> Self {
         let (parts, body) = response.into_parts();
-        // It is in memory already, and its length that of another form.
+        // The body is in memory already, and the header describes the length of another form of the body.
         let bytes = body::to_bytes(body, usize::MAX).await.unwrap_or_default();
         let mut headers = parts.headers;
         headers.remove(CONTENT_LENGTH);
@@ -55,7 +55,7 @@ impl Answer {
             cookies: None,
         };
         match sender {
-            // It sends the values of both maps, so a value in both would be sent twice.
+            // A REST API sends the values of both maps, so a value in both maps would be sent twice.
             Sender::RestApi => Self {
                 multi_value_headers: headers,
                 ..answer
@@ -65,7 +65,7 @@ impl Answer {
                 headers,
                 ..answer
             },
-            // It takes one of the maps, and its settings say which.
+            // A load balancer uses one of the maps, depending on its settings.
             Sender::LoadBalancer => Self {
                 status_description: Some(description(parts.status)),
                 headers: headers.clone(),
@@ -81,7 +81,7 @@ fn description(status: StatusCode) -> String {
     format!("{} {reason}", status.as_u16())
 }
 
-/// Takes the cookies out of the headers: they have a member of their own.
+/// Removes the cookies from the headers and returns them. Payload 2.0 has a separate member for cookies.
 fn cookies(headers: &mut HeaderMap) -> Vec<String> {
     let cookies = headers.get_all(SET_COOKIE).iter();
     let cookies = cookies.map(|value| text_of(value).into_owned()).collect();
@@ -89,7 +89,7 @@ fn cookies(headers: &mut HeaderMap) -> Vec<String> {
     cookies
 }
 
-/// A header's value as JSON can hold it.
+/// Returns a header value as a text that JSON can hold.
 fn text_of(value: &HeaderValue) -> Cow<'_, str> {
     String::from_utf8_lossy(value.as_bytes())
 }
@@ -110,7 +110,8 @@ fn all_values<S: Serializer>(headers: &HeaderMap, serializer: S) -> Result<S::Ok
     serializer.collect_map(all)
 }
 
-/// HTTP APIs and function URLs take one value a header: several are one list. (Cookies have a place of their own.)
+/// Joins repeated headers to one list, because HTTP APIs and function URLs accept one value per header. Cookies have a
+/// separate member.
 fn join_repeated(headers: &mut HeaderMap) {
     let names: Vec<HeaderName> = headers
         .keys()
@@ -145,7 +146,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn bodies_travel_as_text_where_they_are_text_and_as_base64_otherwise() {
+    async fn text_bodies_are_sent_as_text_and_other_bodies_as_base64() {
         for (kind, body, sent, is_base64) in [
             (Some("application/json"), &b"{}"[..], "{}", false),
             (Some("text/plain; charset=utf-8"), b"a", "a", false),
@@ -163,7 +164,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_header_that_is_no_text_does_not_stop_an_answer() {
+    async fn non_text_header_does_not_prevent_a_response() {
         let mut response = Response::new(Body::empty());
         let value = HeaderValue::from_bytes(b"caf\xe9").unwrap();
         response.headers_mut().insert("x-a", value);
@@ -174,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn several_values_become_a_list_but_for_cookies() {
+    fn repeated_headers_are_joined_except_cookies() {
         let mut headers = HeaderMap::new();
         for (name, value) in [
             ("vary", "origin"),

@@ -1,4 +1,4 @@
-//! The query of a request, in the spellings that senders have for it.
+//! Reads the query of a request in the notation of its sender.
 
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::value::RawValue;
@@ -21,20 +21,20 @@ pub(super) const QUERY: &AsciiSet = &CONTROLS
     .add(b'|')
     .add(b'}');
 
-/// A query that the sender passes on as one text.
+/// Returns a query that the sender passes on as one text.
 pub(super) fn of_text(event: &Object<'_>) -> Result<String, MemberError> {
     let query = event.text("rawQueryString")?.unwrap_or_default();
     Ok(utf8_percent_encode(&query, QUERY).to_string())
 }
 
-/// A query whose parameters the sender has decoded.
+/// Returns a query whose parameters the sender has decoded.
 pub(super) fn of_decoded(event: &Object<'_>) -> Result<String, MemberError> {
     let mut query = Serializer::new(String::new());
     query.extend_pairs(parameters(event)?);
     Ok(query.finish())
 }
 
-/// A query whose parameters the sender has left as they came.
+/// Returns a query whose parameters the sender has not decoded.
 pub(super) fn of_encoded(event: &Object<'_>) -> Result<String, MemberError> {
     let pairs = parameters(event)?;
     let pairs = pairs.iter().map(|(name, value)| {
@@ -46,7 +46,7 @@ pub(super) fn of_encoded(event: &Object<'_>) -> Result<String, MemberError> {
     Ok(pairs.collect::<Vec<_>>().join("&"))
 }
 
-/// The parameters with all their values, if the sender has listed those, or else with one value each.
+/// Returns the parameters with all their values if the sender lists them, or else with one value each.
 fn parameters(event: &Object<'_>) -> Result<Vec<(String, String)>, MemberError> {
     let all = pairs(event, "multiValueQueryStringParameters")?;
     match all.is_empty() {
@@ -67,7 +67,8 @@ fn pairs(event: &Object<'_>, member: &str) -> Result<Vec<(String, String)>, Memb
     Ok(pairs)
 }
 
-/// A parameter that cannot be read is not left out: the request would mean something else without it.
+/// Returns the values of a parameter. An unreadable parameter is an error, because it changes the meaning of the
+/// request.
 fn values(object: &Object<'_>, name: &str, raw: &RawValue) -> Result<Vec<String>, MemberError> {
     texts(raw).ok_or_else(|| {
         let fault = "holds a value that is not a string or a list of strings";

@@ -1,4 +1,4 @@
-//! Reads the few members of an event that a request is made of. No other member is looked at.
+//! Reads the members of an event that make up a request. It ignores all other members.
 
 use std::collections::HashMap;
 
@@ -18,19 +18,19 @@ use crate::base::json::{MemberError, Members, Object};
 /// Characters that must be encoded in a path.
 const PATH: &AsciiSet = &query::QUERY.add(b'?');
 
-/// Longer paths with queries no sender takes; and no URL can hold 64 KB.
+/// The longest path with its query. No sender accepts a longer one, and a `Uri` cannot hold 64 KB.
 const MAX_TARGET_BYTES: usize = 32 << 10;
 
-/// Headers that say who calls or what the body is. A request is not served without them if they are there.
+/// The headers that identify the caller or describe the body. An unreadable one is an error.
 const NEEDED: [HeaderName; 3] = [AUTHORIZATION, CONTENT_TYPE, COOKIE];
 
 /// A request as its sender describes it.
 #[derive(Debug)]
 pub(super) struct Incoming {
     pub(super) method: Method,
-    /// The path as it is outside, which begins with a slash.
+    /// The public path, which begins with a slash.
     pub(super) path: String,
-    /// The member that the path is from.
+    /// The member that contains the path.
     pub(super) path_member: &'static str,
     pub(super) query: String,
     pub(super) headers: HeaderMap,
@@ -41,7 +41,7 @@ pub(super) struct Incoming {
 impl Incoming {
     /// Reads an event.
     pub(super) fn read(sender: Sender, payload: &str) -> Result<Self, MemberError> {
-        // The sender was found by the members, so the event is a JSON object.
+        // The sender was detected by the event's members, so the event is a JSON object.
         let event = Object::outermost(Members::parse(payload).unwrap_or_default());
         let (method, (path_member, path), query, headers, route) = match sender {
             Sender::HttpApi => {
@@ -60,7 +60,8 @@ impl Incoming {
             }
             Sender::RestApi => {
                 let mut headers = all_headers(&event)?;
-                // Such an API takes base64 for text, unless it was told of binary media types.
+                // A REST API treats base64 as text unless binary media types are configured, so responses are not
+                // compressed.
                 headers.remove(ACCEPT_ENCODING);
                 (
                     method(event.text("httpMethod")?, "httpMethod")?,
@@ -110,10 +111,10 @@ fn needed<'a>(object: &Object<'a>, name: &str) -> Result<Object<'a>, MemberError
 fn method(name: Option<String>, member: &str) -> Result<Method, MemberError> {
     let name = name.ok_or_else(|| MemberError::new(member, "is missing"))?;
     name.parse()
-        .map_err(|_| MemberError::new(member, "is not a method of HTTP"))
+        .map_err(|_| MemberError::new(member, "is not an HTTP method"))
 }
 
-/// A path that begins with a slash, and has nothing in it that a path cannot have: some senders decode it.
+/// Returns a path that begins with a slash and contains only valid path characters. Some senders decode the path.
 fn path_of(path: &str) -> String {
     let slash = if path.starts_with('/') { "" } else { "/" };
     format!("{slash}{}", utf8_percent_encode(path, PATH))
@@ -122,17 +123,15 @@ fn path_of(path: &str) -> String {
 fn body(event: &Object<'_>) -> Result<Bytes, MemberError> {
     let body = event.text("body")?.unwrap_or_default();
     match event.flag("isBase64Encoded")? {
-        true => STANDARD.decode(body).map(Bytes::from).map_err(|_| {
-            event.error(
-                "body",
-                "is not base64, though `isBase64Encoded` says that it is",
-            )
-        }),
+        true => STANDARD
+            .decode(body)
+            .map(Bytes::from)
+            .map_err(|_| event.error("body", "is not base64, but `isBase64Encoded` is true")),
         false => Ok(body.into()),
     }
 }
 
-/// The route of an HTTP API. Its key is a method and a template, or `$default`.
+/// Returns the route of an HTTP API. The route key is a method and a template, or `$default`.
 fn route_of_key(event: &Object<'_>, context: &Object<'_>) -> Route {
     let key = event.members().text("routeKey");
     let template = key.as_deref().and_then(|key| key.split_once(' '));
@@ -152,7 +151,7 @@ fn path_parameters(event: &Object<'_>) -> HashMap<String, String> {
     values.collect()
 }
 
-/// The headers with all their values, if the sender has listed those, or else with one value each.
+/// Returns the headers with all their values if the sender lists them, or else with one value each.
 fn all_headers(event: &Object<'_>) -> Result<HeaderMap, MemberError> {
     let all = headers(event, "multiValueHeaders")?;
     match all.is_empty() {
@@ -161,7 +160,7 @@ fn all_headers(event: &Object<'_>) -> Result<HeaderMap, MemberError> {
     }
 }
 
-/// Reads headers. One that cannot be read is left out, unless the request would mean something else without it.
+/// Reads headers. An unreadable header is skipped, unless it changes the meaning of the request.
 fn headers(event: &Object<'_>, member: &str) -> Result<HeaderMap, MemberError> {
     let Some(object) = event.object(member)? else {
         return Ok(HeaderMap::new());
@@ -170,9 +169,9 @@ fn headers(event: &Object<'_>, member: &str) -> Result<HeaderMap, MemberError> {
     for (name, raw) in object.members().values() {
         let path = || header_path(&object, name);
         let Ok(header) = HeaderName::from_bytes(name.as_bytes()) else {
-            return Err(MemberError::new(path(), "is not a name of a header"));
+            return Err(MemberError::new(path(), "is not a valid header name"));
         };
-        // Nobody here asks for the host.
+        // The host is not used.
         if header == HOST {
             continue;
         }
@@ -184,11 +183,13 @@ fn headers(event: &Object<'_>, member: &str) -> Result<HeaderMap, MemberError> {
             Some(values) => {
                 for value in values {
                     let appended = headers.try_append(&header, value);
-                    appended.map_err(|_| MemberError::new(path(), "is one header too many"))?;
+                    appended.map_err(|_| {
+                        MemberError::new(path(), "exceeds the maximum number of headers")
+                    })?;
                 }
             }
             None if NEEDED.contains(&header) => {
-                return Err(MemberError::new(path(), "is not the value of a header"));
+                return Err(MemberError::new(path(), "is not a valid header value"));
             }
             None => {}
         }
@@ -196,7 +197,7 @@ fn headers(event: &Object<'_>, member: &str) -> Result<HeaderMap, MemberError> {
     Ok(headers)
 }
 
-/// HTTP APIs and function URLs list the cookies apart from the other headers.
+/// Adds the cookies, which HTTP APIs and function URLs list apart from the other headers.
 fn with_cookies(mut headers: HeaderMap, event: &Object<'_>) -> Result<HeaderMap, MemberError> {
     let Some(raw) = event.members().value("cookies") else {
         return Ok(headers);

@@ -4,10 +4,10 @@ use crate::doors::http::answer::ReplyLimit;
 use crate::doors::reply::MAX_REPLY_BYTES;
 use crate::doors::trigger::Trigger;
 
-/// The largest answer that a load balancer takes, less a reserve for its headers.
+/// The largest response that a load balancer accepts, minus a reserve for its headers.
 const LOAD_BALANCER_BYTES: usize = (1 << 20) - 4_096;
 
-/// A kind of service that makes events of HTTP requests.
+/// A kind of service that turns HTTP requests into events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Sender {
     /// A REST API of API Gateway, or an HTTP API with payload 1.0.
@@ -27,7 +27,7 @@ impl Sender {
         }
     }
 
-    /// How large an answer may be.
+    /// Returns the size limit of a response.
     pub(super) fn limit(self) -> ReplyLimit {
         match self {
             Self::LoadBalancer => ReplyLimit(LOAD_BALANCER_BYTES),

@@ -5,8 +5,8 @@ use serde_json::value::RawValue;
 
 use crate::base::json::{Object, shown};
 
-/// Returns the values of a header or a parameter: one, or several in a list, or nothing if one of them is no text.
-/// Local gateways leave numbers and booleans unquoted.
+/// Returns the values of a header or a parameter: one value, or the values of a list. Returns `None` if a value is not
+/// text. Local gateways do not quote numbers and booleans, so both count as text.
 pub(super) fn texts(raw: &RawValue) -> Option<Vec<String>> {
     let values = match serde_json::from_str(raw.get()).ok()? {
         Value::Array(values) => values,
@@ -22,7 +22,8 @@ pub(super) fn texts(raw: &RawValue) -> Option<Vec<String>> {
         .collect()
 }
 
-/// The path of a header or a parameter, if its name may be repeated, or else that of the object that holds it.
+/// Returns the path of a header or a parameter if its name may be shown, or else the path of the object that contains
+/// it.
 pub(super) fn header_path(object: &Object<'_>, name: &str) -> String {
     match shown(name).strip_prefix('`') {
         Some(_) => object.path_of(name),

@@ -1,4 +1,4 @@
-//! The rows of the table for rotations.
+//! The rows of the problem table for rotations.
 
 use std::borrow::Cow;
 
@@ -11,7 +11,8 @@ use crate::service::rotation::RotationError;
 
 impl Problem {
     pub(super) fn of_rotation(error: &RotationError) -> Self {
-        const LATER: &str = "nothing is lost: run it again, and it goes on from what it finds";
+        const LATER: &str =
+            "no token is lost: run the rotation again, and it continues from the current state";
         let (name, action) = match error {
             RotationError::NoParameter => (
                 ProblemName::BadRequest,
@@ -19,11 +20,11 @@ impl Problem {
             ),
             RotationError::NotIdentified => (
                 ProblemName::TokenMalformed,
-                "store a long-lived access token that Home Assistant has made",
+                "store a long-lived access token that Home Assistant has issued",
             ),
             RotationError::NotOwner { .. } => (
                 ProblemName::Forbidden,
-                "make a long-lived access token as the owner of the home and store that, or rotate by hand",
+                "create a long-lived access token as the owner of the home and store it, or rotate by hand",
             ),
             RotationError::Bridge(BridgeError::Token(error)) => return Self::of_token(error),
             RotationError::Bridge(BridgeError::Home(error)) => return Self::of_home(error),
@@ -49,16 +50,17 @@ impl Problem {
             }
             RotationError::Refused { .. } => (
                 ProblemName::NotHomeAssistant,
-                "look the code up in Home Assistant's log; the token that is stored stays in use",
+                "look up the code in Home Assistant's log; the stored token stays in use",
             ),
-            // What stood in the way decides what to do, but it was the new token's proof that it stood in the way of.
+            // The error of the home determines the action. The detail says that the error prevented the check of the
+            // new token.
             RotationError::Unproven(BridgeError::Home(home)) if *home != HomeError::Rejected => {
                 let of_home = Self::of_home(home);
                 return Self::new(of_home.name, error, of_home.action).titled(of_home.title);
             }
             RotationError::Unproven(_) => (
                 ProblemName::TokenRejected,
-                "the token that is stored stays in use; run it again",
+                "the stored token stays in use; run the rotation again",
             ),
             RotationError::NotStored(refusal) => {
                 return Self::new(
@@ -70,11 +72,11 @@ impl Problem {
             }
             RotationError::StoredOrNot(_) => {
                 return Self::new(ProblemName::TokenSourceUnavailable, error, LATER)
-                    .titled("It is not known whether the new token was stored");
+                    .titled("The new token may or may not have been stored");
             }
             RotationError::Table(_) => (
                 ProblemName::Internal,
-                "see that TABLE_NAME names a table that the function's role may use, and run it again",
+                "check that TABLE_NAME names a table that the function's role may use, and run the rotation again",
             ),
             RotationError::Unknown { .. } => (ProblemName::CommandOutcomeUnknown, LATER),
             RotationError::Overtaken | RotationError::LeaseLost | RotationError::Behind => {
@@ -86,7 +88,7 @@ impl Problem {
     }
 }
 
-/// What to do about a token that Parameter Store did not take.
+/// Returns the action for a token that Parameter Store did not accept.
 fn not_stored(refusal: &SourceError) -> Cow<'static, str> {
     match &refusal.fault {
         SourceFault::Throttled

@@ -1,4 +1,4 @@
-//! The rows of the table for secrets that could not be read: the setting decides what is told, and what is advised.
+//! The rows of the problem table for secrets that could not be read. The setting determines title and action.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use crate::service::access::KeysError;
 use crate::service::failure::ProblemName;
 
 impl Problem {
-    /// The one place that explains why a parameter or file could not be read.
+    /// Returns the problem of a parameter or file that could not be read. No other function explains such an error.
     pub(super) fn of_source(error: &SourceError) -> Self {
         let setting = error.origin.setting;
         let name = match &error.fault {
@@ -40,9 +40,8 @@ impl Problem {
             KeysError::KeySet(_) => Self::new(
                 name,
                 error,
-                "try again; if it stays, see that CALLER_JWT_JWKS_URL is the issuer's key set and can be \
-                reached from \
-                 the function's network",
+                "try again; if the problem persists, check that CALLER_JWT_JWKS_URL is the issuer's key set and that \
+                 the function's network can reach it",
             )
             .titled("The key set at CALLER_JWT_JWKS_URL is not usable"),
         }
@@ -82,7 +81,7 @@ fn title(setting: Setting, fault: &SourceFault) -> String {
     format!("{subject} {what}")
 }
 
-/// What is stored there, how, and what to do once it lay in clear text.
+/// Returns the content of a setting, its parameter type, and the action after the content was stored in clear text.
 fn holds(setting: Setting) -> (&'static str, &'static str, &'static str) {
     const SECURE: &str = "SecureString";
     match setting {
@@ -92,7 +91,7 @@ fn holds(setting: Setting) -> (&'static str, &'static str, &'static str) {
         Setting::Ca | Setting::HomeCa => (
             "the PEM certificates of the home's authorities",
             "String",
-            "see that no private key was stored with them",
+            "check that no private key was stored with them",
         ),
         Setting::ClientCert | Setting::HomeClientCert => (
             "the PEM client certificate and its key",
@@ -105,14 +104,14 @@ fn holds(setting: Setting) -> (&'static str, &'static str, &'static str) {
             "replace the secrets in it",
         ),
         Setting::CallerSecret => (
-            "the secret that callers' tokens are signed with",
+            "the secret that signs callers' tokens",
             SECURE,
             "replace the secret",
         ),
         Setting::HomeUrl => (
             "the home's address",
             "String",
-            "see that no secret was stored with it",
+            "check that no secret was stored with it",
         ),
         Setting::Home | Setting::Homes => (
             "the home's parameters",
@@ -128,7 +127,8 @@ fn action(error: &SourceError) -> Cow<'static, str> {
     let (what, kind, leaked) = holds(setting);
     if let (SourceFault::NotFound, Some(selector)) = (fault, error.origin.selector()) {
         return format!(
-            "see that the parameter exists and has the version or label `{selector}`, or take that out of {label}"
+            "check that the parameter exists and has the version or label `{selector}`, or remove the version or label \
+             from {label}"
         )
         .into();
     }
@@ -154,12 +154,13 @@ fn action(error: &SourceError) -> Cow<'static, str> {
             | Setting::HomeClientCert
             | Setting::HomeHeaders => format!("store {what} as a {kind} of that name").into(),
             Setting::Home | Setting::Homes => {
-                format!("store the home's parameters below {label}, or set {label} to where they are")
+                format!("store the home's parameters below {label}, or set {label} to the path of the parameters")
                     .into()
             }
         },
         SourceFault::NotSecure { .. } => format!(
-            "delete the parameter and store {what} as a SecureString; then {leaked}, since it lay in clear text"
+            "delete the parameter and store {what} as a SecureString; then {leaked}, because it was stored in clear \
+             text"
         )
         .into(),
         SourceFault::AccessDenied => match setting {
@@ -182,34 +183,34 @@ fn action(error: &SourceError) -> Cow<'static, str> {
                 "allow the function's role ssm:GetParametersByPath on HOMES_PARAMETER_PREFIX".into()
             }
             Setting::TokenFile | Setting::TokenVariable => {
-                format!("let the function read what {label} names").into()
+                format!("allow the function to read the source that {label} names").into()
             }
         },
         SourceFault::Decryption { .. } => {
-            "allow the function's role kms:Decrypt on the parameter's key, and see that the key is enabled".into()
+            "allow the function's role kms:Decrypt on the parameter's key, and check that the key is enabled".into()
         }
         SourceFault::Superseded => "try again".into(),
         SourceFault::Pinned { .. } => format!(
-            "set {label} to the parameter's name alone, without the colon and what follows it, and rotate again"
+            "set {label} to the parameter's name alone, without the colon and the text after it, and rotate again"
         )
         .into(),
         SourceFault::Throttled if setting.is_token() => {
-            "try again shortly; if it stays, raise TOKEN_TTL_SECONDS or Parameter Store's throughput"
+            "try again shortly; if the problem persists, raise TOKEN_TTL_SECONDS or Parameter Store's throughput"
                 .into()
         }
         SourceFault::Throttled => {
-            "try again shortly; if it stays, raise Parameter Store's throughput".into()
+            "try again shortly; if the problem persists, raise Parameter Store's throughput".into()
         }
         SourceFault::TimedOut => {
-            "try again; if it stays, see that the function's network reaches Parameter Store \
-             (a VPC needs an endpoint or NAT)"
+            "try again; if the problem persists, check that the function's network reaches Parameter Store (a VPC \
+             needs an endpoint or NAT)"
                 .into()
         }
         SourceFault::Unreachable { .. } => {
-            "see that the function has a role and a region and that its network reaches Parameter Store".into()
+            "check that the function has a role and a region, and that its network reaches Parameter Store".into()
         }
         SourceFault::Failed { .. } => match setting {
-            Setting::TokenFile => format!("see that {label} names a readable text file").into(),
+            Setting::TokenFile => format!("check that {label} names a readable text file").into(),
             Setting::Token
             | Setting::TokenVariable
             | Setting::Ca
@@ -223,7 +224,7 @@ fn action(error: &SourceError) -> Cow<'static, str> {
             | Setting::HomeHeaders
             | Setting::Home
             | Setting::Homes => {
-                "look the error code up in the documentation of Parameter Store".into()
+                "look up the error code in the documentation of Parameter Store".into()
             }
         },
     }
@@ -242,7 +243,7 @@ mod tests {
     use crate::service::failure::Failure;
     use crate::service::rotation::RotationError;
 
-    /// Stands where a name does; names are case-sensitive.
+    /// A parameter name. Messages must not change the case of names.
     const PLACE: &str = "hatoken";
 
     fn faults() -> [SourceFault; 10] {
@@ -270,7 +271,7 @@ mod tests {
         ]
     }
 
-    /// Every way in which a failed read ends an invocation.
+    /// Returns each failure that a failed read can cause.
     fn failures(error: &SourceError) -> [Failure; 5] {
         [
             Failure::Bridge(BridgeError::Token(TokenError::Source(error.clone()))),
@@ -284,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn every_failure_of_every_setting_names_the_setting_and_advises_what_is_right_for_it() {
+    fn every_failure_of_every_setting_names_the_setting_and_a_fitting_action() {
         for setting in Setting::ALL {
             let label = setting.label();
             for fault in faults() {
@@ -299,7 +300,7 @@ mod tests {
                         assert!(problem.detail.contains(PLACE), "{case}");
                     }
                     assert!(!problem.detail.contains("Hatoken"), "{case}");
-                    // The log line of the failure itself says the same.
+                    // The log line of the failure has the same text.
                     assert_eq!(capitalised(failure.to_string()), problem.detail, "{case}");
 
                     let is_missing = problem.name == ProblemName::TokenMissing;
@@ -322,7 +323,7 @@ mod tests {
     }
 
     #[test]
-    fn titles_and_actions_are_as_documented() {
+    fn titles_and_actions_match_the_documentation() {
         let problem = |setting, fault| {
             let error = Origin::new(setting, "/x").failed(fault);
             let problem = Problem::of_source(&error);
@@ -354,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_could_not_be_stored_keeps_the_setting_in_its_detail() {
+    fn failed_store_names_the_setting_in_its_detail() {
         for fault in faults() {
             let error = Origin::new(Setting::Token, PLACE).failed(fault);
             for failure in [
@@ -369,7 +370,7 @@ mod tests {
     }
 
     #[test]
-    fn keys_of_callers_are_not_explained_as_the_token() {
+    fn problems_of_caller_keys_do_not_mention_the_home_token() {
         for (error, label) in [
             (
                 KeysError::SecretTooShort { least_bytes: 32 },

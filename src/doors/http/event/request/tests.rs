@@ -1,4 +1,4 @@
-//! Each sender's spellings, and what is left out or refused.
+//! The notation of each sender, and the members that are skipped or rejected.
 
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ fn read(sender: Sender, event: &Value) -> Result<Incoming, MemberError> {
     Incoming::read(sender, &event.to_string())
 }
 
-/// A request with one sender's members, changed as `changes` says.
+/// Returns an event of `sender` with the members in `changes` replaced.
 fn event(sender: Sender, changes: &Value) -> Value {
     let mut event = match sender {
         Sender::HttpApi => json!({
@@ -55,14 +55,14 @@ fn null_members_are_absent() {
 }
 
 #[test]
-fn queries_are_read_in_each_senders_spelling() {
+fn queries_are_read_in_the_notation_of_each_sender() {
     for (sender, members, query) in [
         (
             Sender::HttpApi,
             json!({ "rawQueryString": "a=b%20c&a={}" }),
             "a=b%20c&a=%7B%7D",
         ),
-        // Decoded by a REST API, left as it came by a load balancer.
+        // A REST API decodes the query, and a load balancer does not.
         (
             Sender::RestApi,
             json!({ "queryStringParameters": { "a b": "c&d" } }),
@@ -125,7 +125,7 @@ fn headers_are_read_with_all_their_values() {
 }
 
 #[test]
-fn a_header_that_cannot_be_read_matters_only_if_the_request_means_something_else_without_it() {
+fn unreadable_header_is_an_error_only_if_it_changes_the_meaning_of_the_request() {
     for value in [json!({}), json!([["a"]]), json!([{}]), json!("a\nb")] {
         for name in ["accept", "x-forwarded-for", "host"] {
             let members = json!({ "headers": { name: value } });
@@ -145,7 +145,7 @@ fn a_header_that_cannot_be_read_matters_only_if_the_request_means_something_else
 }
 
 #[test]
-fn a_member_that_cannot_be_used_is_named() {
+fn unusable_member_is_named() {
     use Sender::{HttpApi, LoadBalancer, RestApi};
     for (sender, changes, member) in [
         (RestApi, json!({ "httpMethod": 5 }), "httpMethod"),
@@ -230,7 +230,7 @@ fn a_member_that_cannot_be_used_is_named() {
 }
 
 #[test]
-fn a_path_may_be_in_the_context_alone() {
+fn path_is_read_from_the_context_if_it_is_absent_elsewhere() {
     let context = json!({ "http": { "method": "GET", "path": "/api/states" } });
     let changes = json!({ "rawPath": null, "requestContext": context });
     let incoming = read(Sender::HttpApi, &event(Sender::HttpApi, &changes)).unwrap();
@@ -238,7 +238,7 @@ fn a_path_may_be_in_the_context_alone() {
 }
 
 #[test]
-fn members_that_no_request_is_made_of_are_not_looked_at() {
+fn members_outside_the_request_are_ignored() {
     for value in [
         json!(5),
         json!([]),
