@@ -1,13 +1,13 @@
-//! One home: how latchkey reaches it and with which token.
+//! Access to Home Assistant: the homes, their tokens and their connections.
 //!
-//! | module | what it is |
+//! | module | purpose |
 //! |---|---|
-//! | [`homes`] | the homes served, each with a bridge of its own |
-//! | [`bridge`] | a home and its token: runs requests, refreshes a rejected token once, retries what was not sent |
-//! | [`token`] | the token, read from its source through a cache |
-//! | [`verdict`] | verdicts on tokens, shared by all execution environments |
-//! | [`source`] | the places that secrets are read from |
-//! | [`home_assistant`] | Home Assistant's WebSocket and REST API |
+//! | [`homes`] | the homes that latchkey serves; each has its own bridge |
+//! | [`bridge`] | runs requests in one home, replaces a rejected token once, retries requests that were not sent |
+//! | [`token`] | reads the home's token from its source and caches it |
+//! | [`verdict`] | shares token verdicts between execution environments |
+//! | [`source`] | the stores that secrets are read from |
+//! | [`home_assistant`] | clients for Home Assistant's WebSocket API and REST API |
 
 pub mod bridge;
 pub mod home_assistant;

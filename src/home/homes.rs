@@ -1,8 +1,9 @@
-//! The homes that this latchkey serves: the one the environment names, and any number that are stored by name.
+//! The homes that this latchkey serves: the default home from the environment, and any number of homes stored by name.
 //!
-//! Each has a bridge of its own, with its own token, session and breaker, so that one home's failure never touches
-//! another's and no token ever meets another home. Stored homes are opened when they are first needed. A sandbox keeps
-//! a bounded number of them; the one that was not used for the longest time goes, and its token is zeroed with it.
+//! Each home has its own bridge with its own token, session and circuit breaker. A failure of one home therefore never
+//! affects another home, and a token is only ever sent to its own home. A stored home is opened at its first use. An
+//! execution environment keeps a limited number of stored homes open. The least recently used home is closed first, and
+//! its token is zeroed with it.
 
 mod builder;
 mod error;
@@ -24,20 +25,20 @@ use crate::base::metrics::Metric;
 use crate::base::parameter::ParameterName;
 use crate::home::source::HomeStore;
 
-/// How many stored homes one sandbox keeps open, unless it is told otherwise.
+/// The default number of stored homes that one execution environment keeps open.
 pub const KEPT_HOMES: NonZeroUsize = NonZeroUsize::MIN.saturating_add(31);
 
-/// The home of those who name none, and the parameters that belong to it.
+/// The home for requests that name no home, with the parameters that belong to the home.
 pub struct DefaultHome {
     /// The home.
     pub home: Home,
-    /// The parameter that holds its token.
+    /// The parameter that holds the home's token.
     pub token_parameter: Option<String>,
-    /// The parameters that hold what else it needs.
+    /// The parameters that hold the other settings of the home.
     pub setting_parameters: Vec<String>,
 }
 
-/// A home that is being opened, so that whoever comes meanwhile waits for the same.
+/// A home that is being opened. Concurrent callers wait for the same cell.
 type Opening = Arc<tokio::sync::OnceCell<Arc<Home>>>;
 
 struct Stored {
@@ -45,28 +46,28 @@ struct Stored {
     opening: HashMap<HomeName, Opening>,
 }
 
-/// What a changed parameter meant.
+/// The effect of a changed parameter on the open homes.
 pub enum Change {
-    /// Nothing to any home that is open here.
+    /// The parameter affects none of the open homes.
     None,
-    /// The token of this home.
+    /// The token of this home changed.
     Token(Arc<Home>),
-    /// Something else of this home, which has been taken care of.
+    /// Another setting of this home changed. The change has already been applied.
     Settings(Arc<Home>),
-    /// Something else of this home, which cannot be opened as it is stored now.
+    /// Another setting of this home changed, and the home could not be opened with the new settings.
     Failed(HomeName, HomesError),
 }
 
-/// How many homes "all" are.
+/// The set of stored homes that [`Homes::all`] returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Extent {
-    /// As many as are kept open.
+    /// At most as many homes as this execution environment keeps open.
     Kept,
-    /// Every one that is stored.
+    /// Every stored home.
     Stored,
 }
 
-/// All homes.
+/// All homes that this latchkey serves.
 pub struct Homes {
     builder: HomeBuilder,
     default: Option<Arc<Home>>,
@@ -74,12 +75,13 @@ pub struct Homes {
     setting_parameters: Vec<String>,
     store: Option<Arc<dyn HomeStore>>,
     stored: Lock<Stored>,
-    /// The tenant that this sandbox belongs to, once an invocation has said so.
+    /// The tenant that this execution environment is bound to. The first invocation with a tenant sets it.
     tenant: OnceLock<HomeName>,
 }
 
 impl Homes {
-    /// The homes of a store, and the one of those who name none; at most `kept` of the store's are open at a time.
+    /// Creates the homes from an optional default home and an optional store. At most `kept` stored homes are open at a
+    /// time.
     pub fn new(
         builder: HomeBuilder,
         default: Option<DefaultHome>,
@@ -108,17 +110,18 @@ impl Homes {
         }
     }
 
-    /// Whether there can be more than one.
+    /// Returns true if homes are stored by name, so that there can be several.
     pub fn are_several(&self) -> bool {
         self.store.is_some()
     }
 
-    /// Whether there is a home for those who name none.
+    /// Returns true if a request that names no home has a default home.
     pub fn has_default(&self) -> bool {
         self.default.is_some()
     }
 
-    /// The home that a request is for. `tenant` is the tenant that Lambda has bound this sandbox to, if it has.
+    /// Returns the home that a request is for. `tenant` is the tenant that Lambda has bound this execution environment
+    /// to, if any.
     pub async fn find(
         &self,
         wanted: Option<&HomeName>,
@@ -141,9 +144,9 @@ impl Homes {
         self.open(store, name).await
     }
 
-    /// All homes, for what is done to every one: those that are open, then those that are stored, each to be
-    /// [found](Self::find) by its name; last the one without a name. If those that are stored cannot be listed, the
-    /// failure stands in their place.
+    /// Returns the names of all homes, for work that covers every home. The order is: open homes, then the other stored
+    /// homes, then the default home as `None`. [`Self::find`] opens a home by its name. If the stored homes cannot be
+    /// listed, the error takes their place in the list.
     pub async fn all(
         &self,
         tenant: Option<&str>,
@@ -157,7 +160,8 @@ impl Homes {
         }
         let (mut names, kept): (Vec<HomeName>, usize) = {
             let stored = self.stored.lock();
-            // The least recently used first: each is going to be used, and the order shall stay.
+            // The least recently used home comes first. The caller uses the homes in this order, so the LRU order stays
+            // the same.
             let names = stored.open.iter().rev().map(|(name, _)| name.clone());
             (names.collect(), stored.open.cap().get())
         };
@@ -180,7 +184,7 @@ impl Homes {
         Ok(all)
     }
 
-    /// All homes that are open. In a tenant's sandbox the one without a name is none of them.
+    /// Returns all open homes. In an execution environment that is bound to a tenant, the default home is left out.
     pub fn open_ones(&self) -> Vec<Arc<Home>> {
         let is_bound = self.tenant.get().is_some();
         let default = self.default.iter().filter(|_| !is_bound);
@@ -189,7 +193,8 @@ impl Homes {
         homes
     }
 
-    /// Finds out whose a changed parameter is. Of a home that is not open there is nothing to be brought up to date.
+    /// Finds the home that a changed parameter belongs to and applies the change. A home that is not open needs no
+    /// update.
     pub async fn changed(&self, parameter: &str) -> Change {
         let is = |name: &String| is_same_parameter(name, parameter);
         let is_bound = self.tenant.get().is_some();
@@ -209,7 +214,7 @@ impl Homes {
         let is_token = leaf == "token";
         let home = {
             let mut stored = self.stored.lock();
-            // What is being read may have been read before the change.
+            // A read in progress may have started before the change, so its result must not be kept.
             stored.opening.remove(&name);
             if is_token {
                 stored.open.peek(&name).cloned()
@@ -223,7 +228,7 @@ impl Homes {
             Some(home) => {
                 home.outdated
                     .store(true, std::sync::atomic::Ordering::Relaxed);
-                // Opened again at once: whoever comes next shall not have to.
+                // Reopens the home now, so that the next caller does not have to wait for it.
                 match self.find(Some(&name), None).await {
                     Ok(home) => Change::Settings(home),
                     Err(error) => Change::Failed(name, error),
@@ -232,14 +237,14 @@ impl Homes {
         }
     }
 
-    /// Lets go of everything that must not be in a snapshot of this process.
+    /// Drops all tokens and connections, because they must not be part of a snapshot of this process.
     pub async fn suspend(&self) {
         for home in self.open_ones() {
             home.bridge.suspend().await;
         }
     }
 
-    /// The tenant that this sandbox belongs to: the first that was named, for good.
+    /// Binds this execution environment to the first tenant that is named, permanently. Returns the bound tenant.
     async fn bind(&self, tenant: Option<&str>) -> Result<Option<&HomeName>, HomesError> {
         let Some(tenant) = tenant else {
             return Ok(self.tenant.get());
@@ -251,7 +256,7 @@ impl Homes {
             name.clone()
         });
         if is_first && let Some(default) = &self.default {
-            // It is none of this tenant's, and INIT may have opened it.
+            // The default home does not belong to this tenant, and INIT may have opened it.
             default.bridge.suspend().await;
         }
         if *bound == name {
@@ -267,10 +272,10 @@ impl Homes {
     }
 }
 
-/// Whether `configured` names the parameter `changed`. Either may be an ARN, or have no slash at its beginning.
+/// Returns true if `configured` names the parameter `changed`. Either name may be an ARN or lack its leading slash.
 ///
-/// A parameter that is pinned to a version or a label counts as well: a label may have moved, and the parameter may
-/// have been deleted.
+/// A parameter that is pinned to a version or a label also matches. The label may have moved, or the parameter may have
+/// been deleted.
 fn is_same_parameter(configured: &str, changed: &str) -> bool {
     match (
         ParameterName::parse(configured),
@@ -286,7 +291,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn is_same_parameter_knows_names_arns_and_pinned_versions() {
+    fn is_same_parameter_matches_names_arns_and_pinned_versions() {
         let arn = "arn:aws:ssm:eu-central-1:123456789012:parameter/a/b";
         let pinned = format!("{arn}:prod");
         for (configured, changed) in [

@@ -1,6 +1,6 @@
-//! Places that secrets are read from: the token, and what a private or fenced home needs beside it.
+//! Sources of secrets: the home's token, and the certificates and headers that some homes need.
 //!
-//! [`SecretSource`] is the role; [`SsmSource`] reads Parameter Store, the others are for local use.
+//! [`SecretSource`] is the trait. [`SsmSource`] reads from Parameter Store. The other sources are for local use.
 
 mod error;
 mod homes;
@@ -16,12 +16,12 @@ use secrecy::SecretString;
 pub use ssm::{Encryption, SsmHomes, SsmSource, SsmVersions};
 pub use versions::{StoreOutcome, StoredVersion, TokenVersions, Versions};
 
-/// A place that a secret can be read from.
+/// A place that one secret can be read from.
 pub trait SecretSource: Send + Sync {
-    /// Reads the secret afresh.
+    /// Reads the current secret, without a cache.
     fn fetch(&self) -> BoxFuture<'_, Result<StoredSecret, SourceError>>;
 
-    /// What it reads, for messages.
+    /// Returns the place that the source reads, for error messages.
     fn origin(&self) -> Origin;
 }
 
@@ -38,18 +38,18 @@ impl<T: SecretSource + ?Sized> SecretSource for std::sync::Arc<T> {
 /// A secret as it was stored.
 #[derive(Debug)]
 pub struct StoredSecret {
-    /// Its text, not yet inspected.
+    /// The text of the secret, not yet checked.
     pub value: SecretString,
-    /// The version of the parameter; `None` where the place keeps no versions.
+    /// The version of the parameter; `None` if the source keeps no versions.
     pub version: Option<i64>,
 }
 
-/// A token from `HA_TOKEN`; local use only.
+/// A source that reads the token from `HA_TOKEN`, for local use only.
 #[derive(Debug)]
 pub struct VariableSource(SecretString);
 
 impl VariableSource {
-    /// A source that always yields `value`.
+    /// Creates a source that always returns `value`.
     pub fn new(value: SecretString) -> Self {
         Self(value)
     }
@@ -69,12 +69,12 @@ impl SecretSource for VariableSource {
     }
 }
 
-/// A token from a file; local use only.
+/// A source that reads the token from a file, for local use only.
 #[derive(Debug)]
 pub struct FileSource(PathBuf);
 
 impl FileSource {
-    /// A source that reads `path` each time.
+    /// Creates a source that reads the file `path` at each fetch.
     pub fn new(path: PathBuf) -> Self {
         Self(path)
     }
@@ -101,7 +101,7 @@ impl FileSource {
 
 impl SecretSource for FileSource {
     fn fetch(&self) -> BoxFuture<'_, Result<StoredSecret, SourceError>> {
-        // A small local file: blocking for it is cheaper than a thread.
+        // The file is small and local, so a blocking read is cheaper than a thread.
         Box::pin(std::future::ready(self.read()))
     }
 

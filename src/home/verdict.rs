@@ -1,12 +1,13 @@
-//! Verdicts on tokens, shared by all sandboxes, so that a token gone bad costs the home one failed login and not one
-//! from each sandbox.
+//! Token verdicts that all execution environments share. A bad token then costs the home one failed login, and not one
+//! login for each execution environment.
 //!
-//! Whoever is about to present a token takes a claim on it first. One sandbox gets the claim and presents; the others
-//! wait for what the home says. A rejection stands for as long as the same version of the parameter holds the same
-//! token. An acceptance counts only for those who were waiting for it: for anybody later the token may have been
-//! revoked since.
+//! Before an execution environment presents a token, it claims the token. Only the claim holder presents the token; the
+//! others wait for the home's verdict. A rejection is valid as long as the same version of the parameter holds the same
+//! token. An acceptance is valid only for the execution environments that waited for it: later, the token may have been
+//! revoked.
 //!
-//! The table is an aid and no authority: where it cannot be used, each sandbox presents for itself, as without a table.
+//! The table is an optimisation. If the table is not usable, each execution environment presents the token itself, as
+//! without a table.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,45 +23,45 @@ use crate::base::random::Random;
 use crate::base::secret::Fingerprint;
 use crate::base::table::TableError;
 
-/// For how long a verdict is kept. A rejected token that is still stored after that is presented once more.
+/// The time that a rejection is kept. A rejected token that is still stored after this time is presented once more.
 pub const REJECTED_FOR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
 
-/// How long the table may take, twice, before it counts as unusable: in a cold start, with a share of a processor, the
-/// first call takes its time.
+/// The timeout of one table call. The first failed call is retried, because the first call of a cold start is slow: it
+/// opens a connection with a share of a processor. After the second failed call the table counts as unusable.
 const STORE_LIMIT: Duration = Duration::from_secs(2);
 
-/// The first and the longest pause between two looks at another sandbox's claim.
+/// The first and the longest pause between two checks of another execution environment's claim.
 const FIRST_PAUSE: Duration = Duration::from_millis(40);
 const LONGEST_PAUSE: Duration = Duration::from_millis(640);
 
-/// Whose turn it is to present a token.
+/// The result of a claim: who presents the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Turn {
-    /// Ours, until the claim ends or is settled.
+    /// This run holds the claim until it expires or is settled.
     Ours,
-    /// Nobody's: the home has accepted it while we waited.
+    /// This run must not present the token again: the home accepted the token during the wait.
     Accepted,
-    /// Nobody's ever again: the home has rejected it.
+    /// The token must not be presented again: the home has rejected it.
     Rejected,
-    /// Another sandbox's, which has not settled it yet.
+    /// Another execution environment holds the claim and has not settled it yet.
     Taken,
 }
 
-/// What came of a presentation.
+/// The outcome of presenting a token to the home.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verdict {
     /// The home accepted the token.
     Accepted,
-    /// The home rejected it.
+    /// The home rejected the token.
     Rejected,
-    /// The home did not say.
+    /// The home gave no verdict.
     Unknown,
 }
 
-/// A place that keeps verdicts by a token's pseudonym.
+/// A store of verdicts, with the token's pseudonym as the key.
 pub trait VerdictStore: Send + Sync {
-    /// Takes the claim on a token for `claimed_for`, unless another run holds it, the token was rejected, or accepted
-    /// since `since`.
+    /// Claims a token for the time `claimed_for`. The claim fails if another run holds it, if the token was rejected,
+    /// or if the token was accepted after `since`.
     fn claim<'a>(
         &'a self,
         pseudonym: &'a str,
@@ -70,7 +71,7 @@ pub trait VerdictStore: Send + Sync {
         claimed_for: Duration,
     ) -> BoxFuture<'a, Result<Turn, TableError>>;
 
-    /// Writes a verdict. Anything but a rejection is written only over this run's own claim.
+    /// Writes a verdict. A rejection is always written. Other verdicts are written only if this run holds the claim.
     fn settle<'a>(
         &'a self,
         pseudonym: &'a str,
@@ -80,45 +81,48 @@ pub trait VerdictStore: Send + Sync {
     ) -> BoxFuture<'a, Result<(), TableError>>;
 }
 
-/// The verdicts on one home's tokens.
+/// The shared verdicts on the tokens of one home.
 pub struct Verdicts {
-    /// Where verdicts are kept.
+    /// The store of the verdicts.
     pub store: Arc<dyn VerdictStore>,
-    /// The home. The same token could be stored for two.
+    /// The key of the home. The key separates homes that have the same token.
     pub scope: String,
-    /// The longest time that one presentation takes.
+    /// The longest time that presenting a token takes.
     pub presentation_limit: Duration,
-    /// The time.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// The randomness of run ids and pauses.
+    /// The random number generator for run ids and pauses.
     pub random: Random,
 }
 
-/// What [`Verdicts::await_turn`] came to.
+/// The result of [`Verdicts::await_turn`].
 #[derive(Debug)]
 pub enum Standing {
-    /// Present the token, then settle the claim.
+    /// The caller presents the token and then settles the claim.
     Present(Claim),
-    /// Do not present it: the home has rejected it.
+    /// The caller must not present the token: the home has rejected it.
     Rejected,
-    /// Do not present it: another sandbox has been at it for longer than any presentation takes.
+    /// The caller must not present the token: another execution environment has held the claim for longer than
+    /// presenting a token can take.
     Busy,
 }
 
-/// The right to present a token, and the duty to say what came of it.
+/// The right to present a token. The holder must settle it with the verdict.
 #[derive(Debug)]
 pub struct Claim {
     pseudonym: String,
-    /// `None` where only a rejection is worth telling.
+    /// The run that holds the claim in the table. `None` if the table holds no claim; then only a rejection is written.
     run: Option<String>,
 }
 
 impl Verdicts {
-    /// Waits until it is clear whether a token may be presented, for no longer than another's presentation can take.
+    /// Waits until this execution environment may present the token or must not. The wait ends after the longest time
+    /// that another presentation can take.
     pub async fn await_turn(&self, fingerprint: Fingerprint, version: Option<i64>) -> Standing {
         let pseudonym = self.pseudonym(fingerprint, version);
         let run = self.new_run();
-        // A claim outlives the presentation it is for; whoever died with one holds the others up no longer than that.
+        // A claim lasts longer than presenting the token. If the claim holder dies, the others wait only until the
+        // claim expires.
         let claimed_for = self.presentation_limit + STORE_LIMIT;
         let started = self.clock.now();
         let (mut pause, mut failures) = (FIRST_PAUSE, 0);
@@ -129,10 +133,10 @@ impl Verdicts {
                 .claim(&pseudonym, &run, started, now, claimed_for);
             let turn = tokio::time::timeout(STORE_LIMIT, claim)
                 .await
-                .unwrap_or_else(|_| Err(TableError("no answer in time".into())));
+                .unwrap_or_else(|_| Err(TableError("timed out".into())));
             let is_old = self.clock.now().since(now) > STORE_LIMIT * 2;
             let run = match turn {
-                // The sandbox was frozen meanwhile: whatever this says, it is not so any more.
+                // The execution environment was frozen during the call, so the result is outdated.
                 Ok(_) if is_old => continue,
                 Ok(Turn::Ours) => Some(run),
                 Ok(Turn::Accepted) => None,
@@ -146,14 +150,14 @@ impl Verdicts {
                     pause = (pause * 2).min(LONGEST_PAUSE);
                     continue;
                 }
-                // In a cold start the first call has a connection to make.
+                // In a cold start, the first call also opens a connection.
                 Err(_) if failures == 0 => {
                     failures += 1;
                     continue;
                 }
                 Err(error) => {
-                    tracing::warn!(category = "verdict", error = %error, "the token is presented unannounced");
-                    // The claim may have been written: it is settled like any other.
+                    tracing::warn!(category = "verdict", error = %error, "the token is presented without a claim");
+                    // The claim may have been written, so it is settled like a successful claim.
                     Some(run)
                 }
             };
@@ -161,7 +165,7 @@ impl Verdicts {
         }
     }
 
-    /// Says what came of a presentation.
+    /// Writes the verdict of a claim.
     pub async fn settle(&self, claim: Claim, verdict: Verdict) {
         match (claim.run, verdict) {
             (Some(run), verdict) => self.write(&claim.pseudonym, &run, verdict).await,
@@ -170,7 +174,7 @@ impl Verdicts {
         }
     }
 
-    /// Shares a rejection that came without a claim, as on a WebSocket.
+    /// Writes a rejection that happened without a claim, for example on a WebSocket.
     pub async fn share_rejection(&self, fingerprint: Fingerprint, version: Option<i64>) {
         let pseudonym = self.pseudonym(fingerprint, version);
         self.write(&pseudonym, "", Verdict::Rejected).await;
@@ -180,9 +184,9 @@ impl Verdicts {
         let settled = self.store.settle(pseudonym, run, verdict, self.clock.now());
         let settled = tokio::time::timeout(STORE_LIMIT, settled)
             .await
-            .unwrap_or_else(|_| Err(TableError("no answer in time".into())));
+            .unwrap_or_else(|_| Err(TableError("timed out".into())));
         if let Err(error) = settled {
-            tracing::warn!(category = "verdict", error = %error, "a verdict was not shared");
+            tracing::warn!(category = "verdict", error = %error, "the verdict was not written to the table");
         }
     }
 

@@ -1,4 +1,4 @@
-//! What every home is built with.
+//! Building a home from its parts and the shared services.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -17,46 +17,46 @@ use crate::home::source::{SecretSource, TokenVersions};
 use crate::home::token::{Rejections, TokenService};
 use crate::home::verdict::{VerdictStore, Verdicts};
 
-/// Builds homes that share what sandboxes have one of: the clock, metrics, the place for verdicts, randomness.
+/// Builds homes that share the services of one execution environment: clock, metrics, verdict store and random numbers.
 pub struct HomeBuilder {
-    /// The limits on talking to a home.
+    /// The timeouts and size limits for requests to a home.
     pub limits: HomeLimits,
-    /// How long a token is kept.
+    /// The time that a token is cached.
     pub token_ttl: Duration,
-    /// Which texts count as a token.
+    /// The accepted token formats.
     pub token_format: TokenFormat,
-    /// How failed connections are tried again.
+    /// The retry policy for failed connections.
     pub retry: Retry,
     /// The clock.
     pub clock: Arc<dyn Clock>,
-    /// Where values measured go.
+    /// The destination of the metrics.
     pub metrics: Arc<Metrics>,
-    /// Where verdicts are shared, if anywhere.
+    /// The store of shared verdicts, if verdicts are shared.
     pub verdicts: Option<Arc<dyn VerdictStore>>,
-    /// What homes have rejected, for when they are opened again.
+    /// The tokens that homes have rejected. Rejections stay known when a home is closed and opened again.
     pub rejections: Arc<Rejections>,
-    /// The process's randomness.
+    /// The random number generator of the process.
     pub random: Random,
 }
 
-/// What one home is built of.
+/// The parts that one home is built from.
 pub(super) struct HomeParts {
-    /// The name, if the home is stored by name.
+    /// The home's name, if the home is stored by name.
     pub(super) name: Option<HomeName>,
-    /// The address.
+    /// The home's address.
     pub(super) address: HomeAddress,
     /// The source of the token.
     pub(super) token: Box<dyn SecretSource>,
-    /// The versions of the token's parameter, if the token is in one.
+    /// The versions of the token's parameter, if a parameter holds the token.
     pub(super) versions: Option<Arc<dyn TokenVersions>>,
     /// The certificates and headers that a private home needs.
     pub(super) extras: Extras,
-    /// Set once the stored settings of the home have changed.
+    /// Set to true when the stored settings of the home have changed.
     pub(super) outdated: Arc<AtomicBool>,
 }
 
 impl HomeBuilder {
-    /// The home that is not stored by name.
+    /// Builds the home that has no name.
     pub fn unnamed(
         &self,
         address: HomeAddress,
@@ -88,21 +88,21 @@ impl HomeBuilder {
             random: self.random.clone(),
             meter: self.meter(name.as_ref()),
         };
-        // A name cannot be mistaken for an address, which has a scheme.
+        // An address has a scheme and a name has none, so the two cannot be confused.
         let scope = match &name {
             Some(name) => name.as_str().to_owned(),
             None => address.to_string(),
         };
         let tokens = TokenService::new(token, self.token_format, self.token_ttl, ambient.clone());
-        // A token is rejected by the home at an address, whatever it is called: what is said of one must not be held
-        // against another.
+        // A rejection belongs to one name and one address. If another home takes over the name, the rejections of the
+        // old home must not apply to it.
         let place = format!("{scope} {address}");
         let tokens = tokens.with_rejections(self.rejections.clone(), place.clone());
         let session = Session::new(address, self.limits, extras, self.clock.clone());
         let verdicts = self.verdicts.as_ref().map(|store| Verdicts {
             store: store.clone(),
             scope: place.clone(),
-            // Settings may have to be read before the home is asked.
+            // Twice the timeout: the settings may have to be read before the home is contacted.
             presentation_limit: self.limits.validate_timeout * 2,
             clock: self.clock.clone(),
             random: self.random.clone(),

@@ -1,40 +1,40 @@
-//! Why there is no home.
+//! Errors of finding or opening a home.
 
 use crate::base::config::AddressError;
 use crate::home::source::SourceError;
 
-/// Why there is no home to serve a request.
+/// An error of finding or opening the home of a request.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HomesError {
-    /// None was named, and there is none for those who name none.
-    #[error("several homes are served here, and the request names none")]
+    /// The request names no home, and no default home is configured.
+    #[error("`home` is missing: this latchkey serves several homes, and the request names none")]
     NotNamed,
-    /// One was named, and only one is served, which has no name.
-    #[error("`home` chooses among several homes, and this latchkey serves one")]
+    /// The request names a home, but only the default home is served, and it has no name.
+    #[error("`home` is not supported: this latchkey serves a single home; leave `home` out")]
     OnlyOne,
-    /// What was named cannot be a home's name.
-    #[error("a home's name has 1 to 64 letters, digits and . - _")]
+    /// The given text is not a valid home name.
+    #[error("the home's name is not valid; use 1 to 64 letters, digits and . - _")]
     NoName,
-    /// There is no such home.
-    #[error("there is no home {name}: {error}")]
+    /// The store has no home of this name.
+    #[error("the home {name} was not found: {error}")]
     Unknown {
-        /// Its name.
+        /// The home's name.
         name: String,
-        /// Which parameter is missing.
+        /// The error that names the missing parameter.
         error: SourceError,
     },
-    /// The sandbox belongs to a tenant, and the home to another.
-    #[error("the request is for another home than its tenant's")]
+    /// The execution environment is bound to a tenant, and the home belongs to another tenant.
+    #[error("the requested home does not belong to the tenant of the request")]
     OtherTenant,
-    /// What is stored of the home could not be read.
+    /// The stored parameters of the home could not be read.
     #[error(transparent)]
     Source(SourceError),
-    /// What is stored is no address.
+    /// The stored address of the home is not valid.
     #[error("the address of the home {name} {error}")]
     Address {
-        /// Its name.
+        /// The home's name.
         name: String,
-        /// What is wrong with it.
+        /// The defect of the address.
         error: AddressError,
     },
 }

@@ -1,4 +1,4 @@
-//! One home that is open.
+//! A home that is open.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,22 +7,23 @@ use crate::base::home_name::HomeName;
 use crate::home::bridge::Bridge;
 use crate::home::source::TokenVersions;
 
-/// One home.
+/// An open home with its bridge.
 pub struct Home {
-    /// Its name, if it has one.
+    /// The home's name; `None` for the default home.
     pub name: Option<HomeName>,
-    /// What tells it apart from all others, for whatever is remembered of it.
+    /// A unique key of the home, for everything that is stored about the home.
     pub scope: String,
-    /// The way to it.
+    /// The bridge that runs requests in the home.
     pub bridge: Bridge,
-    /// Where its token is kept with its versions, if it is.
+    /// The stored versions of the home's token, if the token's store keeps versions.
     pub versions: Option<Arc<dyn TokenVersions>>,
-    /// Set once what is stored of it, but for the token, is not what it was opened with.
+    /// Set to true when the stored settings, except the token, differ from the settings that the home was opened with.
     pub(super) outdated: Arc<AtomicBool>,
 }
 
 impl Home {
-    /// Whether what is stored of it is not what it was opened with, so that it is to be found anew.
+    /// Returns true if the stored settings differ from the settings that the home was opened with. The caller must then
+    /// find the home again.
     pub fn is_outdated(&self) -> bool {
         self.outdated.load(Ordering::Relaxed)
     }

@@ -1,4 +1,4 @@
-//! Opening a stored home: once, however many ask for it at the same time.
+//! Opening a stored home. Concurrent callers share one read of its parameters.
 
 use std::sync::Arc;
 
@@ -26,19 +26,20 @@ impl Homes {
                 _ => stored.opening.entry(name.clone()).or_default().clone(),
             }
         };
-        let given_up = GivenUp {
+        let guard = OpeningGuard {
             homes: self,
             name,
             opening: &opening,
         };
         let opened = opening.get_or_try_init(|| self.read(store, name)).await;
-        drop(given_up);
+        drop(guard);
         let mut stored = self.stored.lock();
-        // Someone else's by now, if what was read was found to have changed meanwhile.
+        // False if the parameters changed during the read. The entry then belongs to a newer read, or it has been
+        // removed.
         let is_current = stored.forget(name, &opening);
         let home = opened?.clone();
         if is_current {
-            // Only now, so that a name that leads nowhere displaces no home.
+            // The home is inserted after it was opened, so an unknown name never evicts an open home.
             stored.open.put(name.clone(), home.clone());
         }
         Ok(home)
@@ -81,7 +82,8 @@ impl Homes {
 }
 
 impl Stored {
-    /// Forgets that a home is being opened; false if by now it is another time that it is.
+    /// Removes the entry of a home that is being opened. Returns false if the entry is missing or belongs to a newer
+    /// attempt.
     fn forget(&mut self, name: &HomeName, opening: &Opening) -> bool {
         let current = self.opening.get(name);
         let is_current = current.is_some_and(|current| Arc::ptr_eq(current, opening));
@@ -92,14 +94,14 @@ impl Stored {
     }
 }
 
-/// Forgets a home that is being opened when whoever opens it gives up.
-struct GivenUp<'a> {
+/// A guard that removes the entry of a home that is being opened, if the caller is cancelled before the home is open.
+struct OpeningGuard<'a> {
     homes: &'a Homes,
     name: &'a HomeName,
     opening: &'a Opening,
 }
 
-impl Drop for GivenUp<'_> {
+impl Drop for OpeningGuard<'_> {
     fn drop(&mut self) {
         if !self.opening.initialized() {
             self.homes.stored.lock().forget(self.name, self.opening);

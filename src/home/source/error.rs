@@ -1,44 +1,44 @@
-//! Why a secret could not be read: which setting says where it lies, where that is, and what failed.
+//! Errors of reading a secret: the setting, the place that the setting names, and the cause.
 
 use std::fmt;
 
 use crate::base::parameter::ParameterName;
 
-/// A setting whose value lies elsewhere: in a parameter or a file.
+/// A setting whose value is stored in a parameter or a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Setting {
-    /// The token, in the parameter that `HA_TOKEN_PARAMETER` names.
+    /// The token in the parameter that `HA_TOKEN_PARAMETER` names.
     Token,
-    /// The token, in the file that `HA_TOKEN_FILE` names; local use only.
+    /// The token in the file that `HA_TOKEN_FILE` names, for local use only.
     TokenFile,
-    /// The token, in `HA_TOKEN`; local use only.
+    /// The token in `HA_TOKEN`, for local use only.
     TokenVariable,
-    /// The certificates of authorities, in the parameter that `HA_CA_PARAMETER` names.
+    /// The CA certificates in the parameter that `HA_CA_PARAMETER` names.
     Ca,
-    /// The client certificate, in the parameter that `HA_CLIENT_CERT_PARAMETER` names.
+    /// The client certificate in the parameter that `HA_CLIENT_CERT_PARAMETER` names.
     ClientCert,
-    /// The headers, in the parameter that `HA_HEADERS_PARAMETER` names.
+    /// The headers in the parameter that `HA_HEADERS_PARAMETER` names.
     Headers,
-    /// The secret that callers' tokens are signed with, in the parameter that `CALLER_JWT_SECRET_PARAMETER` names.
+    /// The signing secret of callers' tokens in the parameter that `CALLER_JWT_SECRET_PARAMETER` names.
     CallerSecret,
     /// The address of a stored home.
     HomeUrl,
     /// The token of a stored home.
     HomeToken,
-    /// The certificates of authorities of a stored home.
+    /// The CA certificates of a stored home.
     HomeCa,
     /// The client certificate of a stored home.
     HomeClientCert,
     /// The headers of a stored home.
     HomeHeaders,
-    /// All parameters of a stored home, which one call reads.
+    /// All parameters of a stored home. One call reads all of them.
     Home,
     /// The names of all stored homes.
     Homes,
 }
 
 impl Setting {
-    /// All of them.
+    /// All settings.
     pub const ALL: [Self; 14] = [
         Self::Token,
         Self::TokenFile,
@@ -56,7 +56,7 @@ impl Setting {
         Self::Homes,
     ];
 
-    /// What an operator knows it by: the variable, or what the home's parameter is called.
+    /// Returns the name that operators know: the environment variable, or the name of the home's parameter.
     pub const fn label(self) -> &'static str {
         match self {
             Self::Token => "HA_TOKEN_PARAMETER",
@@ -75,7 +75,7 @@ impl Setting {
         }
     }
 
-    /// Whether it is where a token of the home's is stored.
+    /// Returns true if the setting holds a home's token.
     pub const fn is_token(self) -> bool {
         match self {
             Self::Token | Self::TokenFile | Self::TokenVariable | Self::HomeToken => true,
@@ -93,17 +93,17 @@ impl Setting {
     }
 }
 
-/// Where a secret lies, and which setting says so.
+/// The place of a secret and the setting that names the place.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// The setting.
+    /// The setting that names the place.
     pub setting: Setting,
-    /// The parameter's, file's or home's name; for [`Setting::Homes`] the prefix.
+    /// The name of the parameter, file or home; for [`Setting::Homes`] the prefix.
     pub place: String,
 }
 
 impl Origin {
-    /// A place that a setting names.
+    /// Creates the origin of a secret.
     pub fn new(setting: Setting, place: impl Into<String>) -> Self {
         Self {
             setting,
@@ -111,7 +111,7 @@ impl Origin {
         }
     }
 
-    /// The version or label that the place is pinned to, if it is a parameter and pinned.
+    /// Returns the version or label that a parameter is pinned to. `None` if the place is not a pinned parameter.
     pub fn selector(&self) -> Option<&str> {
         match self.setting {
             Setting::Token
@@ -131,7 +131,7 @@ impl Origin {
         }
     }
 
-    /// The failure to read it.
+    /// Returns the error of reading this secret.
     pub fn failed(self, fault: SourceFault) -> SourceError {
         SourceError {
             origin: self,
@@ -140,7 +140,7 @@ impl Origin {
     }
 }
 
-/// Names are case-sensitive, so they never stand first, where a sentence begins with a capital.
+/// The text never begins with the case-sensitive name, because callers capitalise the first letter of a sentence.
 impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (place, label) = (&self.place, self.setting.label());
@@ -163,49 +163,49 @@ impl fmt::Display for Origin {
     }
 }
 
-/// Why a secret could not be read.
+/// An error of reading a secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SourceError {
-    /// Which one.
+    /// The secret that could not be read.
     pub origin: Origin,
-    /// What failed.
+    /// The cause of the failure.
     pub fault: SourceFault,
 }
 
-/// What failed while a secret was read. One variant for each thing an operator would do about it.
+/// The cause of a failed read. Each variant requires a different action by the operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SourceFault {
-    /// There is no such parameter or file.
+    /// The parameter or file does not exist.
     NotFound,
-    /// The parameter is stored in clear text.
+    /// The parameter is stored as plain text, not as a SecureString.
     NotSecure {
-        /// The type it has.
+        /// The type of the parameter.
         kind: String,
     },
-    /// The role may not read it.
+    /// The IAM role has no permission to read the parameter.
     AccessDenied,
-    /// The key may not be used, is disabled or gone.
+    /// The KMS key is missing or disabled, or the role has no permission to use it.
     Decryption {
         /// The error code of SSM or KMS.
         code: String,
     },
-    /// What was read belongs to another address, or other settings, than it was asked for.
+    /// The stored home has another address or other settings now than when it was opened.
     Superseded,
-    /// Only one version of it is read, so another cannot be stored in its place.
+    /// The setting reads one fixed version, so a rotated token would have no effect.
     Pinned {
-        /// The version's number or label.
+        /// The number or label of the version.
         selector: String,
     },
-    /// Too many requests.
+    /// Parameter Store throttled the request.
     Throttled,
-    /// No answer in time.
+    /// Parameter Store did not respond in time.
     TimedOut,
-    /// No connection, or no credentials.
+    /// The connection failed, or credentials are missing.
     Unreachable {
-        /// What failed, without addresses or values.
+        /// The failed step, without addresses or values.
         reason: &'static str,
     },
-    /// Anything else.
+    /// Another error.
     Failed {
         /// The error code.
         code: String,
@@ -225,25 +225,25 @@ impl fmt::Display for SourceError {
                 write!(f, "{origin} could not be decrypted ({code})")
             }
             SourceFault::Superseded => {
-                write!(f, "{origin} has other settings now than when it was opened")
+                write!(f, "{origin} has changed since it was opened")
             }
             SourceFault::Pinned { selector } => write!(
                 f,
                 "{origin} is pinned to version or label `{selector}`, and a pinned token cannot be rotated"
             ),
             SourceFault::Throttled => {
-                write!(
-                    f,
-                    "Parameter Store limits the rate of requests for {origin}"
-                )
+                write!(f, "Parameter Store throttled the request for {origin}")
             }
             SourceFault::TimedOut => {
-                write!(f, "Parameter Store did not answer in time for {origin}")
+                write!(
+                    f,
+                    "Parameter Store did not respond in time to the request for {origin}"
+                )
             }
             SourceFault::Unreachable { reason } => {
                 write!(
                     f,
-                    "Parameter Store could not be reached for {origin} ({reason})"
+                    "Parameter Store could not be reached to read {origin} ({reason})"
                 )
             }
             SourceFault::Failed { code } => write!(f, "the request for {origin} failed ({code})"),
@@ -258,7 +258,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn display_keeps_names_as_they_are() {
+    fn display_keeps_the_case_of_parameter_names() {
         let shown = |setting, place| {
             let error = Origin::new(setting, place).failed(SourceFault::NotFound);
             error.to_string()

@@ -1,4 +1,4 @@
-//! Homes that are stored by name, each as a handful of parameters of its own.
+//! Homes that are stored by name. Each home has its own set of parameters.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -13,23 +13,23 @@ use crate::base::lock::Lock;
 
 use super::{Origin, SecretSource, Setting, SourceError, SourceFault, StoredSecret, TokenVersions};
 
-/// Everything that is stored of one home.
+/// All stored parameters of one home.
 #[derive(Debug)]
 pub struct StoredHome {
-    /// Its address.
+    /// The home's address.
     pub url: StoredSecret,
-    /// Its token.
+    /// The home's token.
     pub token: StoredSecret,
-    /// Certificates of its own authorities.
+    /// The certificates of the home's own certificate authorities (CAs).
     pub ca: Option<StoredSecret>,
-    /// A client certificate and its key.
+    /// The client certificate with its private key.
     pub client_cert: Option<StoredSecret>,
-    /// Extra headers.
+    /// Extra headers for each request to the home.
     pub headers: Option<StoredSecret>,
 }
 
 impl StoredHome {
-    /// By which a home is known to be the same as before, but for its token.
+    /// Returns the versions of all parameters except the token. Equal versions mean unchanged settings.
     fn settings(&self) -> [Option<i64>; 4] {
         let version = |stored: &Option<StoredSecret>| stored.as_ref().and_then(|it| it.version);
         [
@@ -41,38 +41,39 @@ impl StoredHome {
     }
 }
 
-/// A place that homes are stored in by name.
+/// A store of homes by name.
 pub trait HomeStore: Send + Sync {
-    /// Reads everything of one home, in one call. [`SourceFault::NotFound`] if it has no address or no token.
+    /// Reads all parameters of one home in one call. The error is [`SourceFault::NotFound`] if the address or the token
+    /// is missing.
     fn read<'a>(&'a self, home: &'a HomeName) -> BoxFuture<'a, Result<StoredHome, SourceError>>;
 
-    /// The names of all homes, in their order.
+    /// Returns the names of all stored homes, sorted.
     fn list(&self) -> BoxFuture<'_, Result<Vec<HomeName>, SourceError>>;
 
-    /// Where a home's token is kept with its versions.
+    /// Returns the stored versions of a home's token.
     fn versions(&self, home: &HomeName) -> Arc<dyn TokenVersions>;
 
-    /// Which home, and what of it, the parameter of this name belongs to.
+    /// Returns the home that a parameter belongs to and the last part of the parameter's name.
     fn owner<'a>(&self, parameter: &'a str) -> Option<(HomeName, &'a str)>;
 }
 
-/// For how long the token that was read with its home may be taken for what is stored.
+/// The time that the token from opening the home counts as current.
 const FIRST_KEEPS: Duration = Duration::from_secs(5);
 
-/// The token of a stored home. Reading it reads the home as a whole; if anything else of it has changed, the token is
-/// not for those who hold this any more.
+/// The token of a stored home. A fetch reads all parameters of the home. If another parameter has changed, the fetch
+/// fails with [`SourceFault::Superseded`], because the token may belong to another home now.
 pub struct StoredToken {
     store: Arc<dyn HomeStore>,
     home: HomeName,
     settings: [Option<i64>; 4],
-    /// The token that came with the home when it was opened, until it is asked for, and when that was.
+    /// The token that was read when the home was opened, with the time of that read. The first fetch takes it.
     first: Lock<Option<(StoredSecret, Timestamp)>>,
     clock: Arc<dyn Clock>,
     outdated: Arc<AtomicBool>,
 }
 
 impl StoredToken {
-    /// The token of `stored`, which must have been read just now.
+    /// Creates the source from `stored` and takes the token out of it. `stored` must have been read just now.
     pub fn new(
         store: Arc<dyn HomeStore>,
         home: HomeName,
@@ -95,7 +96,7 @@ impl StoredToken {
         }
     }
 
-    /// Returns the flag that is set once anything but the token of the stored home has changed.
+    /// Returns the flag that is set when a parameter other than the token has changed.
     pub fn outdated(&self) -> Arc<AtomicBool> {
         self.outdated.clone()
     }
@@ -104,7 +105,7 @@ impl StoredToken {
         let stored = self.store.read(&self.home).await?;
         if stored.settings() != self.settings {
             self.outdated.store(true, Ordering::Relaxed);
-            // The token may be another home's by now, and must not be shown to this one.
+            // The token may belong to another home now, so it must not be sent to this home.
             return Err(self.origin().failed(SourceFault::Superseded));
         }
         Ok(stored.token)
@@ -117,7 +118,7 @@ impl SecretSource for StoredToken {
             .first
             .lock()
             .take()
-            // Whoever asks later, after a freeze perhaps, wants to know what is stored then.
+            // A later fetch, for example after a freeze, must read the current token.
             .filter(|(_, at)| self.clock.now().since(*at) < FIRST_KEEPS);
         match first {
             Some((first, _)) => Box::pin(std::future::ready(Ok(first))),
@@ -130,12 +131,12 @@ impl SecretSource for StoredToken {
     }
 }
 
-/// A secret that was read with others and is kept for whoever asks for it.
+/// A secret that was read together with other parameters and is held in memory.
 #[derive(Debug)]
 pub struct KeptSecret(StoredSecret);
 
 impl KeptSecret {
-    /// A source that always yields `stored`.
+    /// Creates a source that always returns `stored`.
     pub fn new(stored: StoredSecret) -> Self {
         Self(stored)
     }
@@ -150,7 +151,7 @@ impl SecretSource for KeptSecret {
         Box::pin(std::future::ready(Ok(stored)))
     }
 
-    /// Reading it never fails, so it is known as the home that it was read with.
+    /// The origin is the home, without a name: a fetch never fails, so no error message shows the origin.
     fn origin(&self) -> Origin {
         Origin::new(Setting::Home, "")
     }

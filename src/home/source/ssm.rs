@@ -14,16 +14,16 @@ pub use versions::SsmVersions;
 
 use super::{Origin, SecretSource, Setting, SourceError, SourceFault, StoredSecret};
 
-/// Whether a parameter must be stored encrypted.
+/// The encryption that a parameter must have.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encryption {
-    /// It must be a SecureString.
+    /// The parameter must be a SecureString.
     Required,
-    /// It may be a String as well: it is no secret, like a certificate.
+    /// The parameter may also be a String, because its value is public, for example a certificate.
     Optional,
 }
 
-/// A parameter by name.
+/// A source that reads one parameter.
 #[derive(Debug)]
 pub struct SsmSource {
     client: Client,
@@ -33,7 +33,7 @@ pub struct SsmSource {
 }
 
 impl SsmSource {
-    /// A source that reads the parameter `name`, which `setting` names.
+    /// Creates a source that reads the parameter `name` from the setting `setting`.
     pub fn new(client: Client, name: String, encryption: Encryption, setting: Setting) -> Self {
         Self {
             client,
@@ -53,7 +53,7 @@ impl SsmSource {
             .await
             .map_err(|error| classify(&error, self.origin()))?;
         let Some(parameter) = output.parameter else {
-            return Err(self.origin().failed(failed("EmptyAnswer")));
+            return Err(self.origin().failed(failed("EmptyResponse")));
         };
         stored(parameter, self.encryption, || self.origin())
     }
@@ -69,7 +69,7 @@ impl SecretSource for SsmSource {
     }
 }
 
-/// What a parameter holds, if it is stored as it should be.
+/// Returns the value of a parameter. It is an error if the parameter must be encrypted and is not.
 fn stored(
     parameter: Parameter,
     encryption: Encryption,
@@ -79,15 +79,18 @@ fn stored(
         return Err(origin().failed(not_secure(parameter.r#type)));
     }
     Ok(StoredSecret {
-        // The SDK's string is moved, not copied: its memory is zeroed with the secret.
+        // The SDK's string is moved, not copied, so its memory is zeroed with the secret.
         value: SecretString::from(parameter.value.unwrap_or_default()),
         version: Some(parameter.version),
     })
 }
 
-/// The fault of a parameter that has another type than SecureString.
+/// Returns the fault for a parameter whose type is not SecureString.
 fn not_secure(kind: Option<ParameterType>) -> SourceFault {
     SourceFault::NotSecure {
-        kind: kind.map_or_else(|| "value of no type".to_owned(), |kind| kind.to_string()),
+        kind: kind.map_or_else(
+            || "value without a type".to_owned(),
+            |kind| kind.to_string(),
+        ),
     }
 }

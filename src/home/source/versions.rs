@@ -1,4 +1,4 @@
-//! A place that keeps a token with the versions that came before it, and takes another.
+//! A store that keeps all versions of a token and accepts new versions.
 
 use std::time::Duration;
 
@@ -10,45 +10,45 @@ use super::SourceError;
 /// One version of a stored token.
 #[derive(Debug)]
 pub struct StoredVersion {
-    /// Its number; later ones are greater.
+    /// The version number. A later version has a greater number.
     pub number: i64,
-    /// Its text.
+    /// The token's text.
     pub value: SecretString,
-    /// The key it is encrypted with.
+    /// The KMS key that encrypts the version.
     pub key_id: Option<String>,
-    /// When it was stored, since the Unix epoch.
+    /// The time of storing, since the Unix epoch.
     pub stored_at: Duration,
 }
 
-/// What came of storing a version.
+/// The outcome of storing a version.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoreOutcome {
-    /// It is stored.
+    /// The version is stored.
     Stored {
-        /// As this version.
+        /// The number of the new version.
         version: i64,
     },
-    /// It is not stored.
+    /// The version is not stored.
     Refused(SourceError),
-    /// It may or may not be stored.
+    /// The version may or may not be stored.
     Unknown(SourceError),
 }
 
-/// A stored token with its history.
+/// All stored versions of a token.
 #[derive(Debug)]
 pub struct Versions {
-    /// What tells the place apart from all others anywhere: an ARN.
+    /// The globally unique name of the parameter: its ARN.
     pub place: String,
     /// All versions, oldest first.
     pub all: Vec<StoredVersion>,
 }
 
-/// A place that keeps the versions of a token.
+/// A store that keeps the versions of one token.
 pub trait TokenVersions: Send + Sync {
     /// Reads all versions.
     fn read(&self) -> BoxFuture<'_, Result<Versions, SourceError>>;
 
-    /// Stores another version over the current one, encrypted with the same key.
+    /// Stores `value` as the new current version, encrypted with the key `key_id`.
     fn store<'a>(
         &'a self,
         value: &'a SecretString,

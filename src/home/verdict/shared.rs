@@ -1,4 +1,4 @@
-//! Verdicts in the table that all sandboxes share.
+//! Verdicts in the table that all execution environments share.
 
 use std::time::Duration;
 
@@ -13,15 +13,15 @@ const ACCEPTED: &str = "accepted";
 const REJECTED: &str = "rejected";
 const UNKNOWN: &str = "unknown";
 
-/// How long what is no rejection lies in the table.
+/// The time that verdicts other than rejections stay in the table.
 const KEPT: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Keeps verdicts in a table.
+/// A verdict store in a table.
 #[derive(Debug)]
 pub struct SharedVerdicts(Table);
 
 impl SharedVerdicts {
-    /// A store in `table`.
+    /// Creates a store in `table`.
     pub fn new(table: Table) -> Self {
         Self(table)
     }

@@ -1,10 +1,10 @@
-//! What Parameter Store's errors mean for an operator.
+//! Classification of Parameter Store's errors by the action that an operator has to take.
 
 use aws_sdk_ssm::error::{ProvideErrorMetadata, SdkError};
 
 use super::super::{Origin, SourceError, SourceFault};
 
-/// The meaning of a failed call that was about `origin`.
+/// Classifies the error of a failed call for `origin`.
 pub(super) fn classify<E: ProvideErrorMetadata>(
     error: &SdkError<E>,
     origin: Origin,
@@ -13,22 +13,22 @@ pub(super) fn classify<E: ProvideErrorMetadata>(
         SdkError::TimeoutError(_) => SourceFault::TimedOut,
         SdkError::DispatchFailure(failure) if failure.is_timeout() => SourceFault::TimedOut,
         SdkError::DispatchFailure(failure) if failure.is_io() => SourceFault::Unreachable {
-            reason: "no connection",
+            reason: "the connection failed",
         },
         // Credentials are resolved while the request is dispatched.
         SdkError::DispatchFailure(_) => SourceFault::Unreachable {
-            reason: "no credentials or no usable endpoint",
+            reason: "the credentials or the endpoint are missing",
         },
         SdkError::ConstructionFailure(_) => SourceFault::Unreachable {
-            reason: "no region or no usable endpoint",
+            reason: "the region or the endpoint is missing",
         },
         SdkError::ServiceError(service) => by_code(service.err()),
-        SdkError::ResponseError(_) => failed("UnreadableAnswer"),
+        SdkError::ResponseError(_) => failed("UnreadableResponse"),
         _ => failed("Unknown"),
     })
 }
 
-/// A failure with no more to say than its code.
+/// Returns the fault for an error that is known only by its code.
 pub(super) fn failed(code: &str) -> SourceFault {
     SourceFault::Failed {
         code: code.to_owned(),
@@ -37,7 +37,7 @@ pub(super) fn failed(code: &str) -> SourceFault {
 
 fn by_code(error: &impl ProvideErrorMetadata) -> SourceFault {
     let code = error.code().unwrap_or("Unknown");
-    // SSM passes KMS's refusal on as its own AccessDenied, told apart by what the message speaks of.
+    // SSM reports an access error of KMS as its own AccessDenied. Only the message shows the difference.
     let about_key = code.contains("KMS")
         || error
             .message()

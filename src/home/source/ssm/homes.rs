@@ -1,4 +1,4 @@
-//! Homes below a path of parameters: `{prefix}/{home}/url`, `/token`, and, if need be, `/ca`, `/client-cert`,
+//! Homes stored below a parameter path: `{prefix}/{home}/url` and `/token`, and optionally `/ca`, `/client-cert` and
 //! `/headers`.
 
 use std::collections::{BTreeSet, HashMap};
@@ -20,7 +20,7 @@ const CA: &str = "ca";
 const CLIENT_CERT: &str = "client-cert";
 const HEADERS: &str = "headers";
 
-/// Homes stored below `prefix`.
+/// A store of the homes below a parameter path.
 #[derive(Debug)]
 pub struct SsmHomes {
     client: Client,
@@ -28,7 +28,7 @@ pub struct SsmHomes {
 }
 
 impl SsmHomes {
-    /// The homes below `prefix`, which has a slash at its beginning and none at its end.
+    /// Creates the store of the homes below `prefix`. `prefix` must start with a slash and must not end with one.
     pub fn new(client: Client, prefix: String) -> Self {
         Self { client, prefix }
     }
@@ -79,7 +79,7 @@ impl SsmHomes {
             .get_parameters_by_path()
             .path(&self.prefix)
             .recursive(true)
-            // Only the names are looked at.
+            // Only the names are used.
             .with_decryption(false)
             .into_paginator()
             .send();

@@ -1,4 +1,4 @@
-//! The versions of a token's parameter, and the way to add one.
+//! Reading the versions of a token's parameter and adding a version.
 
 use std::time::Duration;
 
@@ -18,15 +18,15 @@ use crate::base::parameter::ParameterName;
 #[derive(Debug)]
 pub struct SsmVersions {
     client: Client,
-    /// What calls about versions take: neither an ARN nor a selector.
+    /// The plain name, without ARN and selector, as the version calls of SSM require.
     name: String,
-    /// The version or label that the parameter is pinned to.
+    /// The version or label that the setting pins the parameter to.
     selector: Option<String>,
     setting: Setting,
 }
 
 impl SsmVersions {
-    /// The versions of the parameter of this name or ARN, which `setting` names.
+    /// Creates the store for the parameter with this name or ARN, which `setting` names.
     pub fn new(client: Client, name: &str, setting: Setting) -> Self {
         let parsed = ParameterName::parse(name).ok();
         Self {
@@ -48,7 +48,7 @@ impl SsmVersions {
             let selector = selector.clone();
             return Err(self.origin().failed(SourceFault::Pinned { selector }));
         }
-        // The history has no ARN.
+        // GetParameterHistory returns no ARN, so GetParameter is called for it.
         let current = self
             .client
             .get_parameter()
@@ -98,11 +98,12 @@ impl SsmVersions {
             .name(&self.name)
             .value(value.expose_secret())
             .r#type(ParameterType::SecureString)
-            // Left out, Parameter Store would take the account's default key, with which everybody may decrypt.
+            // Without a key id, Parameter Store would use the account's default key, and everybody in the account may
+            // decrypt with that key.
             .set_key_id(key_id.map(str::to_owned))
             .overwrite(true)
             .customize()
-            // Tried once, so that an answer speaks for the only try there was.
+            // One attempt without SDK retries, so that a response always belongs to the only attempt.
             .config_override(
                 aws_sdk_ssm::config::Builder::new().retry_config(RetryConfig::disabled()),
             )
@@ -154,7 +155,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_pinned_version_or_label_has_no_versions_to_rotate() {
+    async fn read_of_a_pinned_parameter_fails_with_pinned() {
         for (name, plain, selector) in [
             ("/x:1", "/x", "1"),
             ("hatoken:prod", "hatoken", "prod"),
