@@ -1,7 +1,7 @@
-//! The token service: the home's token from its source, through a cache, one fetch at a time.
+//! The token service: reads the home's token from its source and caches it. At most one fetch runs at a time.
 //!
-//! It knows nothing of Home Assistant. Whoever presents a token reports a rejection with [`TokenService::reject`]; from
-//! then on this service never hands that token out again, so no caller can present it twice.
+//! The service does not depend on Home Assistant. A caller that presents a token reports a rejection with
+//! [`TokenService::reject`]. From then on the service never returns that token, so no caller can present it twice.
 
 mod cache;
 mod error;
@@ -27,27 +27,28 @@ use crate::base::lock::Lock;
 use crate::base::secret::Fingerprint;
 use crate::home::source::SecretSource;
 
-/// A fetch that has not ended after this long has lost its callers, or the sandbox was frozen in the midst of it.
+/// The longest time of a fetch. An older fetch has lost its callers, or the execution environment was frozen during the
+/// fetch.
 const FETCH_LIMIT: Duration = Duration::from_secs(6);
 
-/// How long a caller waits for the source when there is a stale token to go on with.
-const WAIT_WITH_A_STALE_ONE: Duration = Duration::from_secs(1);
+/// The longest time that a caller waits for the source if a stale token is available.
+const WAIT_WITH_STALE_TOKEN: Duration = Duration::from_secs(1);
 
-/// A fetch under way, and when it began.
+/// A fetch in flight, with its start time.
 struct Fetch {
     future: Shared<BoxFuture<'static, Result<Token, TokenError>>>,
     began: Timestamp,
 }
 
-/// Hands out the home's token.
+/// Provides the home's token.
 pub struct TokenService {
     inner: Arc<Inner>,
-    /// The fetch under way, joined by everyone who needs a token meanwhile.
+    /// The fetch in flight. All callers that need a token wait for it.
     flight: Lock<Option<Fetch>>,
 }
 
 impl TokenService {
-    /// A service with an empty cache. Its TTLs have random jitter.
+    /// Creates a service with an empty cache. The TTLs have random jitter.
     pub fn new(
         source: Box<dyn SecretSource>,
         format: TokenFormat,
@@ -72,8 +73,8 @@ impl TokenService {
         }
     }
 
-    /// Keeps rejections in `rejections` as well, for the next service of the home `home`, and knows those that are
-    /// there.
+    /// Loads the known rejections of `home` from `rejections` and records new rejections there, for the next service of
+    /// the same home.
     #[must_use]
     pub fn with_rejections(self, rejections: Arc<Rejections>, home: String) -> Self {
         {
@@ -86,8 +87,8 @@ impl TokenService {
         self
     }
 
-    /// The token to present now, and never one that was rejected: from memory while its hard TTL lasts, from the source
-    /// otherwise. If the source fails then, it is the last good one, for as long as the home accepts that.
+    /// Returns the token to present, never a rejected token. Within the hard TTL the token comes from memory, later
+    /// from the source. If the source fails, the last good token is returned for as long as the home accepts it.
     pub async fn current(&self) -> Result<Token, TokenError> {
         let now = self.inner.ambient.clock.now();
         let stale = match self.inner.state.lock().cache.offer(now) {
@@ -99,21 +100,21 @@ impl TokenService {
             return self.fetch().await;
         };
         let error = match self.fetch_shortly(is_due, now).await {
-            None => return Ok(self.inner.served_stale(stale, None)),
+            None => return Ok(self.inner.report_stale(stale, None)),
             Some(Ok(token)) => return Ok(token),
             Some(Err(error)) => error,
         };
-        // What is still in memory may be used; a rejection or a deletion leaves nothing.
+        // The stale token may be used only if it is still in memory. A rejection or a deletion removes it.
         let kept = self.inner.state.lock().cache.keeps(stale.fingerprint());
         if kept && !stale.is_expired(self.inner.ambient.clock.now()) {
-            Ok(self.inner.served_stale(stale, Some(&error)))
+            Ok(self.inner.report_stale(stale, Some(&error)))
         } else {
             Err(error)
         }
     }
 
-    /// Reads the token again, for no longer than anybody waits who has a stale one. Nothing if it is not due, or if
-    /// others have waited that long already.
+    /// Reads the token again and waits at most [`WAIT_WITH_STALE_TOKEN`]. Returns `None` without waiting if the token
+    /// is not due or if other callers have already waited that long.
     async fn fetch_shortly(
         &self,
         is_due: bool,
@@ -122,21 +123,22 @@ impl TokenService {
         if !is_due || self.is_slow(now) {
             return None;
         }
-        let read = tokio::time::timeout(WAIT_WITH_A_STALE_ONE, self.fetch()).await;
-        // The read goes on, and lands when it does.
+        let read = tokio::time::timeout(WAIT_WITH_STALE_TOKEN, self.fetch()).await;
+        // The fetch continues in its task and fills the cache when it ends.
         Some(read.unwrap_or_else(|_| Err(self.inner.timed_out())))
     }
 
-    /// Whether others have waited for the read under way as long as anybody should.
+    /// Returns true if callers have already waited [`WAIT_WITH_STALE_TOKEN`] for the fetch in flight.
     fn is_slow(&self, now: Timestamp) -> bool {
         let flight = self.flight.lock();
         flight.as_ref().is_some_and(|fetch| {
             let age = now.since(fetch.began);
-            fetch.future.peek().is_none() && (WAIT_WITH_A_STALE_ONE..FETCH_LIMIT).contains(&age)
+            fetch.future.peek().is_none() && (WAIT_WITH_STALE_TOKEN..FETCH_LIMIT).contains(&age)
         })
     }
 
-    /// Reads the token again if it is due: past its soft TTL, or [expired](Self::expire). For when nobody waits.
+    /// Reads the token again if it is due: past its soft TTL, or [expired](Self::expire). Call this when no caller
+    /// waits.
     pub async fn refresh(&self) -> Result<(), TokenError> {
         if self.is_due() {
             self.fetch().await?;
@@ -144,7 +146,7 @@ impl TokenService {
         Ok(())
     }
 
-    /// Whether there is a token that should be read again.
+    /// Returns true if there is a token and it should be read again.
     pub fn is_due(&self) -> bool {
         let now = self.inner.ambient.clock.now();
         matches!(
@@ -153,13 +155,13 @@ impl TokenService {
         )
     }
 
-    /// Whether the TTL is 0, so that nothing is kept.
+    /// Returns true if the TTL is 0, so that the service caches no token.
     pub fn keeps_nothing(&self) -> bool {
         self.inner.ttl.is_zero()
     }
 
-    /// Reads a token again that is past its hard TTL, without waiting for long, and tells which one is stored now;
-    /// nothing if it need not be read, or cannot.
+    /// Reads a token that is past its hard TTL again, without a long wait. Returns the stored token. Returns `None` if
+    /// no read is due or if the read fails.
     pub async fn renew_stale(&self) -> Option<Fingerprint> {
         let now = self.inner.ambient.clock.now();
         let is_due = matches!(
@@ -170,20 +172,20 @@ impl TokenService {
         read.ok().map(|token| token.fingerprint())
     }
 
-    /// Makes the token due: it is known to have changed.
+    /// Marks the token as changed, so that it is due at once.
     pub fn expire(&self) {
         let now = self.inner.ambient.clock.now();
         self.inner.state.lock().cache.expire(now);
-        // A read under way may have begun before the change.
+        // The fetch in flight may have started before the change.
         *self.flight.lock() = None;
     }
 
-    /// Joins the read under way, or begins one.
+    /// Joins the fetch in flight or starts a fetch.
     async fn fetch(&self) -> Result<Token, TokenError> {
         let fetch = {
             let mut flight = self.flight.lock();
             let now = self.inner.ambient.clock.now();
-            // The one who held the flight before may have landed it while we waited for the lock.
+            // Another caller may have filled the cache while this caller waited for the lock.
             if let Offer::Served {
                 token,
                 is_due: false,
@@ -199,7 +201,7 @@ impl TokenService {
                 }
                 _ => {
                     let (inner, stopped) = (self.inner.clone(), self.inner.clone());
-                    // A task: a read that nobody waits for any more lands all the same.
+                    // The fetch runs in a task, so it fills the cache even if all callers leave.
                     let task = tokio::spawn(async move { inner.fetch().await });
                     let future =
                         async move { task.await.unwrap_or_else(|_| Err(stopped.timed_out())) };
@@ -215,12 +217,12 @@ impl TokenService {
         fetch.await
     }
 
-    /// What may be shown of the token last read, also after it was dropped.
+    /// Returns the public facts of the last token that was read, even after the token was dropped.
     pub fn facts(&self) -> Option<TokenFacts> {
         self.inner.state.lock().cache.last()
     }
 
-    /// Which token would be handed out without asking the source.
+    /// Returns the fingerprint of the token that the cache would return without a fetch.
     pub fn cached(&self) -> Option<Fingerprint> {
         let now = self.inner.ambient.clock.now();
         match self.inner.state.lock().cache.offer(now) {
@@ -229,8 +231,7 @@ impl TokenService {
         }
     }
 
-    /// Reports that the home rejected a token. It is dropped from memory, if it is still there, and never handed out
-    /// again.
+    /// Reports that the home rejected a token. The token is dropped from memory and never returned again.
     pub fn reject(&self, fingerprint: Fingerprint) {
         let mut state = self.inner.state.lock();
         state.cache.reject(fingerprint);
@@ -240,19 +241,19 @@ impl TokenService {
         }
     }
 
-    /// The version of the parameter that last held a token, if it was read here.
+    /// Returns the version of the parameter that last held this token, if this service has read it.
     pub fn version_of(&self, fingerprint: Fingerprint) -> Option<i64> {
         self.inner.state.lock().cache.version_of(fingerprint)
     }
 
-    /// Whether the home has rejected the token that was last read.
+    /// Returns true if the home has rejected the last token that was read.
     pub fn has_rejected_the_last(&self) -> bool {
         let state = self.inner.state.lock();
         let last = state.cache.last();
         last.is_some_and(|last| state.cache.is_rejected(last.fingerprint, last.version))
     }
 
-    /// Drops the token from memory, which zeroes it once nobody holds it. Rejections stay known.
+    /// Drops the token from memory. The token is zeroed when its last user releases it. Rejections stay known.
     pub fn clear(&self) {
         {
             let mut state = self.inner.state.lock();
@@ -262,7 +263,7 @@ impl TokenService {
         *self.flight.lock() = None;
     }
 
-    /// Whether the home has rejected this very token.
+    /// Returns true if the home has rejected this token.
     pub fn is_rejected(&self, token: &Token) -> bool {
         self.inner
             .state
@@ -271,7 +272,8 @@ impl TokenService {
             .is_rejected(token.fingerprint(), token.version)
     }
 
-    /// How many tokens were fetched from the source so far; two readings tell whether a refresh lay between them.
+    /// Returns the number of tokens that were fetched from the source. Two readings show whether a fetch took place
+    /// between them.
     pub fn fetches(&self) -> u64 {
         self.inner.state.lock().fetches
     }

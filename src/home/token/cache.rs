@@ -1,4 +1,4 @@
-//! The token in memory: a pure structure, with the time passed in.
+//! The token cache: a pure data structure. Callers pass the time in.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -7,49 +7,51 @@ use std::time::Duration;
 use crate::base::clock::Timestamp;
 use crate::base::secret::{AccessToken, Fingerprint};
 
-/// A token that passed the offline checks, with what is known of it.
+/// A token that passed the offline checks, with its version and expiry.
 #[derive(Clone, Debug)]
 pub struct Token {
     /// The token.
     pub access: Arc<AccessToken>,
-    /// The version of the parameter it came from.
+    /// The version of the parameter that held the token.
     pub version: Option<i64>,
-    /// When it ends by its own word, since the Unix epoch.
+    /// The expiry time that the token itself states, since the Unix epoch.
     pub expires_at: Option<Duration>,
 }
 
 impl Token {
-    /// What may be shown of the token.
+    /// Returns the token's fingerprint, which may be shown.
     pub fn fingerprint(&self) -> Fingerprint {
         self.access.fingerprint()
     }
 
-    /// Whether it has ended by its own word.
+    /// Returns true if the token has expired according to its own expiry time.
     pub fn is_expired(&self, now: Timestamp) -> bool {
         self.expires_at.is_some_and(|end| end <= now.unix)
     }
 }
 
-/// How many tokens are remembered, and how many that were rejected. A home has one token at a time; more than a few
-/// come by or are rejected in the life of one sandbox hardly ever.
+/// The number of tokens and of rejections that are remembered. A home has one token at a time, so more than a few
+/// tokens are rare in the life of one execution environment.
 const REMEMBERED: usize = 16;
 
-/// How long the source is left alone after it failed, while a token is there to be served in its stead.
+/// The time without a new fetch after the source failed, while a cached token can be served.
 pub(super) const RETRY_AFTER: Duration = Duration::from_secs(30);
 
-/// How long a token is kept.
+/// The soft and hard TTL of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ttl {
-    /// From then on it is still served, and read again when nobody waits for it.
+    /// The age from which the token is still served, and read again when no caller waits.
     pub soft: Duration,
-    /// From then on it is served only if it cannot be read again.
+    /// The age from which the token is served only if the source fails.
     pub hard: Duration,
 }
 
 impl Ttl {
-    /// The soft TTL is `configured` less up to a tenth, so that sandboxes started together do not read the parameter
-    /// together; the hard TTL is twice `configured`. A keep-warm event every `configured` then always finds the token
-    /// due, and no caller ever finds it past its hard TTL. `random` is uniform in 0..1.
+    /// Computes the TTLs from the configured TTL. `random` is uniform in 0..1.
+    ///
+    /// The soft TTL is `configured` minus up to a tenth, so that execution environments that start together do not read
+    /// the parameter together. The hard TTL is twice `configured`. A keep-warm event every `configured` then always
+    /// finds the token due, and no caller finds it past its hard TTL.
     pub fn new(configured: Duration, random: f64) -> Self {
         Self {
             soft: configured.mul_f64(1.0 - 0.1 * random.clamp(0.0, 1.0)),
@@ -58,52 +60,52 @@ impl Ttl {
     }
 }
 
-/// What may be shown of a token.
+/// The facts about a token that may be shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TokenFacts {
-    /// Which token.
+    /// The token's fingerprint.
     pub fingerprint: Fingerprint,
-    /// The version of the parameter it came from.
+    /// The version of the parameter that held the token.
     pub version: Option<i64>,
-    /// When it ends by its own word, since the Unix epoch.
+    /// The expiry time that the token itself states, since the Unix epoch.
     pub expires_at: Option<Duration>,
-    /// When it was read.
+    /// The time of the read.
     pub read_at: Timestamp,
 }
 
-/// What the cache has to offer.
+/// The result of a cache lookup.
 #[derive(Debug)]
 pub enum Offer<'a> {
-    /// A token; `is_due` when it should be read again once nobody waits.
+    /// A token within its hard TTL.
     Served {
         /// The token.
         token: &'a Token,
-        /// Whether its soft TTL has passed.
+        /// True if the token should be read again when no caller waits.
         is_due: bool,
     },
-    /// A token past its hard TTL; `is_due` unless the source was asked in vain just now.
+    /// A token past its hard TTL.
     Stale {
         /// The token.
         token: &'a Token,
-        /// Whether the source is to be asked first.
+        /// True if the source should be tried first; false shortly after the source failed.
         is_due: bool,
     },
-    /// No token.
+    /// The cache has no token.
     Nothing,
 }
 
-/// At most one token and the times until which it is served, and the fingerprints that the home has rejected.
+/// A cache of at most one token, with its TTLs and the rejected fingerprints.
 #[derive(Debug, Default)]
 pub struct TokenCache {
     entry: Option<Entry>,
-    /// The tokens kept so far, also after they were dropped; the last one is at the end.
+    /// The facts of the tokens so far, including dropped tokens. The latest token is at the end.
     seen: VecDeque<TokenFacts>,
-    /// Since when the token is known to have changed.
+    /// The time at which the stored token was reported as changed.
     expired_at: Option<Timestamp>,
     rejected: VecDeque<Identity>,
 }
 
-/// A token and the version of the parameter that held it.
+/// The identity of a token: its fingerprint and the version of the parameter that held it.
 type Identity = (Fingerprint, Option<i64>);
 
 #[derive(Debug)]
@@ -111,13 +113,13 @@ struct Entry {
     token: Token,
     read_at: Timestamp,
     hard: Duration,
-    /// When the source was last asked, and for how long it is then left alone.
+    /// The time of the last fetch, and the delay until the next fetch is due.
     asked_at: Timestamp,
     ask_again_after: Duration,
 }
 
 impl TokenCache {
-    /// The token, unless it has ended by its own word, and how good it is.
+    /// Looks up the token. An expired token is not returned.
     pub fn offer(&self, now: Timestamp) -> Offer<'_> {
         let Some(entry) = self
             .entry
@@ -135,8 +137,8 @@ impl TokenCache {
         }
     }
 
-    /// Keeps `token`, which was asked for at `read_at`, in place of the one before. A TTL of 0 keeps nothing, not even
-    /// for want of better.
+    /// Stores `token`, whose fetch started at `read_at`, in place of the previous token. With a TTL of 0 the cache
+    /// stores no token, not even as a fallback.
     pub fn put(&mut self, token: Token, read_at: Timestamp, ttl: Ttl) {
         if self.seen.len() == REMEMBERED {
             self.seen.pop_front();
@@ -147,8 +149,8 @@ impl TokenCache {
             expires_at: token.expires_at,
             read_at,
         });
-        // A read that began before the change says nothing of it.
-        let is_old_news = self
+        // A fetch that started before the reported change does not show the change.
+        let is_outdated = self
             .expired_at
             .is_some_and(|at| read_at.monotonic < at.monotonic);
         self.entry = (!ttl.hard.is_zero()).then_some(Entry {
@@ -156,7 +158,7 @@ impl TokenCache {
             read_at,
             hard: ttl.hard,
             asked_at: read_at,
-            ask_again_after: if is_old_news {
+            ask_again_after: if is_outdated {
                 Duration::ZERO
             } else {
                 ttl.soft
@@ -164,7 +166,7 @@ impl TokenCache {
         });
     }
 
-    /// Notes that the source was asked in vain: what is here is served without asking, for a while.
+    /// Records a failed fetch. The cached token is served without a new fetch for [`RETRY_AFTER`].
     pub fn postpone(&mut self, now: Timestamp) {
         if let Some(entry) = &mut self.entry {
             entry.asked_at = now;
@@ -172,7 +174,7 @@ impl TokenCache {
         }
     }
 
-    /// Makes the token due at once: it is known to have changed by `now`.
+    /// Makes the token due at once, because the stored token has changed by `now`.
     pub fn expire(&mut self, now: Timestamp) {
         self.expired_at = Some(now);
         if let Some(entry) = &mut self.entry {
@@ -180,30 +182,30 @@ impl TokenCache {
         }
     }
 
-    /// Drops the token; rejections stay known.
+    /// Drops the token. Rejections stay known.
     pub fn clear(&mut self) {
         self.entry = None;
     }
 
-    /// Whether this very token is here.
+    /// Returns true if the cache holds this token.
     pub fn keeps(&self, fingerprint: Fingerprint) -> bool {
         self.entry
             .as_ref()
             .is_some_and(|entry| entry.token.fingerprint() == fingerprint)
     }
 
-    /// What may be shown of the token that was last kept.
+    /// Returns the facts of the last token that was stored in this cache.
     pub fn last(&self) -> Option<TokenFacts> {
         self.seen.back().copied()
     }
 
-    /// The version that last held this token, if it was kept here.
+    /// Returns the version that last held this token, if the token was stored in this cache.
     pub fn version_of(&self, fingerprint: Fingerprint) -> Option<i64> {
         let mut seen = self.seen.iter().rev();
         seen.find(|seen| seen.fingerprint == fingerprint)?.version
     }
 
-    /// Remembers that the home rejected this token, and drops it if it is the one in here; a newer one stays.
+    /// Records that the home rejected this token, and drops it from the cache. A newer token stays cached.
     pub fn reject(&mut self, fingerprint: Fingerprint) {
         let version = self.version_of(fingerprint);
         self.remember_rejection(fingerprint, version);
@@ -212,7 +214,7 @@ impl TokenCache {
         }
     }
 
-    /// Remembers that the home has rejected a token, here or elsewhere.
+    /// Records that the home has rejected a token, in this or another execution environment.
     pub fn remember_rejection(&mut self, fingerprint: Fingerprint, version: Option<i64>) {
         if !self.is_rejected(fingerprint, version) {
             if self.rejected.len() == REMEMBERED {
@@ -222,8 +224,8 @@ impl TokenCache {
         }
     }
 
-    /// Whether the home has rejected this token. One that was stored anew has another version, and whoever stored it
-    /// means it: it may be tried once more.
+    /// Returns true if the home has rejected this token. A token that is stored again gets a new version, and it may
+    /// then be presented once more: its operator stored it on purpose.
     pub fn is_rejected(&self, fingerprint: Fingerprint, version: Option<i64>) -> bool {
         self.rejected.iter().any(|(rejected, at)| {
             *rejected == fingerprint && (at.is_none() || version.is_none() || *at == version)
@@ -257,7 +259,7 @@ mod tests {
         hard: Duration::from_secs(600),
     };
 
-    /// What is offered, in a word.
+    /// Describes the lookup result in a word.
     fn offered(cache: &TokenCache, now: Timestamp) -> &'static str {
         match cache.offer(now) {
             Offer::Served { is_due: false, .. } => "fresh",
@@ -269,7 +271,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_fresh_then_due_then_stale() {
+    fn token_is_fresh_then_due_then_stale() {
         let mut cache = TokenCache::default();
         assert_eq!(offered(&cache, at(0)), "nothing");
         cache.put(token("a"), at(0), TTL);
@@ -292,7 +294,7 @@ mod tests {
     }
 
     #[test]
-    fn a_source_that_failed_is_left_alone_for_a_while() {
+    fn failed_fetch_delays_the_next_fetch() {
         let mut cache = TokenCache::default();
         cache.postpone(at(0));
         assert_eq!(offered(&cache, at(0)), "nothing");
@@ -306,7 +308,7 @@ mod tests {
     }
 
     #[test]
-    fn a_ttl_of_nothing_keeps_nothing() {
+    fn ttl_of_zero_caches_no_token() {
         let mut cache = TokenCache::default();
         cache.put(token("a"), at(0), Ttl::new(Duration::ZERO, 0.5));
         assert_eq!(offered(&cache, at(0)), "nothing");
@@ -314,7 +316,7 @@ mod tests {
     }
 
     #[test]
-    fn a_frozen_sandbox_finds_its_token_too_old() {
+    fn token_is_stale_after_a_freeze() {
         let mut cache = TokenCache::default();
         cache.put(token("a"), at(0), TTL);
         let restored = Timestamp {
@@ -325,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_not_served_past_its_own_end() {
+    fn expired_token_is_not_served() {
         let mut cache = TokenCache::default();
         let expiring = Token {
             expires_at: Some(Duration::from_secs(1_010)),
@@ -337,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rejection_drops_that_very_token_and_is_remembered() {
+    fn rejection_drops_the_token_and_is_remembered() {
         let mut cache = TokenCache::default();
         let (old, new) = (token("old"), token("new"));
         cache.put(new.clone(), at(0), TTL);
@@ -353,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn the_memory_of_rejections_is_bounded() {
+    fn remembered_rejections_are_bounded() {
         let mut cache = TokenCache::default();
         for number in 0..100 {
             cache.reject(token(&number.to_string()).fingerprint());
@@ -363,7 +365,7 @@ mod tests {
     }
 
     #[test]
-    fn soft_then_keep_warm_then_hard() {
+    fn keep_warm_period_is_between_soft_and_hard_ttl() {
         let period = SECOND * 300;
         for random in [0.0, 0.5, 1.0] {
             let ttl = Ttl::new(period, random);

@@ -1,39 +1,39 @@
-//! Why there is no token.
+//! Errors of the token service.
 
 use super::format::Defect;
 use crate::base::secret::Fingerprint;
 use crate::home::source::{Origin, SourceError};
 
-/// Why there is no usable token.
+/// An error of the token service: no usable token.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenError {
-    /// The source does not give one.
+    /// The source could not be read.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// The stored text cannot be a token.
+    /// The stored text is not a token.
     #[error("{origin} holds text that is not a token: {defect}")]
     Malformed {
-        /// Where it lies.
+        /// The place of the stored token.
         origin: Origin,
-        /// What is wrong with it.
+        /// The defect of the text.
         defect: Defect,
     },
-    /// The token has ended by its own word.
+    /// The token has expired according to its own expiry time.
     #[error("{origin} holds the token {fingerprint}, which has expired")]
     Expired {
-        /// Where it lies.
+        /// The place of the stored token.
         origin: Origin,
-        /// Which token.
+        /// The token's fingerprint.
         fingerprint: Fingerprint,
     },
     /// The home has rejected the token, and the source still holds the same one.
     #[error("the home rejected the token {fingerprint}, and {origin} holds no other")]
     Rejected {
-        /// Where it lies.
+        /// The place of the stored token.
         origin: Origin,
-        /// Which token.
+        /// The token's fingerprint.
         fingerprint: Fingerprint,
-        /// The version of the parameter that holds it.
+        /// The version of the parameter that holds the token.
         version: Option<i64>,
     },
 }

@@ -1,4 +1,4 @@
-//! What can be said of a token without asking anybody: its shape and, for a JWT, its dates.
+//! Offline checks of a token: its shape and, for a JWT, its expiry.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -9,49 +9,49 @@ use std::time::Duration;
 use crate::base::config::TokenFormat;
 use crate::base::secret::AccessToken;
 
-/// The largest text that is taken for a token. A real one has 183 characters.
+/// The largest accepted token. A token of Home Assistant has 183 characters.
 const MAX_TOKEN_BYTES: usize = 4 * 1024;
 
-/// What a JWT says of itself. Nothing is verified: only the home can do that.
+/// The claims of a JWT. The claims are not verified, because only the home can verify them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Claims {
-    /// When the token ends, since the Unix epoch.
+    /// The expiry time, since the Unix epoch.
     pub expires_at: Option<Duration>,
 }
 
-/// Why a text cannot be a token. Each names what is wrong, never the text.
+/// The defect of a text that is not a token. The error text never contains the checked text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Defect {
-    /// Nothing there.
+    /// The text is empty.
     #[error("it is empty")]
     Empty,
-    /// Larger than any token.
+    /// The text is larger than 4 KB.
     #[error("it is larger than 4 KB")]
     TooLarge,
-    /// Pasted from a header.
+    /// The text was copied from an `Authorization` header.
     #[error("it starts with `Bearer `; store the token alone")]
     BearerPrefix,
-    /// Pasted from JSON or a shell.
-    #[error("it holds quotes; store the token without them")]
+    /// The text was copied with quotation marks, from JSON or a shell.
+    #[error("it contains quotation marks; store the token without quotation marks")]
     Quotes,
-    /// Blanks or line breaks inside.
+    /// The text contains white space or control characters.
     #[error(
-        "it holds blanks, line breaks or control characters; store the token alone, on one line"
+        "it contains spaces, line breaks or control characters; store the token alone, on one line"
     )]
     Blanks,
-    /// Not the three parts of a JWT.
+    /// The text does not have the three parts of a JWT.
     #[error(
-        "it is not made of three base64url parts with dots between them, as Home Assistant's tokens are"
+        "it does not have three base64url parts separated by dots; store a token of Home Assistant"
     )]
     NotAJwt,
-    /// The middle part is not a JSON object with sensible dates.
+    /// The middle part is not a JSON object with a valid expiry time.
     #[error(
-        "its middle part is not the JSON payload of a Home Assistant token; it may be cut short"
+        "its middle part is not the JSON payload of a Home Assistant token; store the whole token"
     )]
     Payload,
 }
 
-/// A token's text without the white space around it, and what it says of itself.
+/// Checks a token's text. Returns the text without surrounding white space, and its claims.
 pub fn inspect(text: &str, format: TokenFormat) -> Result<(&str, Claims), Defect> {
     let text = text.trim();
     if text.is_empty() {
@@ -74,7 +74,7 @@ pub fn inspect(text: &str, format: TokenFormat) -> Result<(&str, Claims), Defect
     }
     match (claims(text), format) {
         (Ok(claims), _) => Ok((text, claims)),
-        // A token goes into an HTTP header, which takes visible ASCII alone.
+        // A token is sent in an HTTP header, which accepts only visible ASCII.
         (Err(_), TokenFormat::Any) if text.is_ascii() => Ok((text, Claims::default())),
         (Err(defect), _) => Err(defect),
     }
@@ -86,13 +86,13 @@ struct Payload {
     iss: Option<String>,
 }
 
-/// A stored token as it would be presented, if the text is one.
+/// Returns the token that would be presented, if the stored text is a token.
 pub fn access_token(text: &SecretString) -> Option<AccessToken> {
     let (text, _) = inspect(text.expose_secret(), TokenFormat::Jwt).ok()?;
     Some(AccessToken::new(text.into()))
 }
 
-/// By what a home knows a token: the id of the refresh token that it stands for.
+/// Returns the home's id of a token: the id of its refresh token.
 pub fn token_id(text: &SecretString) -> Option<String> {
     let (text, _) = inspect(text.expose_secret(), TokenFormat::Jwt).ok()?;
     payload(text).ok()?.iss.filter(|id| !id.is_empty())
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_real_token_is_trimmed_and_its_end_is_read() {
+    fn inspect_trims_a_token_and_reads_its_expiry() {
         let token = jwt(r#"{"iss":"0123456789abcdef","iat":1700000000,"exp":2015360000}"#);
         let padded = format!("  {token}\n");
         let (text, claims) = inspect(&padded, TokenFormat::Jwt).unwrap();
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn each_defect_is_told_apart() {
+    fn inspect_names_each_defect() {
         let good = jwt(r#"{"iss":"x"}"#);
         assert_eq!(
             inspect(&good, TokenFormat::Jwt).unwrap().1,
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn other_tokens_pass_only_where_they_are_allowed() {
+    fn inspect_accepts_an_opaque_token_only_in_format_any() {
         assert_eq!(
             inspect("opaque-token", TokenFormat::Any),
             Ok(("opaque-token", Claims::default()))

@@ -1,4 +1,4 @@
-//! Reading the token from its source, and what is kept of it.
+//! Reads the token from its source, checks it and caches it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use crate::base::metrics::Metric;
 use crate::base::secret::AccessToken;
 use crate::home::source::{SecretSource, SourceError, SourceFault, StoredSecret};
 
-/// With less than this left of a token, whoever reads the log is told.
+/// The remaining lifetime of a token below which a warning is logged.
 const EXPIRES_SOON: Duration = Duration::from_secs(14 * 24 * 60 * 60);
 
 pub(super) struct Inner {
@@ -30,16 +30,16 @@ pub(super) struct Inner {
 
 pub(super) struct State {
     pub(super) cache: TokenCache,
-    /// Where rejections are kept for the next service of the same home, and what the home is called there.
+    /// The store of rejections for the next service of the same home, and the home's key in that store.
     pub(super) rejections: Option<(Arc<Rejections>, String)>,
-    /// How often the memory was cleared: a read that began before leaves nothing behind.
+    /// The number of times the cache was cleared. A fetch that started before a clearing is not cached.
     pub(super) clearings: u64,
-    /// How often the source was asked and answered with a token that may be used.
+    /// The number of fetches that returned a usable token.
     pub(super) fetches: u64,
 }
 
 impl State {
-    /// Whether another read has ended well since `started`.
+    /// Returns true if a fetch that started after `started` has already succeeded.
     fn is_overtaken(&self, started: Timestamp) -> bool {
         let last = self.cache.last();
         last.is_some_and(|last| last.read_at.monotonic > started.monotonic)
@@ -67,13 +67,13 @@ impl Inner {
                     fingerprint = %token.fingerprint(), version = token.version, stage = "token",
                     "token fetched"
                 );
-                self.report_end(token, now);
+                self.report_expiry(token, now);
             }
             Err(error) => {
                 let mut state = self.state.lock();
                 match error {
                     _ if state.is_overtaken(started) => {}
-                    // Whoever deleted it meant it.
+                    // A deleted parameter means that the token must no longer be used.
                     TokenError::Source(SourceError {
                         fault: SourceFault::NotFound,
                         ..
@@ -89,13 +89,13 @@ impl Inner {
         outcome
     }
 
-    /// The failure of a read that nobody waits for any longer.
+    /// Returns the error of a fetch that takes too long.
     pub(super) fn timed_out(&self) -> TokenError {
         self.source.origin().failed(SourceFault::TimedOut).into()
     }
 
-    /// Tells when a token ends, by its own word.
-    fn report_end(&self, token: &Token, now: Timestamp) {
+    /// Reports the remaining lifetime of a token as a metric, and logs a warning if it is short.
+    fn report_expiry(&self, token: &Token, now: Timestamp) {
         let Some(end) = token.expires_at else { return };
         let left = end.saturating_sub(now.unix);
         self.ambient
@@ -104,23 +104,23 @@ impl Inner {
         if left < EXPIRES_SOON {
             tracing::warn!(
                 fingerprint = %token.fingerprint(), hours_left = left.as_secs() / 3_600, category = "token",
-                "the token ends soon; store another one"
+                "the token ends soon; store a new token"
             );
         }
     }
 
-    /// Says that the last good token is used for want of a newer reading.
-    pub(super) fn served_stale(&self, token: Token, error: Option<&TokenError>) -> Token {
+    /// Reports that the last good token is used, because the source could not be read again. Returns the token.
+    pub(super) fn report_stale(&self, token: Token, error: Option<&TokenError>) -> Token {
         self.ambient.meter.record(Metric::TokenStale);
         let error = error.map(ToString::to_string);
         tracing::warn!(
             fingerprint = %token.fingerprint(), version = token.version, error, category = "token", stage = "token",
-            "the last good token is used: it could not be read again"
+            "the last good token is used, because the token could not be read again"
         );
         token
     }
 
-    /// Checks what was fetched and keeps it. An error is never kept.
+    /// Checks a fetched text and caches the token. An error is never cached.
     fn accept(
         &self,
         stored: &StoredSecret,
@@ -147,7 +147,7 @@ impl Inner {
             });
         }
         if self.format == TokenFormat::Any && !text.contains('.') {
-            tracing::warn!(%fingerprint, "the token is not a JWT, so its end cannot be told");
+            tracing::warn!(%fingerprint, "the token is not a JWT, so its expiry is unknown");
         }
         let mut state = self.state.lock();
         if state.cache.is_rejected(fingerprint, stored.version) {
@@ -158,9 +158,10 @@ impl Inner {
             });
         }
         let ttl = Ttl::new(self.ttl, self.ambient.random.f64());
-        // A slow read does not undo a quicker one that began after it.
+        // A slow fetch must not overwrite the result of a faster fetch that started later.
         if !state.is_overtaken(started) && state.clearings == clearings {
-            // As old as the asking for it: a sandbox may have been frozen before the answer was read.
+            // The age counts from the start of the fetch, because the execution environment may have been frozen during
+            // the fetch.
             state.cache.put(token.clone(), started, ttl);
         }
         state.fetches += 1;

@@ -1,14 +1,14 @@
-//! Rejections that outlive the service that met them: a home that is closed and opened again is still the same home.
+//! Rejected tokens that stay known when a home is closed and opened again.
 
 use std::collections::VecDeque;
 
 use crate::base::lock::Lock;
 use crate::base::secret::Fingerprint;
 
-/// How many are remembered in one process.
+/// The number of rejections that one process remembers.
 const REMEMBERED: usize = 1_024;
 
-/// The tokens that homes have rejected, by home, with the version of the parameter that held each.
+/// The rejected tokens of each home, with the version of the parameter that held each token.
 #[derive(Debug, Default)]
 pub struct Rejections(Lock<VecDeque<(String, Fingerprint, Option<i64>)>>);
 
@@ -25,7 +25,7 @@ impl Rejections {
         noted.push_back(entry);
     }
 
-    /// All that one home has rejected.
+    /// Returns all tokens that one home has rejected.
     pub(super) fn of(&self, home: &str) -> Vec<(Fingerprint, Option<i64>)> {
         let noted = self.0.lock();
         let of_home = noted.iter().filter(|(of, _, _)| of == home);

@@ -1,4 +1,4 @@
-//! The service over a scripted source: single flight, soft and hard TTL, expiry, rejection.
+//! Tests of the service with a scripted source: single flight, soft and hard TTL, expiry, rejection.
 
 mod failing;
 mod flights;
@@ -19,19 +19,19 @@ use crate::base::metrics::Metrics;
 use crate::base::random::Random;
 use crate::home::source::{Origin, Setting, SourceError, SourceFault, StoredSecret};
 
-/// How long tokens are kept: due from 270 to 300 s on, stale from 600 s on.
+/// The configured TTL: tokens are due from an age of 270 to 300 s, and stale from 600 s.
 const TTL: Duration = Duration::from_secs(300);
 const HARD: Duration = Duration::from_secs(600);
 
-/// How long a source that failed is left alone.
+/// The time without a new fetch after a failure.
 const BACK_OFF: Duration = Duration::from_secs(30);
 
 const SECOND: Duration = Duration::from_secs(1);
 
-/// A text with its version, or why there is none.
+/// A token text with its version, or the error of the source.
 type Answer = Result<(String, i64), SourceError>;
 
-/// Yields the scripted answers in turn (the last one again and again), each when a permit is given.
+/// A source that returns the scripted answers in order and repeats the last answer. Each fetch needs a permit.
 struct Script {
     answers: Mutex<VecDeque<Answer>>,
     gate: Semaphore,
@@ -67,7 +67,7 @@ struct Fixture {
     service: Arc<TokenService>,
 }
 
-/// A service over answers that all have one version.
+/// Creates a service whose answers all have the same version.
 fn fixture<const N: usize>(answers: [Result<&str, SourceError>; N]) -> Fixture {
     fixture_with(answers.map(|answer| answer.map(|text| (text, 7))), TTL, 7)
 }
@@ -106,13 +106,13 @@ impl Fixture {
         self.script.calls.load(Ordering::SeqCst)
     }
 
-    /// The text that is handed out now.
+    /// Returns the text of the current token.
     async fn current(&self) -> Result<String, TokenError> {
         let token = self.service.current().await?;
         Ok(token.access.expose().to_owned())
     }
 
-    /// The text that is handed out now, which there must be, and without a read.
+    /// Returns the text of the current token and checks that no fetch was needed.
     async fn kept(&self) -> String {
         let calls = self.calls();
         let text = self.current().await.unwrap();
@@ -121,8 +121,8 @@ impl Fixture {
     }
 }
 
-/// In form a token of Home Assistant's that ends then.
-fn ending_at(unix_seconds: u64) -> String {
+/// Builds a token in the format of Home Assistant that expires at `unix_seconds`.
+fn expiring_at(unix_seconds: u64) -> String {
     use base64::Engine as _;
     let encode = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);
     let claims = format!(r#"{{"exp":{unix_seconds}}}"#);
@@ -142,7 +142,7 @@ fn not_found() -> SourceError {
 }
 
 #[tokio::test]
-async fn concurrent_misses_make_one_call_and_share_its_outcome() {
+async fn concurrent_cache_misses_share_one_fetch() {
     for answer in [Ok("token-a"), Err(source_error(SourceFault::Throttled))] {
         let fixture = fixture([answer.clone()]);
         fixture.script.gate.forget_permits(1_000);
@@ -156,7 +156,7 @@ async fn concurrent_misses_make_one_call_and_share_its_outcome() {
                 })
             })
             .collect();
-        // Every task runs on from there until it waits for the one fetch.
+        // From there, every task runs until it waits for the shared fetch.
         while started.load(Ordering::SeqCst) < 100 {
             tokio::task::yield_now().await;
         }
@@ -170,7 +170,7 @@ async fn concurrent_misses_make_one_call_and_share_its_outcome() {
 }
 
 #[tokio::test]
-async fn a_token_past_its_soft_ttl_is_served_and_read_again_when_nobody_waits() {
+async fn token_past_soft_ttl_is_served_and_refreshed_in_the_background() {
     let fixture = fixture([Ok("token-a"), Ok("token-b")]);
     assert_eq!(fixture.current().await.unwrap(), "token-a");
     fixture.clock.advance(TTL.mul_f64(0.9) - SECOND);
@@ -189,7 +189,7 @@ async fn a_token_past_its_soft_ttl_is_served_and_read_again_when_nobody_waits() 
 }
 
 #[tokio::test]
-async fn what_was_never_asked_for_is_not_read_again() {
+async fn refresh_before_the_first_request_does_not_fetch() {
     let fixture = fixture([Ok("token-a")]);
     assert!(!fixture.service.is_due());
     fixture.service.refresh().await.unwrap();
@@ -199,7 +199,7 @@ async fn what_was_never_asked_for_is_not_read_again() {
 }
 
 #[tokio::test]
-async fn sandboxes_started_together_do_not_read_together() {
+async fn soft_ttl_jitter_spreads_fetches() {
     let mut due_after = Vec::new();
     for seed in 0..20 {
         let fixture = fixture_with([Ok(("token-a", 1))], TTL, seed);
@@ -221,7 +221,7 @@ async fn sandboxes_started_together_do_not_read_together() {
 }
 
 #[tokio::test]
-async fn a_token_past_its_hard_ttl_is_read_first() {
+async fn token_past_hard_ttl_is_fetched_before_use() {
     let fixture = fixture([Ok("token-a"), Ok("token-b")]);
     fixture.current().await.unwrap();
     fixture.clock.advance(HARD - SECOND);
@@ -232,8 +232,8 @@ async fn a_token_past_its_hard_ttl_is_read_first() {
 }
 
 #[tokio::test]
-async fn neither_its_own_end_nor_a_rejection_is_outlived() {
-    let ending = ending_at(1_650);
+async fn stale_token_is_not_served_after_expiry_or_rejection() {
+    let ending = expiring_at(1_650);
     let fixture = fixture([
         Ok(ending.as_str()),
         Err(source_error(SourceFault::Throttled)),
@@ -252,7 +252,7 @@ async fn neither_its_own_end_nor_a_rejection_is_outlived() {
 }
 
 #[tokio::test]
-async fn a_ttl_of_nothing_keeps_nothing() {
+async fn ttl_of_zero_fetches_at_each_request() {
     let answers = [
         Ok(("token-a", 1)),
         Ok(("token-b", 2)),
@@ -269,7 +269,7 @@ async fn a_ttl_of_nothing_keeps_nothing() {
 }
 
 #[tokio::test]
-async fn a_token_known_to_have_changed_is_due_though_it_is_fresh() {
+async fn expire_makes_a_fresh_token_due() {
     let fixture = fixture([Ok("token-a"), Ok("token-b")]);
     fixture.current().await.unwrap();
     fixture.service.expire();
@@ -281,7 +281,7 @@ async fn a_token_known_to_have_changed_is_due_though_it_is_fresh() {
 }
 
 #[tokio::test]
-async fn an_error_is_not_kept() {
+async fn fetch_error_is_not_cached() {
     let fixture = fixture([Err(source_error(SourceFault::Throttled)), Ok("token-a")]);
     let error = fixture.service.current().await.unwrap_err();
     assert_eq!(

@@ -1,8 +1,8 @@
-//! A source that fails, hangs, or yields what is of no use, after it has yielded a token.
+//! Tests with a source that fails, hangs or returns an invalid token after it has returned a valid token.
 
 use super::*;
 
-/// Every failure that says nothing of the token read before.
+/// All source failures that do not invalidate the cached token.
 fn failures() -> Vec<SourceError> {
     [
         SourceFault::AccessDenied,
@@ -24,14 +24,14 @@ fn failures() -> Vec<SourceError> {
 }
 
 #[tokio::test]
-async fn the_last_good_token_outlives_a_failing_source() {
+async fn last_good_token_is_served_while_the_source_fails() {
     for error in failures() {
         let fixture = fixture([Ok("token-a"), Err(error.clone()), Ok("token-b")]);
         fixture.current().await.unwrap();
         fixture.clock.advance(HARD);
         assert_eq!(fixture.current().await.unwrap(), "token-a", "{error}");
         assert_eq!(fixture.calls(), 2);
-        // The source is left alone for a while, and asked again after it.
+        // No fetch takes place for a while. Then the source is tried again.
         fixture.clock.advance(BACK_OFF - SECOND);
         assert_eq!(fixture.kept().await, "token-a");
         fixture.service.refresh().await.unwrap();
@@ -43,8 +43,8 @@ async fn the_last_good_token_outlives_a_failing_source() {
 }
 
 #[tokio::test]
-async fn a_stored_text_that_is_of_no_use_does_no_harm_to_the_token_before_it() {
-    for text in ["Bearer x", "", &ending_at(1_000)] {
+async fn last_good_token_is_served_while_the_stored_text_is_invalid() {
+    for text in ["Bearer x", "", &expiring_at(1_000)] {
         let fixture = fixture([Ok("token-a"), Ok(text)]);
         fixture.current().await.unwrap();
         fixture.clock.advance(TTL);
@@ -56,7 +56,7 @@ async fn a_stored_text_that_is_of_no_use_does_no_harm_to_the_token_before_it() {
 }
 
 #[tokio::test]
-async fn a_refresh_that_fails_is_told_of_and_made_again_after_a_while() {
+async fn failed_refresh_returns_the_error_and_is_retried_later() {
     let fixture = fixture([
         Ok("token-a"),
         Err(source_error(SourceFault::Throttled)),
@@ -75,7 +75,7 @@ async fn a_refresh_that_fails_is_told_of_and_made_again_after_a_while() {
 }
 
 #[tokio::test]
-async fn a_deleted_token_is_dropped() {
+async fn deleted_token_is_dropped() {
     for waits in [false, true] {
         let fixture = fixture([Ok("token-a"), Err(not_found()), Ok("token-b")]);
         fixture.current().await.unwrap();
@@ -94,7 +94,7 @@ async fn a_deleted_token_is_dropped() {
 }
 
 #[tokio::test]
-async fn everyone_past_the_hard_ttl_shares_one_failed_read() {
+async fn concurrent_callers_past_hard_ttl_share_one_failed_fetch() {
     let fixture = fixture([Ok("token-a"), Err(source_error(SourceFault::Throttled))]);
     fixture.current().await.unwrap();
     fixture.clock.advance(HARD);
@@ -104,21 +104,21 @@ async fn everyone_past_the_hard_ttl_shares_one_failed_read() {
 }
 
 #[tokio::test]
-async fn a_source_that_hangs_holds_up_nobody_for_long_who_has_a_stale_token() {
+async fn hanging_source_delays_callers_with_a_stale_token_only_briefly() {
     let fixture = fixture([Ok("token-a"), Ok("token-b")]);
     fixture.current().await.unwrap();
     fixture.clock.advance(HARD);
     fixture.script.gate.forget_permits(1_000);
     assert_eq!(fixture.current().await.unwrap(), "token-a");
     assert_eq!(fixture.calls(), 2);
-    // Whoever comes later does not wait for what others have waited for in vain.
-    fixture.clock.advance(WAIT_WITH_A_STALE_ONE);
+    // A later caller does not wait for a fetch that other callers have already waited for.
+    fixture.clock.advance(WAIT_WITH_STALE_TOKEN);
     assert_eq!(fixture.kept().await, "token-a");
     fixture
         .clock
-        .advance(FETCH_LIMIT - WAIT_WITH_A_STALE_ONE - Duration::from_millis(1));
+        .advance(FETCH_LIMIT - WAIT_WITH_STALE_TOKEN - Duration::from_millis(1));
     assert_eq!(fixture.kept().await, "token-a");
-    // The read lands though nobody waits for it any more.
+    // The fetch fills the cache although no caller waits for it.
     fixture.script.gate.add_permits(1);
     while fixture.service.fetches() < 2 {
         tokio::task::yield_now().await;
@@ -128,7 +128,7 @@ async fn a_source_that_hangs_holds_up_nobody_for_long_who_has_a_stale_token() {
 }
 
 #[tokio::test]
-async fn a_read_that_never_ends_is_given_up() {
+async fn fetch_that_never_ends_is_replaced() {
     let fixture = fixture([Ok("token-a"), Ok("token-b")]);
     fixture.current().await.unwrap();
     fixture.clock.advance(HARD);

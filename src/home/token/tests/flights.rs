@@ -1,4 +1,4 @@
-//! Reads that overtake each other, callers that leave, and tokens that the home rejects meanwhile.
+//! Tests of overlapping fetches, cancelled callers and tokens that the home rejects.
 
 use tokio::sync::oneshot;
 
@@ -7,12 +7,12 @@ use crate::base::ambient::Ambient;
 use crate::base::metrics::Meter;
 use crate::base::random::Random;
 
-/// Each read waits for an answer of its own.
-struct Desk {
+/// A source in which each fetch waits for its own answer.
+struct ManualSource {
     waiting: Mutex<Vec<oneshot::Sender<Answer>>>,
 }
 
-impl SecretSource for Desk {
+impl SecretSource for ManualSource {
     fn fetch(&self) -> BoxFuture<'_, Result<StoredSecret, SourceError>> {
         let (sender, receiver) = oneshot::channel();
         self.waiting.lock().unwrap().push(sender);
@@ -30,15 +30,15 @@ impl SecretSource for Desk {
     }
 }
 
-impl Desk {
-    /// Waits until so many reads have begun and are not answered.
+impl ManualSource {
+    /// Waits until this number of fetches are in flight.
     async fn until_waiting(&self, reads: usize) {
         while self.waiting.lock().unwrap().len() < reads {
             tokio::task::yield_now().await;
         }
     }
 
-    /// Answers the read that began last.
+    /// Answers the fetch that started last.
     fn answer_last(&self, answer: Result<(&str, i64), SourceError>) {
         let answer = answer.map(|(text, version)| (text.to_owned(), version));
         let sender = self.waiting.lock().unwrap().pop().unwrap();
@@ -48,14 +48,15 @@ impl Desk {
 
 type Read = tokio::task::JoinHandle<Result<Token, TokenError>>;
 
-/// A service with two reads under way, the second begun because the token has changed since the first.
-async fn two_reads() -> (Arc<TokenService>, Arc<Desk>, [Read; 2]) {
-    let desk = Arc::new(Desk {
+/// Creates a service with two fetches in flight. The second fetch started because the token has changed since the
+/// first.
+async fn two_fetches() -> (Arc<TokenService>, Arc<ManualSource>, [Read; 2]) {
+    let source = Arc::new(ManualSource {
         waiting: Mutex::default(),
     });
     let clock = Arc::new(ManualClock::at(Duration::from_secs(1_000)));
     let service = Arc::new(TokenService::new(
-        Box::new(desk.clone()),
+        Box::new(source.clone()),
         TokenFormat::Any,
         TTL,
         Ambient {
@@ -69,26 +70,26 @@ async fn two_reads() -> (Arc<TokenService>, Arc<Desk>, [Read; 2]) {
         tokio::spawn(async move { service.current().await })
     };
     let first = read();
-    desk.until_waiting(1).await;
+    source.until_waiting(1).await;
     clock.advance(SECOND);
     service.expire();
     let second = read();
-    desk.until_waiting(2).await;
+    source.until_waiting(2).await;
     clock.advance(SECOND);
-    (service, desk, [first, second])
+    (service, source, [first, second])
 }
 
 #[tokio::test]
-async fn a_slow_read_does_not_undo_a_quicker_one_that_began_after_it() {
+async fn slow_fetch_does_not_overwrite_a_later_fetch() {
     for late in [
         Ok(("token-a", 1)),
         Err(source_error(SourceFault::Throttled)),
         Err(not_found()),
     ] {
-        let (service, desk, [first, second]) = two_reads().await;
-        desk.answer_last(Ok(("token-b", 2)));
+        let (service, source, [first, second]) = two_fetches().await;
+        source.answer_last(Ok(("token-b", 2)));
         let newer = second.await.unwrap().unwrap();
-        desk.answer_last(late.clone());
+        source.answer_last(late.clone());
         assert_eq!(first.await.unwrap().is_ok(), late.is_ok());
         assert_eq!(service.cached(), Some(newer.fingerprint()), "{late:?}");
         assert_eq!(service.facts().unwrap().version, Some(2));
@@ -97,31 +98,31 @@ async fn a_slow_read_does_not_undo_a_quicker_one_that_began_after_it() {
 }
 
 #[tokio::test]
-async fn a_read_that_nobody_overtakes_is_kept() {
-    let (service, desk, [first, second]) = two_reads().await;
-    desk.answer_last(Err(source_error(SourceFault::Throttled)));
+async fn earlier_fetch_is_cached_if_the_later_fetch_fails() {
+    let (service, source, [first, second]) = two_fetches().await;
+    source.answer_last(Err(source_error(SourceFault::Throttled)));
     assert!(second.await.unwrap().is_err());
-    desk.answer_last(Ok(("token-a", 1)));
+    source.answer_last(Ok(("token-a", 1)));
     let token = first.await.unwrap().unwrap();
     assert_eq!(service.cached(), Some(token.fingerprint()));
 }
 
 #[tokio::test]
-async fn a_token_cleared_is_read_anew_though_a_read_is_under_way() {
-    let (service, desk, reads) = two_reads().await;
+async fn clear_starts_a_new_fetch_despite_a_fetch_in_flight() {
+    let (service, source, reads) = two_fetches().await;
     service.clear();
     let third = {
         let service = service.clone();
         tokio::spawn(async move { service.current().await })
     };
-    desk.until_waiting(3).await;
-    desk.answer_last(Ok(("token-c", 3)));
+    source.until_waiting(3).await;
+    source.answer_last(Ok(("token-c", 3)));
     assert_eq!(third.await.unwrap().unwrap().version, Some(3));
     reads.iter().for_each(tokio::task::JoinHandle::abort);
 }
 
 #[tokio::test]
-async fn a_cancelled_caller_leaves_the_fetch_to_the_next() {
+async fn cancelled_caller_leaves_the_fetch_to_the_next_caller() {
     let fixture = fixture([Ok("token-a")]);
     fixture.script.gate.forget_permits(1_000);
     let first = tokio::spawn({
@@ -137,7 +138,7 @@ async fn a_cancelled_caller_leaves_the_fetch_to_the_next() {
 }
 
 #[tokio::test]
-async fn a_rejected_token_is_never_handed_out_again() {
+async fn rejected_token_is_never_returned_again() {
     let fixture = fixture([Ok("token-a"), Ok("token-a"), Ok("token-b"), Ok("token-a")]);
     let rejected = fixture.service.current().await.unwrap();
     fixture.service.reject(rejected.fingerprint());
@@ -149,23 +150,23 @@ async fn a_rejected_token_is_never_handed_out_again() {
     };
     assert_eq!(fixture.service.current().await.unwrap_err(), expected);
     assert_eq!(fixture.current().await.unwrap(), "token-b");
-    // The mended one stays, whatever late reports of the old one say.
+    // The new token stays cached when the old token is reported again.
     fixture.service.reject(rejected.fingerprint());
     assert_eq!(fixture.kept().await, "token-b");
-    // Rolled back to the rejected one: the mended one is the last good one.
+    // The parameter is rolled back to the rejected token. The new token stays the last good token.
     fixture.clock.advance(TTL);
     assert_eq!(fixture.service.refresh().await.unwrap_err(), expected);
     assert_eq!(fixture.kept().await, "token-b");
     fixture.clock.advance(HARD);
     assert_eq!(fixture.current().await.unwrap(), "token-b");
-    // Until the home rejects that as well.
-    let mended = fixture.service.current().await.unwrap();
-    fixture.service.reject(mended.fingerprint());
+    // Then the home rejects the new token as well.
+    let newer = fixture.service.current().await.unwrap();
+    fixture.service.reject(newer.fingerprint());
     assert_eq!(fixture.service.current().await.unwrap_err(), expected);
 }
 
 #[tokio::test]
-async fn a_rejected_token_that_is_stored_anew_is_handed_out_once_more() {
+async fn rejected_token_stored_as_a_new_version_is_returned_once_more() {
     let versions = [1, 1, 2, 2].map(|version| Ok(("token-a", version)));
     let fixture = fixture_with(versions, TTL, 7);
     for version in [1, 2] {
@@ -182,7 +183,7 @@ async fn a_rejected_token_that_is_stored_anew_is_handed_out_once_more() {
 }
 
 #[tokio::test]
-async fn stored_texts_that_are_no_token_are_named_and_not_kept() {
+async fn malformed_text_is_reported_and_not_cached() {
     let fixture = fixture([Ok("Bearer x"), Ok("")]);
     for defect in [Defect::BearerPrefix, Defect::Empty] {
         let error = fixture.service.current().await.unwrap_err();
@@ -197,8 +198,8 @@ async fn stored_texts_that_are_no_token_are_named_and_not_kept() {
 }
 
 #[tokio::test]
-async fn an_expired_token_is_not_handed_out() {
-    let ended = ending_at(1_000);
+async fn expired_token_is_not_returned() {
+    let ended = expiring_at(1_000);
     let fixture = fixture([Ok(ended.as_str())]);
     let error = fixture.service.current().await.unwrap_err();
     assert!(matches!(error, TokenError::Expired { .. }), "{error:?}");
