@@ -1,11 +1,12 @@
-//! Token and home together: commands are run, and a rejected token is replaced once.
+//! The bridge between callers and one home: runs commands and replaces a rejected token once.
 //!
-//! The rules that keep a house safe are here:
+//! The module keeps these safety rules:
 //!
-//! * A token is proven at the REST API before it crosses a WebSocket, and a token that was rejected, on either, is
-//!   reported to the [`TokenService`], which never hands it out again.
-//! * After a rejection the parameter is read once more. Only another token is presented; the same one is an error.
-//! * Only what provably did not reach the home is tried again.
+//! * A token is validated at the REST API before it is sent on a WebSocket. A token that the home rejects over REST or
+//!   on a WebSocket is reported to the [`TokenService`], which never returns it again.
+//! * After a rejection the parameter is read once more. Only a different token is presented. The same token is an
+//!   error.
+//! * A request is retried only if it provably did not reach the home.
 
 mod breaker;
 mod error;
@@ -39,7 +40,14 @@ use crate::home::home_assistant::{
 use crate::home::token::{TokenError, TokenFacts, TokenService};
 use crate::home::verdict::Verdicts;
 
-/// Runs commands in one home.
+/// The error of one attempt.
+struct Failure {
+    error: BridgeError,
+    /// True if the attempt used a connection that was opened earlier and may have died unnoticed.
+    reused: bool,
+}
+
+/// Runs commands and requests in one home.
 pub struct Bridge {
     prover: Arc<Prover>,
     retry: Retry,
@@ -47,13 +55,13 @@ pub struct Bridge {
     random: Random,
     breaker: Lock<Breaker<HomeError>>,
     finding: Lock<Option<Finding>>,
-    /// How many tokens had been fetched when the last keep-warm event or command was done.
+    /// The number of fetched tokens at the end of the last keep-warm event or command.
     seen_fetches: AtomicU64,
 }
 
 impl Bridge {
-    /// A bridge over a token service and a session. `verdicts` shares verdicts with other execution environments.
-    /// Failed connections are retried as [`Retry::default`] says, with random jitter.
+    /// Creates a bridge from a token service and a session. `verdicts` shares verdicts with other execution
+    /// environments. Failed connections are retried as [`Retry::default`] says, with random jitter.
     pub fn new(
         tokens: TokenService,
         session: Session,
@@ -72,7 +80,7 @@ impl Bridge {
         }
     }
 
-    /// The same bridge with other retries.
+    /// Returns the bridge with another retry policy.
     #[must_use]
     pub fn with_retry(self, retry: Retry) -> Self {
         Self { retry, ..self }
@@ -87,8 +95,8 @@ impl Bridge {
         self.run_sifted(commands, None, deadline).await
     }
 
-    /// Runs a batch of commands whose answers are looked at by `sieve` as they come. `Err` means that none of the
-    /// commands reached the home.
+    /// Runs a batch of commands. `sieve` processes each answer as it arrives. `Err` means that none of the commands
+    /// reached the home.
     pub async fn run_sifted(
         &self,
         commands: &[Command],
@@ -115,23 +123,23 @@ impl Bridge {
         outcome
     }
 
-    /// Begins what the first command will need, once and without trying again.
+    /// Opens the connection that the first command needs, in one attempt without retries.
     pub async fn warm_up(&self, deadline: Deadline) {
         let attempt = self.attempt(deadline, |checkout| async move {
             self.ready(&checkout.connection, deadline).await
         });
-        if let Err((error, _)) = attempt.await {
-            tracing::debug!(error = %error, "not warm yet");
+        if let Err(Failure { error, .. }) = attempt.await {
+            tracing::debug!(error = %error, "the warm-up failed");
         }
     }
 
-    /// Makes token and session ready for the next command, and says how they are. A home that is down is asked once,
-    /// whatever the breaker says: nobody waits for it, and the next event is minutes away.
+    /// Prepares the token and the session for the next command, and reports their state. An unreachable home gets one
+    /// attempt even if the breaker is open, because no caller waits and the next event is minutes away.
     pub async fn keep_warm(&self, deadline: Deadline) -> Warmth {
         let refreshed = self.refresh(deadline).await;
         let delays = std::iter::empty();
         let outcome = match &refreshed {
-            // Nothing is left to go on with, and to ask once more would bring no more.
+            // No token is cached, and another fetch would fail in the same way.
             Err(error) if self.prover.tokens.cached().is_none() => Err(error.clone()),
             _ => {
                 let renewed = self.with_connection(deadline, delays, |checkout| {
@@ -147,26 +155,26 @@ impl Bridge {
                     BridgeError::Home(HomeError::Rejected)
                     | BridgeError::Token(TokenError::Rejected { .. } | TokenError::Expired { .. }),
                 ) => Some(false),
-                // The home has said so, though the parameter could not be read again since.
+                // The home has rejected the token, even if the parameter could not be read again since then.
                 Err(_) if self.prover.tokens.has_rejected_the_last() => Some(false),
                 Err(BridgeError::Home(_) | BridgeError::Token(_)) => None,
             },
             refreshed: self.note_fetches(),
             token: self.prover.tokens.facts(),
             session: self.prover.session.state(),
-            // That the token could not be read again is worth telling, also while the one in memory is still good.
+            // A failed refresh is reported even while the cached token is still valid.
             error: outcome.and(refreshed).err(),
         }
     }
 
-    /// Takes a token that is known to have changed, and says how things are then.
+    /// Reads a changed token, takes it into use and reports the state after that.
     pub async fn token_changed(&self, deadline: Deadline) -> Warmth {
         self.prover.tokens.expire();
         self.prover.forget_proof();
         self.keep_warm(deadline).await
     }
 
-    /// Proves a token that is not in use yet.
+    /// Validates a token that is not in use yet.
     pub async fn try_out(
         &self,
         token: &AccessToken,
@@ -175,27 +183,28 @@ impl Bridge {
         Ok(self.prover.session.try_out(token, deadline).await?)
     }
 
-    /// Makes sure that a token which is about to be revoked is presented by nobody any more, here or elsewhere.
+    /// Marks a token that is about to be revoked as rejected in the shared verdicts, so that no execution environment
+    /// presents it again.
     pub async fn retire(&self, fingerprint: Fingerprint, version: i64) {
         self.prover.retire(fingerprint, version).await;
     }
 
-    /// Which token is in use, without asking anybody.
+    /// Returns the facts of the last token that was read, without a fetch.
     pub fn token(&self) -> Option<TokenFacts> {
         self.prover.tokens.facts()
     }
 
-    /// Where values measured go.
+    /// Returns the destination of the metrics.
     pub fn meter(&self) -> &Meter {
         &self.prover.meter
     }
 
-    /// Reads settings that are known to have changed before the next connection.
+    /// Applies changed settings: closes all connections, so that the next connection reads the settings again.
     pub async fn settings_changed(&self) {
         self.prover.session.close().await;
     }
 
-    /// How everything is, from what is known already.
+    /// Returns the health from the known facts, without a request.
     pub fn health(&self) -> Health {
         let now = self.clock.now();
         let prover = &self.prover;
@@ -209,18 +218,18 @@ impl Bridge {
         Health::new(facts, now)
     }
 
-    /// Lets go of everything that must not be in a snapshot of this process: token and connections.
+    /// Drops the token and all connections, because they must not be part of a snapshot of this process.
     pub async fn suspend(&self) {
         self.prover.clear().await;
     }
 
-    /// Whether tokens were fetched since this was last asked.
+    /// Returns true if a token was fetched since the previous call.
     fn note_fetches(&self) -> bool {
         let fetches = self.prover.tokens.fetches();
         self.seen_fetches.swap(fetches, Ordering::Relaxed) < fetches
     }
 
-    /// Proves a connection that was there before, and gives it up if the token has been replaced meanwhile.
+    /// Validates the token of an existing connection. Discards the connection if the token has been replaced.
     async fn renew(&self, connection: Connection, deadline: Deadline) -> Result<(), BridgeError> {
         self.ready(&connection, deadline).await?;
         let fingerprint = connection.fingerprint();
@@ -232,7 +241,7 @@ impl Bridge {
         if !is_replaced && self.prover.is_proven(fingerprint, FRESH) {
             return Ok(());
         }
-        // A failure is reported, but the connection stays: it is proof of the token it was opened with.
+        // A failure is returned, but the connection stays open, because it proves the token that it was opened with.
         let token = self.prover.proven_token(deadline).await?;
         if token.fingerprint() == fingerprint {
             return Ok(());
@@ -245,7 +254,7 @@ impl Bridge {
         Ok(self.prover.session.ready(connection, deadline).await?)
     }
 
-    /// Runs `work` on a connection, with all that this module promises about trying again.
+    /// Runs `work` on a connection and applies this module's retry rules.
     async fn with_connection<T, F>(
         &self,
         deadline: Deadline,
@@ -259,16 +268,18 @@ impl Bridge {
         let mut waits = Waits::new(delays, self.clock.now());
         let outcome = loop {
             let began = self.clock.now();
-            let (error, reused) = match self.attempt(deadline, &work).await {
+            let Failure { error, reused } = match self.attempt(deadline, &work).await {
                 Ok(done) => break Ok(done),
                 Err(failure) => failure,
             };
             match &error {
-                // The token service has been told, so the next attempt has another token or fails for want of one.
+                // The token service knows the rejection, so the next attempt has another token or fails without a
+                // token.
                 BridgeError::Home(HomeError::Rejected) if !replaced_token => {
                     replaced_token = true;
                 }
-                // A kept connection had died unnoticed: that says nothing about the home, so no delay.
+                // A reused connection was already dead. That gives no information about the home, so the retry has no
+                // delay.
                 BridgeError::Home(HomeError::Closed) if reused && !replaced_connection => {
                     replaced_connection = true;
                 }
@@ -276,7 +287,7 @@ impl Bridge {
                     match waits.next(transient, began, self.clock.now(), deadline) {
                         Some(delay) => {
                             tracing::info!(
-                                error = %transient, delay_ms = delay.as_millis(), "trying again"
+                                error = %transient, delay_ms = delay.as_millis(), "connection failed, trying again"
                             );
                             tokio::time::sleep(delay).await;
                         }
@@ -290,15 +301,16 @@ impl Bridge {
         outcome
     }
 
-    /// What the end of a run says of the home, for the breaker and for reports.
+    /// Records the result of a run for the breaker and for health reports.
     fn learn<T>(&self, outcome: &Result<T, BridgeError>) {
         let now = self.clock.now();
         let news = match outcome {
             Ok(_) => News::Up,
             Err(BridgeError::Home(error)) if error.is_down() => News::Down(error.clone()),
-            // A deadline says how much time a caller had, a token where it is stored.
+            // A deadline depends on the caller, and a token error on the token's source. Neither gives information
+            // about the home.
             Err(BridgeError::Home(HomeError::DeadlineExceeded { .. }) | BridgeError::Token(_)) => {
-                News::None
+                News::Unrelated
             }
             Err(BridgeError::Home(_)) => News::Up,
         };
@@ -315,12 +327,12 @@ impl Bridge {
         &self,
         deadline: Deadline,
         work: impl Fn(Checkout) -> F,
-    ) -> Result<T, (BridgeError, bool)>
+    ) -> Result<T, Failure>
     where
         F: Future<Output = Result<T, BridgeError>>,
     {
         let rejected = {
-            // Weak: the connection belongs to the session, which belongs to the prover.
+            // A weak reference avoids a cycle: the prover owns the session, and the session owns the connection.
             let prover = Arc::downgrade(&self.prover);
             move |fingerprint| {
                 if let Some(prover) = prover.upgrade() {
@@ -328,22 +340,27 @@ impl Bridge {
                 }
             }
         };
-        self.prover.give_up_if_replaced(deadline).await;
+        self.prover.discard_if_token_replaced(deadline).await;
         let proven_token = self.prover.proven_token(deadline);
         let checkout = self
             .prover
             .session
             .checkout(deadline, proven_token, rejected)
             .await
-            .map_err(|error: BridgeError| (error, false))?;
+            .map_err(|error| Failure {
+                error,
+                reused: false,
+            })?;
         let reused = checkout.reused;
-        work(checkout).await.map_err(|error| (error, reused))
+        work(checkout)
+            .await
+            .map_err(|error| Failure { error, reused })
     }
 
-    /// Lets a run through, with the delays between its attempts, unless the home is known to be down.
+    /// Admits a run and returns the delays between its attempts. Fails if the breaker knows that the home is down.
     fn admit(&self) -> Result<impl Iterator<Item = Duration> + use<>, HomeError> {
         let is_probe = self.breaker.lock().admit(self.clock.now())?;
-        // A probe asks once: while it does, everyone else is turned away.
+        // A probe has one attempt. Meanwhile all other runs are rejected.
         Ok(self.delays().take(if is_probe { 0 } else { usize::MAX }))
     }
 

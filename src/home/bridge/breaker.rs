@@ -1,36 +1,37 @@
-//! A circuit breaker: while a home is down, callers are told so at once instead of waiting for it in vain.
+//! A circuit breaker: while a home is down, callers fail at once and do not wait for a timeout.
 //!
-//! A pure structure, with the time passed in.
+//! The breaker is a pure data structure. Callers pass the time in.
 
 use std::time::Duration;
 
 use crate::base::clock::Timestamp;
 
-/// How many runs in a row must fail before it opens. One may be an accident, and a home that restarts is back soon.
+/// The number of consecutive failed runs that opens the breaker. A single failure may be an accident, and a home that
+/// restarts is soon reachable again.
 const FAILURES: u32 = 3;
 
-/// How long it stays open before one run may try again.
+/// The time that the breaker stays open before it admits a probe.
 const COOL_DOWN: Duration = Duration::from_secs(10);
 
-/// What the end of a run says of the home.
+/// The information about the home that a finished run gives.
 #[derive(Clone, Debug)]
 pub(super) enum News<E> {
-    /// It answered, well or not.
+    /// The home answered, with success or an error.
     Up,
-    /// It is down; this is how that showed.
+    /// The home is down, with the error that showed it.
     Down(E),
-    /// Nothing: the run ended for reasons of its own.
-    None,
+    /// The run ended for a reason that is not related to the home.
+    Unrelated,
 }
 
-/// Whether runs are let through.
+/// The state of the breaker.
 #[derive(Clone, Debug)]
 pub(super) enum Breaker<E> {
-    /// They are, after so many failures in a row.
+    /// All runs are admitted. `failures` is the number of consecutive failures.
     Closed { failures: u32 },
-    /// They are not; this is why.
+    /// No run is admitted. `error` is the failure that opened the breaker.
     Open { since: Timestamp, error: E },
-    /// One is, to probe; the others are not.
+    /// One run is admitted as a probe. The other runs fail with `error`.
     HalfOpen { since: Timestamp, error: E },
 }
 
@@ -41,11 +42,11 @@ impl<E> Default for Breaker<E> {
 }
 
 impl<E: Clone> Breaker<E> {
-    /// Whether a run may begin now, and whether it is the probe. `Err` is the failure that opened the breaker.
+    /// Admits a run. Returns true if the run is a probe. `Err` is the failure that opened the breaker.
     pub(super) fn admit(&mut self, now: Timestamp) -> Result<bool, E> {
         match self {
             Self::Closed { .. } => Ok(false),
-            // A probe that never reported back (its invocation was killed) must not keep the breaker open for good.
+            // A probe never reports if its invocation is killed. Such a probe must not keep the breaker open forever.
             Self::Open { since, error } | Self::HalfOpen { since, error }
                 if now.since(*since) >= COOL_DOWN =>
             {
@@ -59,7 +60,7 @@ impl<E: Clone> Breaker<E> {
         }
     }
 
-    /// Reports how a run ended.
+    /// Updates the breaker after a run.
     pub(super) fn report(&mut self, news: News<E>, now: Timestamp) {
         match (&*self, news) {
             (_, News::Up) => *self = Self::default(),
@@ -69,18 +70,18 @@ impl<E: Clone> Breaker<E> {
                 };
             }
             (_, News::Down(error)) => *self = Self::Open { since: now, error },
-            // The probe learned nothing: the next may try when the time has come again.
-            (Self::HalfOpen { error, .. }, News::None) => {
+            // The probe gave no information about the home. The next probe may start after the cool-down.
+            (Self::HalfOpen { error, .. }, News::Unrelated) => {
                 *self = Self::Open {
                     since: now,
                     error: error.clone(),
                 };
             }
-            (Self::Closed { .. } | Self::Open { .. }, News::None) => {}
+            (Self::Closed { .. } | Self::Open { .. }, News::Unrelated) => {}
         }
     }
 
-    /// Its state's word in reports.
+    /// Returns the name of the state for reports.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Closed { .. } => "closed",
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn opens_after_failures_in_a_row_and_not_before() {
+    fn breaker_opens_only_after_consecutive_failures() {
         let mut breaker = Breaker::default();
         for _ in 0..10 {
             breaker.report(News::Down("down"), at(0));
@@ -124,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn one_probe_decides() {
+    fn probe_result_opens_or_closes_the_breaker() {
         let mut breaker = opened();
         assert_eq!(breaker.admit(at(9)), Err("down"));
         assert_eq!(breaker.admit(at(10)), Ok(true), "the probe");
@@ -139,20 +140,20 @@ mod tests {
     }
 
     #[test]
-    fn no_news_changes_nothing_but_a_probe() {
+    fn unrelated_result_ends_a_probe_and_changes_nothing_else() {
         let mut breaker = Breaker::default();
         breaker.report(News::Down("down"), at(0));
         breaker.report(News::Down("down"), at(0));
-        breaker.report(News::None, at(0));
+        breaker.report(News::Unrelated, at(0));
         breaker.report(News::Down("down"), at(0));
         assert_eq!(breaker.name(), "open");
         assert_eq!(breaker.admit(at(10)), Ok(true));
-        breaker.report(News::None, at(11));
+        breaker.report(News::Unrelated, at(11));
         assert_eq!(breaker.admit(at(12)), Err("down"));
     }
 
     #[test]
-    fn a_probe_that_never_reports_does_not_keep_it_open() {
+    fn breaker_admits_a_new_probe_if_a_probe_never_reports() {
         let mut breaker = opened();
         assert_eq!(breaker.admit(at(10)), Ok(true));
         assert_eq!(breaker.admit(at(20)), Ok(true));

@@ -1,15 +1,15 @@
-//! Failures before anything reached the home.
+//! Errors of runs in which no command reached the home.
 
 use crate::home::home_assistant::HomeError;
 use crate::home::token::TokenError;
 
-/// Why nothing could be run. No command has reached the home.
+/// The error of a run in which no command reached the home.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BridgeError {
-    /// There is no usable token.
+    /// The token service has no usable token.
     #[error(transparent)]
     Token(#[from] TokenError),
-    /// The home could not be talked to.
+    /// The communication with the home failed.
     #[error(transparent)]
     Home(#[from] HomeError),
 }

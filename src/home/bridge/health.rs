@@ -1,4 +1,4 @@
-//! How token and home are, as a value: for whoever asks, and cheap enough to be asked at any rate.
+//! The health of the token and the home, built from known facts without a request to the home.
 
 use std::time::Duration;
 
@@ -8,43 +8,43 @@ use crate::base::secret::Fingerprint;
 use crate::home::home_assistant::{HomeError, SessionReport, SessionState};
 use crate::home::token::TokenFacts;
 
-/// What a keep-warm event found.
+/// The result of a keep-warm event.
 #[derive(Debug)]
 pub struct Warmth {
-    /// Whether the home accepts the token; `None` if it could not be asked.
+    /// True if the home accepts the token; `None` if the token could not be validated.
     pub valid: Option<bool>,
-    /// Whether the token was read from its source for this event: during it, or in INIT before it.
+    /// True if the token was read from its source for this event: during the event, or before it in INIT.
     pub refreshed: bool,
-    /// The token last read.
+    /// The last token that was read.
     pub token: Option<TokenFacts>,
-    /// Where the session stands.
+    /// The state of the session.
     pub session: SessionState,
-    /// Why not all is well.
+    /// The error, if the event failed in part or as a whole.
     pub error: Option<BridgeError>,
 }
 
-/// The last thing that was learned about token and home.
+/// The last result about the token and the home.
 #[derive(Clone, Debug)]
 pub struct Finding {
-    /// What was learned.
+    /// The result.
     pub outcome: Result<(), BridgeError>,
-    /// When.
+    /// The time of the result.
     pub at: Timestamp,
 }
 
-/// How things are, in a word.
+/// The overall health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Status {
     /// The last command or proof went well.
     Healthy,
-    /// Nothing was asked of the home yet, or it will be back by itself.
+    /// No command or proof has run yet, or the problem is expected to end without action.
     Degraded,
-    /// Somebody has to do something.
+    /// An operator must act.
     Unhealthy,
 }
 
 impl Status {
-    /// Its word in reports.
+    /// Returns the name of the status for reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Healthy => "healthy",
@@ -54,54 +54,54 @@ impl Status {
     }
 }
 
-/// Everything that is known of token and home.
+/// All known facts about the token and the home.
 #[derive(Clone, Debug)]
 pub struct Health {
-    /// In a word.
+    /// The overall health.
     pub status: Status,
-    /// What was last learned, and how long ago; `None` before anything was asked.
+    /// The last result and its age; `None` before the first result.
     pub verdict: Option<(Result<(), BridgeError>, Duration)>,
-    /// The token that was last read; `None` before it was.
+    /// The last token that was read; `None` before the first read.
     pub token: Option<TokenHealth>,
-    /// The session.
+    /// The facts about the session.
     pub session: SessionHealth,
-    /// Whether runs are let through: `closed`, `open`, `half-open`.
+    /// The state of the circuit breaker: `closed`, `open` or `half-open`.
     pub breaker: &'static str,
 }
 
-/// What is known of the token.
+/// The facts about the token.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct TokenHealth {
-    /// Which token.
+    /// The token's fingerprint.
     pub fingerprint: Fingerprint,
-    /// The version of the parameter it came from.
+    /// The version of the parameter that held the token.
     pub version: Option<i64>,
-    /// How long ago it was read.
+    /// The time since the token was read.
     pub age: Duration,
-    /// How many days it has left by its own word; 0 once it has ended.
+    /// The days until the expiry time that the token states; 0 after the expiry.
     pub days_to_expiry: Option<f64>,
 }
 
-/// What is known of the session.
+/// The facts about the session.
 #[derive(Clone, Debug)]
 pub struct SessionHealth {
-    /// Where it stands.
+    /// The state of the session.
     pub state: SessionState,
-    /// How many connections were opened after the first.
+    /// The number of connections that were opened after the first connection.
     pub reconnects: u64,
-    /// How long ago one was last opened, or tried.
+    /// The time since the last attempt to open a connection.
     pub last_attempt: Option<Duration>,
-    /// Why the last attempt failed, if it did.
+    /// The error of the last attempt, if the attempt failed.
     pub last_error: Option<HomeError>,
-    /// The home's version, as it last said.
+    /// The version that the home last reported.
     pub home_version: Option<String>,
 }
 
-/// The facts that a health report is made of.
+/// The facts that a health report is built from.
 pub(super) struct Facts {
-    /// The last finding.
+    /// The last result.
     pub(super) finding: Option<Finding>,
-    /// The token in memory.
+    /// The last token that was read.
     pub(super) token: Option<TokenFacts>,
     /// The state of the session.
     pub(super) state: SessionState,
@@ -112,7 +112,7 @@ pub(super) struct Facts {
 }
 
 impl Health {
-    /// The health that follows from facts.
+    /// Builds the health from facts.
     pub(super) fn new(facts: Facts, now: Timestamp) -> Self {
         let Facts {
             finding,
@@ -148,7 +148,7 @@ fn status(finding: Option<&Finding>) -> Status {
     match finding.map(|finding| &finding.outcome) {
         Some(Ok(())) => Status::Healthy,
         None => Status::Degraded,
-        // The token is good or unknown and the home will be back by itself.
+        // The token is valid or unknown, and the home is expected to recover without action.
         Some(Err(BridgeError::Home(error))) if error.is_transient() => Status::Degraded,
         Some(Err(BridgeError::Home(_) | BridgeError::Token(_))) => Status::Unhealthy,
     }
@@ -195,7 +195,7 @@ mod tests {
     }
 
     #[test]
-    fn ages_are_counted_from_now() {
+    fn health_counts_ages_from_now() {
         let health = health(Some(Ok(())), Some(1_060 + 86_400 * 3 / 2));
         let token = health.token.unwrap();
         assert_eq!(token.age, Duration::from_secs(60));
@@ -205,7 +205,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_that_ended_has_no_days_left() {
+    fn expired_token_has_zero_days_to_expiry() {
         assert_eq!(
             health(None, Some(500)).token.unwrap().days_to_expiry,
             Some(0.0)
@@ -214,7 +214,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_for_every_finding() {
+    fn status_follows_the_last_finding() {
         let home = |error| Some(Err(BridgeError::Home(error)));
         for (finding, status) in [
             (None, Status::Degraded),

@@ -1,7 +1,7 @@
-//! Presents tokens to the home, each once at a time, and never lets a rejection go unnoticed.
+//! Presents tokens to the home, each token at most once at a time, and records every rejection.
 //!
-//! A presentation is a task of its own: a caller whose deadline ends stops waiting, and the answer is still heard.
-//! Where sandboxes share verdicts, it begins once it is this sandbox's turn.
+//! A presentation runs in its own task. If a caller's deadline ends, the caller stops waiting and the task still
+//! receives the response. If execution environments share verdicts, the presentation waits for its turn.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,28 +20,29 @@ use crate::home::home_assistant::{HomeError, Session, Stage};
 use crate::home::token::{Token, TokenError, TokenService};
 use crate::home::verdict::{Standing, Verdict, Verdicts};
 
-/// With less time than this left a presentation is not begun: its answer would come too late to be of use.
+/// The least remaining time for starting a presentation. With less time, the response would come too late for the
+/// caller.
 const LEAST_TIME: Duration = Duration::from_millis(100);
 
 type Presentation = Shared<BoxFuture<'static, Result<(), HomeError>>>;
 
-/// Presents tokens.
+/// Presents tokens to one home.
 pub(super) struct Prover {
     pub(super) tokens: TokenService,
     pub(super) session: Session,
     verdicts: Option<Arc<Verdicts>>,
     clock: Arc<dyn Clock>,
     pub(super) meter: Meter,
-    /// What nobody waits for, but must be done before the sandbox is frozen.
+    /// Tasks that no caller waits for, but that must finish before the execution environment is frozen.
     background: TaskTracker,
     state: Lock<State>,
 }
 
 #[derive(Default)]
 struct State {
-    /// The presentation under way, joined by everyone who needs the same token proven.
+    /// The presentation in flight. All callers that need the same token validated wait for it.
     flight: Option<(Fingerprint, Presentation)>,
-    /// The token the home last accepted, and when.
+    /// The last token that the home accepted, with the time.
     proof: Option<(Fingerprint, Timestamp)>,
 }
 
@@ -63,14 +64,14 @@ impl Prover {
         }
     }
 
-    /// The current token, once the home has accepted it.
+    /// Returns the current token after the home has accepted it.
     pub(super) async fn proven_token(
         self: &Arc<Self>,
         deadline: Deadline,
     ) -> Result<Arc<AccessToken>, BridgeError> {
         let token = self.in_time(deadline, self.tokens.current()).await;
         let token = token.inspect_err(|error| {
-            // The home has said so before, or the token says so itself.
+            // The home rejected the token earlier, or the token has expired according to its own expiry time.
             if matches!(
                 error,
                 BridgeError::Token(TokenError::Rejected { .. } | TokenError::Expired { .. })
@@ -91,7 +92,7 @@ impl Prover {
         Ok(access)
     }
 
-    /// Waits for the token service, but not beyond the deadline.
+    /// Waits for the token service until the deadline.
     pub(super) async fn in_time<T>(
         &self,
         deadline: Deadline,
@@ -104,7 +105,7 @@ impl Prover {
         }
     }
 
-    /// Whether the home accepted this token less than `age` ago.
+    /// Returns true if the home accepted this token less than `age` ago.
     pub(super) fn is_proven(&self, fingerprint: Fingerprint, age: Duration) -> bool {
         let now = self.clock.now();
         self.state
@@ -113,9 +114,9 @@ impl Prover {
             .is_some_and(|(proven, at)| proven == fingerprint && now.since(at) < age)
     }
 
-    /// Notes that the home rejected a token on a WebSocket. Must be called within a tokio runtime.
+    /// Records that the home rejected a token on a WebSocket. Must be called within a tokio runtime.
     pub(super) fn rejected(&self, fingerprint: Fingerprint) {
-        // Before the token is dropped: its version is needed.
+        // The version must be read before the token is dropped.
         let version = self.tokens.version_of(fingerprint);
         self.note_rejection(fingerprint);
         if let Some(verdicts) = self.verdicts.clone() {
@@ -124,7 +125,7 @@ impl Prover {
         }
     }
 
-    /// Sees to it that a token is never presented again, though the home has not rejected it yet.
+    /// Marks a token as rejected in the shared verdicts, before the home has rejected it.
     pub(super) async fn retire(&self, fingerprint: Fingerprint, version: i64) {
         if let Some(verdicts) = &self.verdicts {
             verdicts.share_rejection(fingerprint, Some(version)).await;
@@ -137,14 +138,14 @@ impl Prover {
         tracing::warn!(%fingerprint, category = "token", "the home rejected the token");
     }
 
-    /// Forgets that the home has accepted a token, so that the next one is read and proven anew.
+    /// Forgets the last acceptance, so that the next token is read and validated again.
     pub(super) fn forget_proof(&self) {
         self.state.lock().proof = None;
     }
 
-    /// Gives up an open connection if its token's reading is past the hard TTL and the parameter holds another by now.
-    /// If it cannot be read, the connection is proof enough of its token.
-    pub(super) async fn give_up_if_replaced(&self, deadline: Deadline) {
+    /// Discards the open connection if its token is past the hard TTL and the parameter holds another token now. If the
+    /// parameter cannot be read, the open connection still proves its token.
+    pub(super) async fn discard_if_token_replaced(&self, deadline: Deadline) {
         let Some(in_use) = self.session.usable_fingerprint() else {
             return;
         };
@@ -156,21 +157,21 @@ impl Prover {
         }
     }
 
-    /// Waits until all has been done that nobody waited for.
+    /// Waits until all background tasks have finished.
     pub(super) async fn settled(&self) {
         self.background.close();
         self.background.wait().await;
         self.background.reopen();
     }
 
-    /// Forgets everything.
+    /// Drops the token, all connections and all results.
     pub(super) async fn clear(&self) {
         self.tokens.clear();
         self.session.close().await;
         *self.state.lock() = State::default();
     }
 
-    /// Joins the presentation of this token that is under way, or begins one.
+    /// Joins the presentation of this token that is in flight, or starts one.
     fn present(self: &Arc<Self>, token: Token) -> Presentation {
         let fingerprint = token.fingerprint();
         let mut state = self.state.lock();
@@ -189,7 +190,7 @@ impl Prover {
             task.await.unwrap_or_else(|_| {
                 Err(HomeError::Unreachable {
                     stage: Stage::Validate,
-                    reason: "the presentation was stopped".into(),
+                    reason: "the token check was stopped".into(),
                     refused: false,
                 })
             })
@@ -200,10 +201,10 @@ impl Prover {
         flight
     }
 
-    /// Presents a token once it is this sandbox's turn.
+    /// Presents a token when it is this execution environment's turn.
     async fn present_now(&self, token: &Token) -> Result<(), HomeError> {
         let fingerprint = token.fingerprint();
-        // Another presentation may have ended between the cache and here.
+        // Another presentation may have ended since the token was read from the cache.
         if self.tokens.is_rejected(token) {
             return Err(HomeError::Rejected);
         }
@@ -212,8 +213,10 @@ impl Prover {
             Some(verdicts) => match verdicts.await_turn(fingerprint, token.version).await {
                 Standing::Present(claim) => Some((verdicts.clone(), claim)),
                 Standing::Rejected => {
-                    // Whoever heard it has counted it.
-                    tracing::info!(%fingerprint, version = token.version, "rejected before, by another sandbox");
+                    // The execution environment that received the rejection has recorded the metric.
+                    tracing::info!(
+                        %fingerprint, version = token.version, "the shared verdicts say that the token is rejected"
+                    );
                     self.tokens.reject(fingerprint);
                     return Err(HomeError::Rejected);
                 }
@@ -224,7 +227,7 @@ impl Prover {
                 }
             },
         };
-        // It may have been rejected on a WebSocket while we waited.
+        // The token may have been rejected on a WebSocket during the wait.
         let outcome = if self.tokens.is_rejected(token) {
             Err(HomeError::Rejected)
         } else {
@@ -237,7 +240,7 @@ impl Prover {
         };
         if let Some((verdicts, claim)) = claim {
             let settled = async move { verdicts.settle(claim, verdict).await };
-            // Nobody waits for good news to be shared; bad news comes first.
+            // A rejection is shared before the caller gets it. Other verdicts are shared in the background.
             match verdict {
                 Verdict::Rejected => settled.await,
                 Verdict::Accepted | Verdict::Unknown => drop(self.background.spawn(settled)),
@@ -271,7 +274,7 @@ fn too_late(stage: Stage) -> BridgeError {
     HomeError::DeadlineExceeded { stage }.into()
 }
 
-/// Whether the home itself answered, if only to say no; `None` if it was not asked.
+/// Returns true if the home itself responded, also with a rejection. `None` if no request was sent to the home.
 fn is_reachable(verdict: &Result<String, HomeError>) -> Option<bool> {
     match verdict {
         Ok(_)

@@ -1,4 +1,4 @@
-//! Requests to the home's own REST API.
+//! Requests to the home's REST API.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use super::error::BridgeError;
 use crate::base::clock::Deadline;
 use crate::home::home_assistant::{Checkout, HomeError, RestCall, RestOutcome};
 
-/// How long the home is asked whether it is still there, after it refused something.
+/// The timeout of the ping that checks the session after a 401.
 const DOUBT_LIMIT: Duration = Duration::from_secs(2);
 
 impl Bridge {
-    /// Passes a request on. `Err` means that it was not carried out.
+    /// Forwards a request. `Err` means that the request was not executed.
     ///
-    /// It goes out beside an authenticated session, which is proof of the token, and tells what a 401 means: if the
-    /// session lives, the home refuses what the token's user may do, and that is the answer; if it is gone, so is the
-    /// token.
+    /// The request is sent while an authenticated session is open. The session proves the token and explains a 401. If
+    /// the session is alive, the token is valid and the token's user lacks a permission, so the 401 is the response. If
+    /// the session is closed, the token was revoked.
     pub async fn rest(
         &self,
         call: &RestCall,
@@ -43,24 +43,25 @@ impl Bridge {
         let token = prover.in_time(deadline, prover.tokens.current()).await?;
         let fingerprint = token.fingerprint();
         if fingerprint != connection.fingerprint() {
-            // Another one is stored by now: it is proven by a session of its own.
+            // Another token is stored now, and it needs its own session as proof.
             prover.session.discard(&connection);
             return Err(HomeError::Closed.into());
         }
-        // The last look before the token is presented: a home that has revoked it has hung up.
+        // The last check before the token is presented: a home that has revoked the token has closed the session.
         if !connection.is_open().await {
             return Err(HomeError::Closed.into());
         }
         let outcome = prover.session.rest(&token.access, call, deadline).await?;
         let doubt = deadline.limit(DOUBT_LIMIT, self.clock.now());
         match &outcome {
-            // A home that is slow to answer the ping has not hung up: that is no proof against the token.
+            // A slow ping response alone does not mean that the home closed the session, so the token may still be
+            // valid.
             RestOutcome::Answered(answer)
                 if answer.is_refusal()
                     && !connection.is_alive(doubt.duration).await
                     && connection.is_closed() =>
             {
-                // Home Assistant looks at the token before anything else, so nothing was carried out.
+                // Home Assistant checks the token first, so the request was not executed.
                 prover.rejected(fingerprint);
                 prover.session.discard(&connection);
                 Err(HomeError::Rejected.into())

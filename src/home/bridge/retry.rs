@@ -1,4 +1,4 @@
-//! How long to wait between attempts.
+//! The delays between attempts.
 
 use std::time::Duration;
 
@@ -7,18 +7,18 @@ use backon::BackoffBuilder as _;
 use crate::base::clock::{Deadline, Timestamp};
 use crate::home::home_assistant::HomeError;
 
-/// For how long a run goes on asking a home that turns connections away or whose name does not resolve. Its caller is
-/// told within 5 s and can decide to try again; a home that restarts may be back by then.
-const PATIENCE: Duration = Duration::from_millis(4_500);
+/// The time limit of a run whose attempts fail because the home refuses connections or its name does not resolve. The
+/// caller gets the error within 5 s and can decide to retry. A home that restarts may be reachable again by then.
+const REFUSAL_LIMIT: Duration = Duration::from_millis(4_500);
 
-/// How failed connections are tried again.
+/// The retry policy for failed connections.
 #[derive(Clone, Copy, Debug)]
 pub struct Retry {
-    /// The first delay; each further one is twice as long.
+    /// The first delay. Each further delay is twice as long.
     pub base: Duration,
     /// The longest delay.
     pub cap: Duration,
-    /// How many attempts there are in all; 0 and 1 both mean one.
+    /// The total number of attempts; 0 and 1 both mean one attempt.
     pub attempts: usize,
 }
 
@@ -44,11 +44,11 @@ impl Retry {
     }
 }
 
-/// The waits of one run between its attempts.
+/// The delays between the attempts of one run.
 pub(super) struct Waits<I> {
     delays: I,
     started: Timestamp,
-    /// The delays that were waited already: a clock that stands still does not make a run endless.
+    /// The sum of the past delays. The sum also limits a run whose clock does not advance.
     waited: Duration,
 }
 
@@ -61,7 +61,7 @@ impl<I: Iterator<Item = Duration>> Waits<I> {
         }
     }
 
-    /// How long to wait after an attempt that began at `began` and failed; `None` if it was the last one.
+    /// Returns the delay after an attempt that started at `began` and failed. `None` if the run must end.
     pub(super) fn next(
         &mut self,
         error: &HomeError,
@@ -73,9 +73,9 @@ impl<I: Iterator<Item = Duration>> Waits<I> {
         if delay >= deadline.remaining(now) {
             return None;
         }
-        // The next attempt is taken to last as long as this one.
+        // The estimate assumes that the next attempt takes as long as this attempt.
         let next_end = now.since(self.started).max(self.waited) + delay + now.since(began);
-        if error.is_refusal() && next_end > PATIENCE {
+        if error.is_refusal() && next_end > REFUSAL_LIMIT {
             return None;
         }
         self.waited += delay;
@@ -105,7 +105,7 @@ mod tests {
         }
     }
 
-    /// How many attempts a run makes whose attempts all fail so after `lasts`, and how long it takes.
+    /// Runs attempts that all fail with `error` after `lasts`. Returns the number of attempts and the total time.
     fn run(error: &HomeError, lasts: Duration, retry: Retry, seed: u64) -> (usize, Duration) {
         let mut waits = Waits::new(retry.delays(seed), at(Duration::ZERO));
         let deadline = Deadline::at(at(MINUTE * 60));
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_end_a_run_within_5_s() {
+    fn refused_run_ends_within_5_s() {
         for base in [100, 1_000, 60_000] {
             let retry = Retry {
                 base: Duration::from_millis(base),
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn other_failures_keep_the_configured_attempts() {
+    fn other_failures_use_the_configured_attempts() {
         for error in [
             HomeError::Starting,
             HomeError::Timeout { stage: Stage::Tcp },
@@ -161,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn attempts_of_0_and_1_both_mean_one() {
+    fn attempts_of_0_and_1_mean_one_attempt() {
         for attempts in [0, 1] {
             let retry = Retry {
                 attempts,
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_that_stands_still_does_not_make_a_run_longer() {
+    fn stopped_clock_does_not_extend_a_run() {
         let retry = Retry {
             attempts: 10,
             ..Retry::default()
@@ -184,11 +184,14 @@ mod tests {
         while let Some(delay) = waits.next(&refused(), now, now, Deadline::at(at(MINUTE))) {
             waited += delay;
         }
-        assert!(waited > Duration::ZERO && waited <= PATIENCE, "{waited:?}");
+        assert!(
+            waited > Duration::ZERO && waited <= REFUSAL_LIMIT,
+            "{waited:?}"
+        );
     }
 
     #[test]
-    fn delays_double_with_jitter_and_end() {
+    fn delays_double_with_jitter_up_to_the_cap() {
         let retry = Retry {
             base: Duration::from_secs(1),
             cap: Duration::from_secs(3),

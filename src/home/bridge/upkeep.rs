@@ -1,4 +1,4 @@
-//! What is done for the token when nobody waits.
+//! Token upkeep after the response, when no caller waits.
 
 use super::Bridge;
 use super::error::BridgeError;
@@ -6,13 +6,13 @@ use crate::base::clock::Deadline;
 use crate::base::secret::Fingerprint;
 
 impl Bridge {
-    /// Does what callers were not to wait for: verdicts are shared, a token whose soft TTL has passed is read again,
-    /// and another one is proven and taken into use.
+    /// Runs the work that callers do not wait for: shares verdicts, and reads a token whose soft TTL has passed again.
+    /// If the parameter holds another token, that token is validated and taken into use.
     pub async fn after_answer(&self, deadline: Deadline) {
         let prover = &self.prover;
-        // Nothing is in use before the first command, and after a failure the next one reads what it needs.
+        // No token is in use before the first command. After a failure, the next command reads the token.
         if let Some(in_use) = prover.session.fingerprint()
-            // A failure was told when it happened.
+            // A failed read has already been logged.
             && let Ok(Some(stored)) = self.stored(deadline).await
             && stored != in_use
         {
@@ -24,10 +24,10 @@ impl Bridge {
                 tracing::info!(error = %error, stage = "token", "the new token is not in use yet");
             }
         }
-        // What was read here was read for no event.
+        // A token that was read here must not count as refreshed for the next event.
         self.note_fetches();
         let remaining = deadline.remaining(self.clock.now());
-        // What is not done by then goes on when the sandbox is thawed.
+        // Unfinished tasks continue when the execution environment is thawed.
         let _ = tokio::time::timeout(remaining, prover.settled()).await;
     }
 
@@ -37,7 +37,7 @@ impl Bridge {
         prover.in_time(deadline, prover.tokens.refresh()).await
     }
 
-    /// Which token is stored: as last read, if that was not long ago.
+    /// Returns the stored token, from the cache if the token was read recently.
     async fn stored(&self, deadline: Deadline) -> Result<Option<Fingerprint>, BridgeError> {
         let prover = &self.prover;
         let tokens = &prover.tokens;
