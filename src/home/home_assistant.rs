@@ -1,6 +1,7 @@
-//! A home: its REST API, as far as proving a token needs it, and its WebSocket.
+//! Clients for one home: its REST API and its WebSocket API.
 //!
-//! It knows nothing of where tokens come from. Tokens are handed in, and [`HomeError::Rejected`] says when one is bad.
+//! The module does not depend on the source of tokens. Callers pass tokens in, and [`HomeError::Rejected`] reports a
+//! bad token.
 
 mod answerer;
 mod connection;

@@ -1,8 +1,10 @@
-//! Who answered an HTTP request: the home, its ban, something in front of it, or something else.
+//! Finds out who answered an HTTP request: the home, the home's IP ban, a system in front of the home, or another
+//! server.
 //!
-//! The proof of a token at `/api/config`, the WebSocket upgrade, requests to the REST API and Alexa's directives all
-//! ask here. Asked for JSON, a home answers errors in plain text or JSON, so a page comes from something in front of
-//! it. So do a redirect and a challenge for another kind of login.
+//! The token check at `/api/config`, the WebSocket upgrade, REST requests and Alexa directives all use this module. For
+//! a request that accepts JSON, a home sends errors as plain text or JSON. An HTML page therefore comes from a system
+//! in front of the home, for example a proxy. The same holds for a redirect and for a challenge for another kind of
+//! login.
 
 use http::header::{CONTENT_TYPE, LOCATION, PROXY_AUTHENTICATE, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
@@ -10,23 +12,23 @@ use http::{HeaderMap, StatusCode};
 use super::error::{HomeError, Stage};
 use super::target::Target;
 
-/// What a home answers to a request, as far as it is known beforehand.
+/// The kind of response that a home is expected to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Expected {
-    /// The home's configuration, to the token that is being proven.
+    /// The home's configuration, for the token check.
     Proof,
-    /// A WebSocket.
+    /// A WebSocket upgrade.
     Upgrade,
-    /// JSON, or an error of the home's own.
+    /// JSON, or an error from the home.
     Json,
-    /// A file such as an image, or an error of the home's own.
+    /// A file such as an image, or an error from the home.
     File,
-    /// Anything, pages included: a route that latchkey does not know.
+    /// Any content, including HTML pages, because latchkey does not know the route.
     Anything,
 }
 
 impl Expected {
-    /// The step that a failure is reported for.
+    /// Returns the step that an error is reported for.
     fn stage(self) -> Stage {
         match self {
             Self::Proof => Stage::Validate,
@@ -35,23 +37,33 @@ impl Expected {
         }
     }
 
-    /// Whether the request tells whether the home is ready and whom it trusts. Later requests go out beside a session,
-    /// which has told that already, so their errors are about the request.
+    /// Returns true if the response shows whether the home is ready and which proxies it trusts. Later requests are
+    /// sent while a session is open. The session has already shown this, so an error in a later response concerns that
+    /// request.
     fn is_first(self) -> bool {
         matches!(self, Self::Proof | Self::Upgrade)
     }
 }
 
-/// An answer that is not the home's own, or that refuses everything.
+/// A response that is not from the home, or that rejects every request.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ForeignAnswer {
-    /// What it means.
+    /// The error that the response means.
     pub(super) error: HomeError,
-    /// Whether the home may have received the request all the same.
+    /// True if the home may still have received the request.
     pub(super) may_have_arrived: bool,
 }
 
-/// The kind of an answer's body, by its content type.
+/// The sender of a response.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Answerer {
+    /// The home, which answered this request.
+    Home,
+    /// Another system, or the home while it rejects every request.
+    Other(ForeignAnswer),
+}
+
+/// The kind of a response body, by its content type.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Kind {
     Page,
@@ -71,20 +83,20 @@ impl Kind {
             _ if essence.contains("html") => Self::Page,
             "application/json" => Self::Json,
             _ if essence.ends_with("+json") => Self::Json,
-            // What aiohttp calls a body without a type.
+            // aiohttp reports a body without a content type like this.
             "text/plain" | "application/octet-stream" => Self::Plain,
             _ => Self::Other,
         }
     }
 }
 
-/// Tells who answered: `None` is the home, which answered this very request.
-pub(super) fn foreign_answer(
+/// Finds out who answered a request.
+pub(super) fn answerer(
     status: StatusCode,
     headers: &HeaderMap,
     expected: Expected,
     target: &Target,
-) -> Option<ForeignAnswer> {
+) -> Answerer {
     let code = status.as_u16();
     let kind = Kind::of(headers);
     let edge = || HomeError::EdgeBlocked {
@@ -98,13 +110,13 @@ pub(super) fn foreign_answer(
         refused: false,
     };
     let never_arrived = |error| {
-        Some(ForeignAnswer {
+        Answerer::Other(ForeignAnswer {
             error,
             may_have_arrived: false,
         })
     };
     let may_have_arrived = |error| {
-        Some(ForeignAnswer {
+        Answerer::Other(ForeignAnswer {
             error,
             may_have_arrived: true,
         })
@@ -113,16 +125,16 @@ pub(super) fn foreign_answer(
         return never_arrived(edge());
     }
     let is_redirect = status.is_redirection() && status != StatusCode::NOT_MODIFIED;
-    if is_redirect && !(expected == Expected::Anything && leads_to_itself(headers)) {
+    if is_redirect && !(expected == Expected::Anything && is_same_host_redirect(headers)) {
         return never_arrived(edge());
     }
-    // A CDN's: the home was not reached.
+    // Status codes of a CDN that did not reach the home.
     if matches!(code, 521 | 523 | 525..=530) {
         return never_arrived(edge());
     }
     if kind == Kind::Page && expected != Expected::Anything {
         return match code {
-            // A gateway's page about a home that may have taken the request and gave no answer.
+            // An error page of a gateway. The home may have received the request without sending a response.
             500..=599 => may_have_arrived(edge()),
             _ => never_arrived(edge()),
         };
@@ -133,33 +145,33 @@ pub(super) fn foreign_answer(
         _ if expected.is_first() => first_answer(code, kind, expected, edge, unreachable),
         200..=299 => match expected {
             Expected::Json if kind != Kind::Json => {
-                may_have_arrived(not_home("an answer that is not JSON"))
+                may_have_arrived(not_home("a response that is not JSON"))
             }
-            _ => None,
+            _ => Answerer::Home,
         },
-        _ if expected == Expected::Anything => None,
+        _ if expected == Expected::Anything => Answerer::Home,
         403 if kind == Kind::Plain => never_arrived(HomeError::Banned),
         403 | 407 | 429 => never_arrived(edge()),
-        // A home that is stopping answers so, and so does a gateway, be it before or after it has passed the request
-        // on. A camera that is off is told of in the same way.
+        // A stopping home and a gateway both send this status. A gateway may send it before or after it has forwarded
+        // the request. For a file, the status can also mean that a camera is off.
         503 if kind == Kind::Plain && expected == Expected::Json => may_have_arrived(unreachable()),
-        // Statuses that no home has.
+        // Home Assistant never sends these status codes.
         408 | 418..=421 | 423..=428 | 430..=499 | 505..=599 => may_have_arrived(edge()),
-        _ => None,
+        _ => Answerer::Home,
     }
 }
 
-/// What an answer means to a request that tells whether the home is ready and whom it trusts.
+/// Finds out who answered a request whose response shows whether the home is ready and which proxies it trusts.
 fn first_answer(
     code: u16,
     kind: Kind,
     expected: Expected,
     edge: impl Fn() -> HomeError,
     unreachable: impl Fn() -> HomeError,
-) -> Option<ForeignAnswer> {
+) -> Answerer {
     let error = match (code, expected) {
-        (200, Expected::Proof) => return None,
-        // A home says so in plain text. The upgrade carries no token, so a home never answers it with 401.
+        (200, Expected::Proof) => return Answerer::Home,
+        // A home sends this status as plain text. The upgrade carries no token, so a home never answers it with 401.
         (401, Expected::Proof) if kind == Kind::Plain => HomeError::Rejected,
         (401 | 407 | 429, _) => edge(),
         (400, _) => HomeError::ProxyNotTrusted,
@@ -171,15 +183,15 @@ fn first_answer(
             seen: "an unexpected HTTP status",
         },
     };
-    Some(ForeignAnswer {
+    Answerer::Other(ForeignAnswer {
         error,
-        // Nothing is carried out by either.
+        // Neither the token check nor the upgrade executes anything in the home.
         may_have_arrived: false,
     })
 }
 
-/// Whether a redirect stays where it came from.
-fn leads_to_itself(headers: &HeaderMap) -> bool {
+/// Returns true if a redirect stays on the same host.
+fn is_same_host_redirect(headers: &HeaderMap) -> bool {
     let location = headers.get(LOCATION).and_then(|value| value.to_str().ok());
     location.is_some_and(|location| location.starts_with('/') && !location.starts_with("//"))
 }

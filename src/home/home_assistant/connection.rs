@@ -1,21 +1,21 @@
-//! One authenticated WebSocket, shared by any number of callers.
+//! One authenticated WebSocket that any number of callers share.
 //!
-//! A task owns the socket. Callers hand it commands; it numbers them, writes each batch as one frame right behind
-//! `auth` without waiting for `auth_ok`, and matches replies by id.
+//! A task owns the socket. Callers send commands to the task. The task numbers the commands, writes each batch as one
+//! frame directly after `auth` without waiting for `auth_ok`, and matches replies by id.
 //!
 //! # At most once
 //!
-//! Whether a command may have reached the home is decided by what became of its frame:
+//! The state of a command's frame decides whether the command may have reached the home:
 //!
-//! * The task never began to write it: `not_sent`. The task looks at the socket first, so a connection that the home
-//!   closed while the sandbox was frozen is noticed before anything is written.
-//! * Writing failed: `not_sent`. The kernel did not take the whole frame, and half a frame is no message.
-//! * It was written and answered: `answered`.
-//! * It was written and not answered: `unknown`, with one exception: a home that answers `auth` with `auth_invalid`
-//!   reads nothing more, so what stood behind `auth` is `not_sent`.
+//! * The task did not start to write the frame: `not_sent`. The task checks the socket first, so it detects a
+//!   connection that the home closed while the execution environment was frozen before it writes anything.
+//! * The write failed: `not_sent`. The kernel did not accept the whole frame, and an incomplete frame is not a message.
+//! * The frame was written and a reply arrived: `answered`.
+//! * The frame was written and no reply arrived: `unknown`, with one exception. A home that answers `auth` with
+//!   `auth_invalid` reads no further messages, so commands after `auth` are `not_sent`.
 //!
-//! A refusal of the token is reported by the task itself, whether or not anybody waits, and the task lives until the
-//! home has answered `auth`.
+//! The task itself reports a rejected token, whether or not a caller waits. The task runs until the home has answered
+//! `auth`.
 
 mod reader;
 mod request;
@@ -44,34 +44,34 @@ use crate::base::clock::{Clock, Limit};
 use crate::base::lock::Lock;
 use crate::base::secret::{AccessToken, Fingerprint};
 
-/// What became of a command that was sent.
+/// The outcome of a command that was sent.
 #[derive(Debug)]
 pub enum Outcome {
     /// The home answered.
     Answered(Answer),
-    /// It may or may not have been executed.
+    /// The command may or may not have been executed.
     Unknown(HomeError),
 }
 
-/// A handle to a connection; the connection ends with its last handle.
+/// A handle to a connection. The connection ends when its last handle is dropped.
 #[derive(Clone, Debug)]
 pub struct Connection {
     requests: mpsc::UnboundedSender<Request>,
     shared: Arc<Shared>,
 }
 
-/// The limits of a connection, and its clock.
+/// The limits of a connection and its clock.
 pub(super) struct ConnectionTerms {
-    /// The longest time that the home takes to answer `auth`.
+    /// The timeout of `auth`.
     pub(super) auth_timeout: Duration,
-    /// The largest message that is accepted.
+    /// The largest accepted message, in bytes.
     pub(super) max_message_bytes: usize,
-    /// The time.
     pub(super) clock: Arc<dyn Clock>,
 }
 
 impl Connection {
-    /// Sends `auth` on a socket whose home has greeted. Must be called within a tokio runtime.
+    /// Starts a connection: sends `auth` on a socket on which the home has sent its greeting. Must be called within a
+    /// tokio runtime.
     pub(super) fn start(
         greeted: Greeted,
         token: &AccessToken,
@@ -109,38 +109,38 @@ impl Connection {
             clock,
             max_message_bytes,
         };
-        // A token that passed the offline checks is text, and text can always be written as JSON.
+        // A token is text, and text can always be written as JSON, so this never fails.
         let auth = message::auth_frame(token).unwrap_or_default();
         tokio::spawn(drive(reader, writer, auth, auth_timeout, rejected));
         Self { requests, shared }
     }
 
-    /// Whether both are handles to the same connection.
+    /// Returns true if both handles belong to the same connection.
     pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.shared, &other.shared)
     }
 
-    /// Which token it authenticated with.
+    /// Returns the fingerprint of the token that the connection authenticated with.
     pub fn fingerprint(&self) -> Fingerprint {
         self.shared.fingerprint
     }
 
-    /// Where it stands.
+    /// Returns the status of the connection.
     pub fn status(&self) -> Status {
         self.shared.status.borrow().clone()
     }
 
-    /// When the home was last heard.
+    /// Returns the times at which the home was last heard.
     pub fn heard(&self) -> Heard {
         *self.shared.heard.lock()
     }
 
-    /// Whether it is over.
+    /// Returns true if the connection is closed.
     pub fn is_closed(&self) -> bool {
         matches!(*self.shared.status.borrow(), Status::Closed(_))
     }
 
-    /// Waits until the home has answered `auth`. `Ok` holds its version.
+    /// Waits until the home has answered `auth`. Returns the home's version.
     pub async fn ready(&self, limit: Limit) -> Result<String, HomeError> {
         let mut status = self.shared.status.subscribe();
         let settled = status.wait_for(|status| *status != Status::Authenticating);
@@ -155,20 +155,20 @@ impl Connection {
         }
     }
 
-    /// Proves by a ping that the home is still there.
+    /// Sends a ping and returns true if the home answers within `limit`.
     pub async fn is_alive(&self, limit: Duration) -> bool {
         let (pong, answered) = oneshot::channel();
         self.requests.send(Request::Ping(pong)).is_ok()
             && matches!(tokio::time::timeout(limit, answered).await, Ok(Ok(())))
     }
 
-    /// Whether the home has not hung up, as far as the kernel knows. Costs no round trip.
+    /// Returns true if, as far as the kernel knows, the home has not closed the connection. Costs no round trip.
     pub async fn is_open(&self) -> bool {
         let (seen, looked) = oneshot::channel();
         self.requests.send(Request::Look(seen)).is_ok() && looked.await.is_ok()
     }
 
-    /// Runs a batch of commands, sent in one frame. `Err` means that none of them reached the home.
+    /// Runs a batch of commands in one frame. `Err` means that none of the commands reached the home.
     pub async fn execute(
         &self,
         commands: &[Command],
@@ -198,7 +198,7 @@ impl Connection {
             let reply = tokio::select! {
                 biased;
                 reply = answer => reply.unwrap_or_else(|_| {
-                    // The task ended with the batch in its hands: the claim tells whether it had begun to write.
+                    // The task ended with the batch. The claim shows whether the task had started to write the frame.
                     if claim.take(Claim::GIVEN_UP) {
                         Reply::NotSent(self.ended())
                     } else {
@@ -220,9 +220,10 @@ impl Connection {
             outcomes.push(match reply {
                 Reply::Answered(answer) => Outcome::Answered(answer),
                 Reply::Unknown(error) => Outcome::Unknown(error),
-                // One frame carried them all: what holds for one holds for all.
+                // One frame contains the whole batch, so all commands have the same outcome.
                 Reply::NotSent(error) if outcomes.is_empty() => return Err(error),
-                // Unless the home contradicts itself; then nothing is certain.
+                // A part of the batch already has another outcome, so the home contradicts itself and the outcome is
+                // unknown.
                 Reply::NotSent(error) => Outcome::Unknown(error),
             });
         }
@@ -237,10 +238,11 @@ impl Connection {
     }
 }
 
-/// How long the reader may go on once the writer has ended, to take in what the home had sent by then.
+/// The time that the reader continues after the writer has ended, to receive the messages that the home had already
+/// sent.
 const DRAIN_LIMIT: Duration = Duration::from_millis(100);
 
-/// Runs a connection to its end.
+/// Runs a connection until it ends.
 async fn drive(
     mut reader: Reader,
     mut writer: Writer,
@@ -256,18 +258,18 @@ async fn drive(
     };
     let end = match written {
         Err(end) => end,
-        // The home's last words may lie unread: answers, or a refusal of the token.
+        // The home's last messages may still be unread: replies, or the rejection of the token.
         Ok(end) => tokio::time::timeout(DRAIN_LIMIT, reader.run(auth_timeout))
             .await
             .unwrap_or(end),
     };
     tracing::debug!(error = %end, stage = "socket", "connection over");
     if end == HomeError::Rejected {
-        // Before anyone is told: whoever is told asks for the next token.
+        // The rejection is reported before the callers are notified, because they then ask for the next token.
         rejected(shared.fingerprint);
     }
     writer.queue.close();
-    // Likewise: whoever is told looks here first.
+    // The status is set before the callers are notified, because they then check it.
     shared.status.send_replace(Status::Closed(end.clone()));
     shared.settle_all(&end);
     for request in writer.unsent.drain(..) {

@@ -1,19 +1,19 @@
-//! Why talking to a home failed, told apart by what a caller or operator would do about it.
+//! Errors of the communication with a home. Each variant requires a different action by the caller or the operator.
 
 use std::fmt;
 
 use crate::home::source::SourceError;
 
-/// A step on the way from an address to an answer. Each has a limit, and a failure names its step.
+/// A step of a request to a home. Each step has a time limit, and an error names its step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Stage {
-    /// Waiting for another caller who opens the connection.
+    /// Waiting for another caller that opens the connection.
     Queue,
-    /// Looking an idempotency key up.
+    /// Looking up an idempotency key.
     Idempotency,
-    /// Getting the token.
+    /// Reading the token from its source.
     Token,
-    /// Reading the settings that lie in parameters.
+    /// Reading the settings that parameters hold.
     Settings,
     /// Name resolution.
     Dns,
@@ -21,7 +21,7 @@ pub enum Stage {
     Tcp,
     /// The TLS handshake.
     Tls,
-    /// Proving the token at `/api/config`.
+    /// Validating the token at `/api/config`.
     Validate,
     /// The WebSocket upgrade and the home's greeting.
     Upgrade,
@@ -49,91 +49,91 @@ impl fmt::Display for Stage {
     }
 }
 
-/// Why talking to a home failed. Only [`HomeError::Rejected`] means that the token is bad.
+/// An error of the communication with a home. Only [`HomeError::Rejected`] means that the token is bad.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HomeError {
-    /// The home refused the token: REST 401 or WebSocket `auth_invalid`.
+    /// The home rejected the token: REST 401 or WebSocket `auth_invalid`.
     #[error("the home rejected the token")]
     Rejected,
-    /// The home refuses everything from this address (403).
-    #[error("the home has banned this address")]
+    /// The home has banned latchkey's IP address and rejects all its requests (403).
+    #[error("the home has banned this IP address")]
     Banned,
     /// The home does not trust the proxy in front of it (400).
     #[error("the home does not trust the proxy in front of it")]
     ProxyNotTrusted,
-    /// Something in front of the home answered in its place: a login page, a redirect, a challenge.
-    #[error("something in front of the home answered in its place with status {status}")]
+    /// A system in front of the home responded instead of the home: with a login page, a redirect or a challenge.
+    #[error("a system in front of the home answered with status {status}; the home did not answer")]
     EdgeBlocked {
-        /// The HTTP status it answered with.
+        /// The HTTP status of the response.
         status: u16,
-        /// Whether the home's address has a path, which is then the likelier cause.
+        /// True if the home's address has a path. A wrong path is then the more likely cause.
         has_path: bool,
     },
-    /// Whatever answered is not Home Assistant.
-    #[error("what answers there is not Home Assistant ({seen})")]
+    /// The server at the home's address is not Home Assistant.
+    #[error("the server at the home's address is not Home Assistant ({seen})")]
     NotHomeAssistant {
-        /// What it did that a home does not.
+        /// The behaviour that a home never shows.
         seen: &'static str,
     },
     /// The home is up but not ready (503).
     #[error("the home is starting")]
     Starting,
-    /// A setting of this home's that lies in a parameter could not be read.
+    /// A parameter with a setting of this home could not be read.
     #[error(transparent)]
     SettingUnavailable(SourceError),
-    /// A setting of this home's that lies in a parameter is not what it should be.
+    /// A parameter with a setting of this home has an invalid value.
     #[error("{variable}: {problem}")]
     SettingInvalid {
-        /// The variable that names the parameter.
+        /// The environment variable that names the parameter.
         variable: &'static str,
-        /// What is wrong with it.
+        /// The defect of the value.
         problem: &'static str,
     },
     /// The TLS handshake failed.
     #[error("the TLS handshake failed ({reason})")]
     Tls {
-        /// What is wrong with the certificate or the handshake.
+        /// The defect of the certificate or the handshake.
         reason: String,
     },
-    /// The name does not resolve.
-    #[error("the home's name does not resolve")]
+    /// The home's host name does not resolve.
+    #[error("the home's host name does not resolve")]
     Dns,
-    /// A step took longer than its own limit.
-    #[error("the home did not finish the step `{stage}` in time")]
+    /// A step took longer than its own time limit.
+    #[error("the step `{stage}` timed out")]
     Timeout {
-        /// Which step.
+        /// The step.
         stage: Stage,
     },
-    /// The invocation's deadline ended a step before its own limit did.
-    #[error("the invocation's deadline ended the step `{stage}`")]
+    /// The invocation's deadline passed before the step's own time limit.
+    #[error("the invocation's deadline passed during the step `{stage}`")]
     DeadlineExceeded {
-        /// Which step.
+        /// The step.
         stage: Stage,
     },
-    /// No connection, or it broke before an answer.
+    /// The connection failed, or it broke before a response arrived.
     #[error("the home could not be reached in the step `{stage}` ({reason})")]
     Unreachable {
-        /// Which step.
+        /// The step.
         stage: Stage,
-        /// What failed.
+        /// The cause.
         reason: String,
-        /// Whether it was known at once that nothing listens there, so that whoever asked may try again as well.
+        /// True if the connection was refused at once. The caller may then retry as well.
         refused: bool,
     },
     /// An open connection ended.
     #[error("the home closed the connection")]
     Closed,
-    /// A message above the configured size.
+    /// The home sent a message above the configured size.
     #[error("the home sent a message of more than {limit_bytes} bytes")]
     MessageTooLarge {
-        /// The limit.
+        /// The configured limit, in bytes.
         limit_bytes: usize,
     },
 }
 
 impl HomeError {
-    /// Whether trying again may help and cannot do harm: no command was under way, and the token either not, or to a
-    /// home that said it is not ready to judge it.
+    /// Returns true if a retry may help and is safe. No command was in flight. The token was not in flight either, or
+    /// the home said that it was not ready to validate the token.
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Starting | Self::Dns => true,
@@ -161,7 +161,7 @@ impl HomeError {
         }
     }
 
-    /// Whether it is told at once: the name does not resolve, or nothing listens at the address.
+    /// Returns true if the failure is known at once: the name does not resolve, or no server listens at the address.
     pub fn is_refusal(&self) -> bool {
         matches!(
             self,
@@ -171,7 +171,7 @@ impl HomeError {
         )
     }
 
-    /// Whether it means that the home is down, for everyone and for now.
+    /// Returns true if the home is currently down for all callers.
     pub fn is_down(&self) -> bool {
         match self {
             Self::Starting
@@ -192,7 +192,7 @@ impl HomeError {
         }
     }
 
-    /// The error of a limit that ran out.
+    /// Returns the error for an expired time limit.
     pub(super) fn out_of_time(stage: Stage, limit: crate::base::clock::Limit) -> Self {
         if limit.cut {
             Self::DeadlineExceeded { stage }
@@ -207,7 +207,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_is_tried_again_once_the_token_or_a_command_was_under_way() {
+    fn failure_with_the_token_or_a_command_in_flight_is_not_transient() {
         for stage in [Stage::Validate, Stage::Auth, Stage::Command] {
             assert!(!HomeError::Timeout { stage }.is_transient());
         }

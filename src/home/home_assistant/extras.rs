@@ -1,4 +1,4 @@
-//! What some homes need beyond an address and a token: a private label, a client certificate, secret headers.
+//! Extra settings that some homes need: a private CA, a client certificate, secret headers.
 
 use std::collections::BTreeMap;
 
@@ -12,26 +12,26 @@ use zeroize::Zeroizing;
 use super::error::HomeError;
 use crate::home::source::{SecretSource, Setting};
 
-/// What the settings are called where they are set, for messages.
+/// The names of the settings, for error messages.
 #[derive(Clone, Copy, Debug)]
 pub struct Labels {
-    /// The certificates of authorities.
+    /// The name of the CA certificates.
     pub ca: &'static str,
-    /// The client certificate.
+    /// The name of the client certificate.
     pub client_cert: &'static str,
-    /// The headers.
+    /// The name of the headers.
     pub headers: &'static str,
 }
 
 impl Labels {
-    /// The variables that name the parameters of the one home.
+    /// The environment variables that name the parameters of the default home.
     pub const VARIABLES: Self = Self {
         ca: Setting::Ca.label(),
         client_cert: Setting::ClientCert.label(),
         headers: Setting::Headers.label(),
     };
 
-    /// The parameters of one home of several.
+    /// The parameters of a stored home.
     pub const PARAMETERS: Self = Self {
         ca: Setting::HomeCa.label(),
         client_cert: Setting::HomeClientCert.label(),
@@ -45,20 +45,20 @@ impl Default for Labels {
     }
 }
 
-/// Where a home's extra settings are read from; each may be absent.
+/// The sources of a home's extra settings. Each setting is optional.
 #[derive(Default)]
 pub struct Extras {
-    /// PEM certificates of authorities trusted besides the public ones.
+    /// PEM certificates of CAs that are trusted in addition to the public CAs.
     pub ca: Option<Box<dyn SecretSource>>,
-    /// A PEM certificate chain and its private key, for homes that ask who is there.
+    /// A PEM certificate chain with its private key, for homes that require a client certificate.
     pub client_cert: Option<Box<dyn SecretSource>>,
-    /// A JSON object of headers sent with every request, like those of Cloudflare Access.
+    /// A JSON object of headers that are sent with every request, for example for Cloudflare Access.
     pub headers: Option<Box<dyn SecretSource>>,
-    /// What these are called in messages.
+    /// The names of the settings in error messages.
     pub labels: Labels,
 }
 
-/// The settings, read and checked.
+/// The settings after reading and checking them.
 pub(super) struct Loaded {
     pub(super) roots: Vec<TrustAnchor<'static>>,
     pub(super) identity: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
@@ -112,16 +112,19 @@ fn authorities(pem: &str, label: &'static str) -> Result<Vec<TrustAnchor<'static
     let mut store = RootCertStore::empty();
     for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
         let certificate = certificate
-            .map_err(|_| invalid(label, "the parameter holds a damaged PEM certificate"))?;
+            .map_err(|_| invalid(label, "the parameter contains a damaged PEM certificate"))?;
         store.add(certificate).map_err(|_| {
             invalid(
                 label,
-                "the parameter holds a certificate that is not an authority's",
+                "the parameter contains a certificate that is not a CA certificate",
             )
         })?;
     }
     if store.is_empty() {
-        return Err(invalid(label, "the parameter holds no PEM certificate"));
+        return Err(invalid(
+            label,
+            "the parameter does not contain a PEM certificate",
+        ));
     }
     Ok(store.roots)
 }
@@ -132,16 +135,20 @@ fn identity(
 ) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), HomeError> {
     let chain = CertificateDer::pem_slice_iter(pem.as_bytes())
         .collect::<Result<Vec<_>, _>>()
-        .map_err(|_| invalid(label, "the parameter holds a damaged PEM certificate"))?;
+        .map_err(|_| invalid(label, "the parameter contains a damaged PEM certificate"))?;
     if chain.is_empty() {
-        return Err(invalid(label, "the parameter holds no PEM certificate"));
+        return Err(invalid(
+            label,
+            "the parameter does not contain a PEM certificate",
+        ));
     }
     let key = PrivateKeyDer::from_pem_slice(pem.as_bytes())
-        .map_err(|_| invalid(label, "the parameter holds no PEM private key"))?;
+        .map_err(|_| invalid(label, "the parameter does not contain a PEM private key"))?;
     Ok((chain, key))
 }
 
-/// Headers that are not the operator's to set: they belong to the token, the connection or the protocol.
+/// Returns true for headers that operators must not set, because they belong to the token, the connection or the
+/// protocol.
 fn is_reserved(name: &HeaderName) -> bool {
     const RESERVED: [&str; 9] = [
         "authorization",
@@ -161,22 +168,22 @@ fn header_map(json: &str, label: &'static str) -> Result<HeaderMap, HomeError> {
     let members: BTreeMap<String, String> = serde_json::from_str(json).map_err(|_| {
         invalid(
             label,
-            "the parameter is not a JSON object of header names and texts",
+            "the parameter is not a JSON object of header names and string values",
         )
     })?;
     let mut headers = HeaderMap::new();
     for (name, text) in members {
         let text = Zeroizing::new(text);
         let name = HeaderName::try_from(name)
-            .map_err(|_| invalid(label, "the parameter has a member that is no header name"))?;
+            .map_err(|_| invalid(label, "the parameter contains an invalid header name"))?;
         if is_reserved(&name) {
             return Err(invalid(
                 label,
-                "the parameter sets a header that belongs to the token or the connection",
+                "the parameter sets a header that is reserved for the token or the connection; remove it",
             ));
         }
         let mut value = HeaderValue::from_str(&text)
-            .map_err(|_| invalid(label, "the parameter has a text that no header can hold"))?;
+            .map_err(|_| invalid(label, "the parameter contains an invalid header value"))?;
         value.set_sensitive(true);
         headers.insert(name, value);
     }
@@ -188,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn headers_are_checked_and_never_shown() {
+    fn header_map_checks_headers_and_never_shows_values() {
         let headers = header_map(
             r#"{"CF-Access-Client-Id":"a","CF-Access-Client-Secret":"canary"}"#,
             "headers",
@@ -212,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_certificate_is_named() {
+    fn invalid_certificate_is_rejected_without_showing_it() {
         for pem in [
             "",
             "canary",

@@ -1,4 +1,4 @@
-//! Home Assistant's WebSocket messages: what is sent, what comes back.
+//! Home Assistant's WebSocket messages, in both directions.
 
 use std::fmt;
 use std::ops::Range;
@@ -13,55 +13,56 @@ use zeroize::Zeroizing;
 use crate::base::json::{JsonError, kind_of, shown, unambiguous};
 use crate::base::secret::AccessToken;
 
-/// A command as a caller gives it: a JSON object with a `type` and without an `id`.
+/// A command from a caller: a JSON object with a `type` and without an `id`.
 ///
-/// Decisions are made on its members. The home gets its text, in which numbers and strings stand as they were written.
+/// Checks use the parsed members. The home gets the original text, so numbers and strings stay as the caller wrote
+/// them.
 #[derive(Clone, Debug)]
 pub struct Command {
     members: Map<String, Value>,
-    /// The object's text, from its opening brace to its closing one.
+    /// The text of the object, from its opening brace to its closing brace.
     text: String,
 }
 
-/// Two texts of the same members are the same command.
+/// Commands with equal members are equal, even if their texts differ.
 impl PartialEq for Command {
     fn eq(&self, other: &Self) -> bool {
         self.members == other.members
     }
 }
 
-/// Why something is not a command latchkey sends.
+/// The reason why latchkey rejects a command.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CommandError {
-    /// Not JSON, or an object in it holds a member twice, so that it could be read in two ways.
-    #[error("it is not usable JSON ({0})")]
+    /// The text is not JSON, or an object in it has the same member twice and is ambiguous.
+    #[error("the command is not usable JSON ({0})")]
     NotJson(#[from] JsonError),
-    /// Not an object.
+    /// The command is not an object.
     #[error("a command is a JSON object; this is {0}")]
     NotAnObject(&'static str),
-    /// No `type`, or one that is not a word.
-    #[error("a command has a `type`, a non-empty string like \"call_service\"; this one has not")]
+    /// The command has no `type`, or its `type` is not a non-empty string.
+    #[error("the command has no usable `type`; set it to a non-empty string like \"call_service\"")]
     NoType,
-    /// An `id` of the caller's own.
-    #[error("a command has no `id`: latchkey numbers commands itself; leave it out")]
+    /// The command has an `id`.
+    #[error("a command must have no `id`: latchkey numbers commands itself; leave `id` out")]
     HasId,
-    /// One that would change or end the session that all callers share.
-    #[error("{0} is not for callers: it would change the session that all of them share")]
+    /// The command would change or end the session that all callers share.
+    #[error("{0} is not allowed: it would change the session that all callers share")]
     ChangesSession(String),
-    /// One that is answered by events for as long as the connection lives.
+    /// The home answers the command with events for as long as the connection is open.
     #[error(
-        "{0} is answered by a stream of events, which needs a connection that stays; one command gets one answer here"
+        "{0} is not supported: it returns a stream of events over an open connection; a command gets one response here"
     )]
     Streams(String),
 }
 
 impl Command {
-    /// Checks a command's text.
+    /// Parses and checks a command.
     pub fn parse(text: &str) -> Result<Self, CommandError> {
         Self::checked(unambiguous(text)?, text.trim().to_owned())
     }
 
-    /// Checks a command that is made here.
+    /// Checks a command that latchkey itself builds.
     pub fn new(value: Value) -> Result<Self, CommandError> {
         let text = value.to_string();
         Self::checked(value, text)
@@ -94,29 +95,29 @@ impl Command {
         Ok(Self { members, text })
     }
 
-    /// How many bytes it has in a frame, its number included.
+    /// Returns the command's size in a frame, in bytes, including its id.
     pub fn frame_bytes(&self) -> usize {
-        self.text.len() + MAX_NUMBER_BYTES
+        self.text.len() + MAX_ID_BYTES
     }
 
-    /// Commands as one text, the same for the same commands however their members were ordered.
+    /// Returns commands as one text. Equal commands give the same text, whatever the order of their members.
     pub(crate) fn canonical(commands: &[Self]) -> String {
         let values: Vec<_> = commands.iter().map(|command| &command.members).collect();
-        // Maps of values with keys that are strings: nothing that JSON could not hold.
+        // Serialising maps with string keys never fails.
         serde_json::to_string(&values).unwrap_or_default()
     }
 
-    /// One of its members.
+    /// Returns one member of the command.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.members.get(name)
     }
 
-    /// Whether the home's answer may hold a token, so that it must be kept nowhere.
+    /// Returns true if the home's answer may contain a token, so that it must not be stored.
     pub fn may_yield_a_token(&self) -> bool {
         self.kind().starts_with("auth/")
     }
 
-    /// What it asks for, like `call_service`.
+    /// Returns the command's `type`, for example `call_service`.
     pub fn kind(&self) -> &str {
         self.members
             .get("type")
@@ -125,11 +126,10 @@ impl Command {
     }
 }
 
-/// More bytes than a command's number and what goes around the command take in a frame: `{"id":18446744073709551615,`
-/// and a comma.
-const MAX_NUMBER_BYTES: usize = 32;
+/// An upper bound, in bytes, for the additions to a command in a frame: `{"id":18446744073709551615,` and a comma.
+const MAX_ID_BYTES: usize = 32;
 
-/// The text of one frame: a command, or a list of them, numbered from `first_id` on.
+/// Returns the text of one frame: one command or a list of commands, with ids from `first_id`.
 pub(super) fn frame(commands: &[Command], first_id: u64) -> String {
     let bytes: usize = commands.iter().map(Command::frame_bytes).sum();
     let mut frame = String::with_capacity(bytes + 2);
@@ -139,7 +139,7 @@ pub(super) fn frame(commands: &[Command], first_id: u64) -> String {
         if id != first_id {
             frame.push(',');
         }
-        // An object with a `type`: what follows the brace is its first member.
+        // A command is an object with a `type`, so its first member follows the brace.
         let members = command.text.strip_prefix('{').unwrap_or(&command.text);
         frame.push_str("{\"id\":");
         frame.push_str(&id.to_string());
@@ -150,7 +150,7 @@ pub(super) fn frame(commands: &[Command], first_id: u64) -> String {
     frame
 }
 
-/// The first message of a client.
+/// Returns the text of the `auth` message.
 pub(super) fn auth_frame(token: &AccessToken) -> serde_json::Result<Zeroizing<String>> {
     #[derive(Serialize)]
     struct Auth<'a> {
@@ -167,20 +167,20 @@ pub(super) fn auth_frame(token: &AccessToken) -> serde_json::Result<Zeroizing<St
 /// The home's answer to one command.
 #[derive(Clone, Debug)]
 pub enum Answer {
-    /// It was done; the result is the home's own JSON.
+    /// The command succeeded. The result is the home's original JSON.
     Success(Option<JsonSlice>),
-    /// The home refused it or failed.
+    /// The home rejected the command, or the command failed.
     Failure(CommandFailure),
 }
 
-/// A JSON value inside a frame, which it keeps: a reply may be megabytes, so it is not copied out.
+/// A JSON value inside a frame. The value keeps the frame and does not copy it, because a reply may be megabytes.
 #[derive(Clone)]
 pub struct JsonSlice {
     frame: Utf8Bytes,
     range: Range<usize>,
 }
 
-/// Without the text: what a home answers may be a token.
+/// The output does not contain the text, because an answer may contain a token.
 impl fmt::Debug for JsonSlice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "JsonSlice({} bytes)", self.range.len())
@@ -188,7 +188,7 @@ impl fmt::Debug for JsonSlice {
 }
 
 impl JsonSlice {
-    /// `raw` must have been read from `frame`.
+    /// Creates the slice of `raw`, which must have been parsed from `frame`.
     fn new(frame: &Utf8Bytes, raw: &RawValue) -> Option<Self> {
         let start = (raw.get().as_ptr() as usize).checked_sub(frame.as_ptr() as usize)?;
         let range = start..start + raw.get().len();
@@ -199,7 +199,7 @@ impl JsonSlice {
         })
     }
 
-    /// A value of its own.
+    /// Creates a value from a text.
     pub fn from_text(text: String) -> Self {
         Self {
             range: 0..text.len(),
@@ -207,12 +207,12 @@ impl JsonSlice {
         }
     }
 
-    /// The value's bytes, without copying them.
+    /// Returns the value's bytes without copying them.
     pub fn into_bytes(self) -> bytes::Bytes {
         bytes::Bytes::from(self.frame).slice(self.range)
     }
 
-    /// The value's text.
+    /// Returns the value's text.
     pub fn get(&self) -> &str {
         self.frame.get(self.range.clone()).unwrap_or_default()
     }
@@ -225,13 +225,13 @@ impl Serialize for JsonSlice {
     }
 }
 
-/// The home's own error.
+/// The error that the home returned.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 pub struct CommandFailure {
-    /// Its code, like `not_found`.
+    /// The error code, for example `not_found`.
     #[serde(default)]
     pub code: String,
-    /// Its text.
+    /// The error text.
     #[serde(default)]
     pub message: String,
 }
@@ -248,13 +248,13 @@ pub(super) enum Incoming {
         id: u64,
         answer: Answer,
     },
-    /// Events and whatever else is of no concern here.
+    /// Events and other messages that are ignored.
     Other,
 }
 
-/// A frame that is not Home Assistant's.
+/// The error of a frame that is not in Home Assistant's format.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not a message of Home Assistant")]
+#[error("the frame is not a message of Home Assistant")]
 pub(super) struct Malformed;
 
 #[derive(Deserialize)]
@@ -269,7 +269,7 @@ struct Envelope<'a> {
     ha_version: Option<String>,
 }
 
-/// Reads a frame: one message, or a list of them.
+/// Parses a frame: one message or a list of messages.
 pub(super) fn parse(frame: &Utf8Bytes) -> Result<Vec<Incoming>, Malformed> {
     if frame.trim_start().starts_with('[') {
         let list: Vec<Envelope<'_>> = serde_json::from_str(frame).map_err(|_| Malformed)?;

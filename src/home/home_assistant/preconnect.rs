@@ -1,8 +1,8 @@
-//! A connection for the REST client made ahead of its first request.
+//! A connection that the REST client opens before its first request.
 //!
-//! While the token is still on its way from the parameter store, the home could already be connected to. The client
-//! connects only for a request, so a mock one is made that this layer turns away at once, having kept its connector's
-//! future running in the background; the first real request takes what that yields.
+//! latchkey can connect to the home while the token is still being read from the parameter store. The client connects
+//! only for a request, so it gets a mock request. This layer rejects the mock request at once and keeps the connector's
+//! future running in the background. The first real request takes the resulting connection.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::base::lock::Lock;
 
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
-/// Tells the layer what to do with the next request.
+/// Controls how the layer treats the next request.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Trigger(Arc<Flags>);
 
@@ -28,27 +28,27 @@ struct Flags {
 }
 
 impl Trigger {
-    /// The next request is the mock one.
+    /// Marks the next request as the mock request.
     pub(super) fn arm(&self) {
         self.0.is_void.store(false, Ordering::Release);
         self.0.armed.store(true, Ordering::Release);
     }
 
-    /// The mock one is over.
+    /// Ends the mock request.
     pub(super) fn disarm(&self) {
         self.0.armed.store(false, Ordering::Release);
     }
 
-    /// A connection made ahead and not taken by now is not to be used: nobody knows how long it will lie there.
+    /// Discards a connection that was opened in advance and not used yet, because it may stay idle for any time.
     pub(super) fn void(&self) {
         self.0.is_void.store(true, Ordering::Release);
     }
 }
 
-/// A connection under way.
+/// A connection that is being opened.
 type Ahead<C> = Option<JoinHandle<Result<C, BoxError>>>;
 
-/// The layer; `C` is the connector's connection, which the client does not name.
+/// The layer. `C` is the type of the connector's connections, which the client does not name.
 pub(super) struct Preconnect<C> {
     trigger: Trigger,
     ahead: Arc<Lock<Ahead<C>>>,
@@ -83,7 +83,7 @@ impl<S, C> Layer<S> for Preconnect<C> {
     }
 }
 
-/// The connector with the layer around it.
+/// The connector inside the layer.
 pub(super) struct PreconnectService<S, C> {
     connector: S,
     layer: Preconnect<C>,
@@ -117,7 +117,9 @@ where
         let flags = &self.layer.trigger.0;
         if flags.armed.swap(false, Ordering::AcqRel) {
             *ahead = Some(tokio::spawn(self.connector.call(request)));
-            return Box::pin(std::future::ready(Err("connecting ahead".into())));
+            return Box::pin(std::future::ready(Err(
+                "this request only opens a connection".into(),
+            )));
         }
         match ahead
             .take()

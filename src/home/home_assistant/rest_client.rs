@@ -1,4 +1,4 @@
-//! Home Assistant's own REST API, asked with the token in the caller's stead.
+//! A client for Home Assistant's REST API. The client sends the home's token in place of the caller's token.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use http::header::{ACCEPT, ACCEPT_LANGUAGE, AUTHORIZATION, CONTENT_TYPE};
 use http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, RANGE};
 use http::{HeaderMap, HeaderName, Method, StatusCode};
 
-use super::answerer::{Expected, ForeignAnswer, foreign_answer};
+use super::answerer::{Answerer, Expected, ForeignAnswer, answerer};
 use super::error::{HomeError, Stage};
 use super::target::Target;
 use super::token_check::{bearer, classify, client};
@@ -17,7 +17,8 @@ use crate::base::clock::Limit;
 use crate::base::lock::Lock;
 use crate::base::secret::AccessToken;
 
-/// The headers of a caller that are the home's business. All others are the caller's own, the way's, or latchkey's.
+/// The caller's headers that are forwarded to the home. The other headers concern the caller, the connection or
+/// latchkey.
 const PASSED_ON: [HeaderName; 6] = [
     ACCEPT,
     ACCEPT_LANGUAGE,
@@ -27,95 +28,96 @@ const PASSED_ON: [HeaderName; 6] = [
     RANGE,
 ];
 
-/// For how long a connection that nobody uses is kept. Home Assistant keeps it longer, and beside it is a session that
-/// was heard within that time or has just answered a ping.
-const KEPT_FOR: Duration = Duration::from_secs(15);
+/// The time that an idle connection stays in the pool. Home Assistant keeps it open longer. The open session was heard
+/// within that time or has just answered a ping.
+const IDLE_LIMIT: Duration = Duration::from_secs(15);
 
-/// How many of them are kept.
-const KEPT: usize = 8;
+/// The number of idle connections in the pool.
+const MAX_IDLE: usize = 8;
 
 /// A request to the home's REST API.
 #[derive(Clone, Debug)]
 pub struct RestCall {
-    /// Its method.
+    /// The method.
     pub method: Method,
-    /// Its path and query below the home's prefix, like `/api/states?x=y`.
+    /// The path below the home's prefix, for example `/api/states`.
     pub path: String,
-    /// The query, encoded; empty if there is none.
+    /// The encoded query; empty if the request has none.
     pub query: String,
-    /// What the caller sent; only what is the home's business is passed on.
+    /// The caller's headers. Only some of them are forwarded.
     pub headers: HeaderMap,
-    /// Its body.
+    /// The body.
     pub body: Bytes,
-    /// Whether it only reads, so that it does no harm if it is carried out twice.
+    /// True if the request is read-only, so that it may safely be executed twice.
     pub only_reads: bool,
-    /// What the home answers to it.
+    /// The kind of response that the home is expected to send.
     pub expected: Expected,
 }
 
-/// The home's answer, as it is.
+/// The home's response, unchanged.
 #[derive(Debug)]
 pub struct RestAnswer {
-    /// Its status.
+    /// The status.
     pub status: StatusCode,
-    /// Its headers, all of them: which are the caller's business is not decided here.
+    /// All headers of the response. The receiver decides which headers the caller gets.
     pub headers: HeaderMap,
-    /// Its body.
+    /// The body.
     pub body: RestBody,
 }
 
-/// The body of an answer, which is still on its way.
+/// A response body that is still being received.
 #[derive(Debug)]
 pub struct RestBody {
     response: reqwest::Response,
-    /// How long the home may fall silent in the midst of it.
+    /// The longest pause between two parts of the body.
     silence: Duration,
     max_bytes: usize,
     may_have_acted: bool,
 }
 
-/// An answer that broke off.
+/// The error of a response body that was cut off.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the home's answer broke off: {error}")]
+#[error("the home's response was cut off: {error}")]
 pub struct BrokenAnswer {
-    /// Why.
+    /// The cause.
     pub error: HomeError,
-    /// Whether it was the answer to more than a question.
+    /// True if the request may have changed something, so the outcome is unknown.
     pub may_have_acted: bool,
 }
 
-/// What became of a request that was sent.
+/// The outcome of a request that was sent.
 #[derive(Debug)]
 #[expect(
     clippy::large_enum_variant,
-    reason = "one a request, and mostly the larger variant"
+    reason = "one value for each request, and mostly the larger variant"
 )]
 pub enum RestOutcome {
-    /// The home answered.
+    /// The home responded.
     Answered(RestAnswer),
-    /// It may or may not have been carried out.
+    /// The request may or may not have been executed.
     Unknown(HomeError),
 }
 
 impl RestAnswer {
-    /// Whether the home refuses the token, or what its user may do.
+    /// Returns true for a 401: the home rejects the token, or the token's user lacks a permission.
     pub fn is_refusal(&self) -> bool {
         self.status == StatusCode::UNAUTHORIZED
     }
 }
 
 impl RestBody {
-    /// How long it is, if the home has said so.
+    /// Returns the body's length, if the home sent it.
     pub fn length(&self) -> Option<u64> {
         self.response.content_length()
     }
 
-    /// Whether it is the answer to more than a question, so that without it nobody knows what was done.
+    /// Returns true if the request may have changed something. If the body is then cut off, the outcome of the request
+    /// is unknown.
     pub fn may_have_acted(&self) -> bool {
         self.may_have_acted
     }
 
-    /// All of it, within this time, if it is no more than a message of the home may be.
+    /// Reads the whole body within `limit`. Fails if the body is larger than the limit for messages of the home.
     pub async fn whole(mut self, limit: Limit) -> Result<Bytes, BrokenAnswer> {
         let may_have_acted = self.may_have_acted;
         let gathered = async {
@@ -138,7 +140,7 @@ impl RestBody {
         })
     }
 
-    /// Part by part, as it comes.
+    /// Returns the parts of the body as they arrive.
     pub fn parts(self) -> impl Stream<Item = Result<Bytes, BrokenAnswer>> + Send + 'static {
         stream::try_unfold(self, |mut body| async move {
             let part = body.next().await?;
@@ -164,12 +166,13 @@ impl RestBody {
     }
 }
 
-/// Passes requests on to one home.
+/// Forwards requests to one home.
 pub(super) struct RestClient {
-    /// For what only reads: its connections are kept, but for no longer than the session beside them, by whose number
-    /// it is told: what ended that may have ended them.
+    /// The client for read-only requests, with the number of its session. The client reuses its connections, but only
+    /// as long as the session lives: the cause that ended the session may also have ended the connections.
     kept: Lock<Option<(u64, reqwest::Client)>>,
-    /// For all else, on a connection of its own: one that was kept and died cannot tell "not sent" from "sent".
+    /// The client for all other requests, with a new connection for each. A reused connection that died cannot tell
+    /// "not sent" from "sent".
     fresh: reqwest::Client,
     silence: Duration,
     max_bytes: usize,
@@ -185,28 +188,27 @@ impl RestClient {
         })
     }
 
-    /// The client whose connections are kept, beside the session of this number.
+    /// Returns the client that reuses its connections during the session with this number.
     fn kept(
         &self,
         target: &Target,
         transport: &Transport,
         session: u64,
     ) -> Result<reqwest::Client, HomeError> {
-        // Nothing is left half done in there.
         let mut kept = self.kept.lock();
         if let Some((_, client)) = kept.as_ref().filter(|(number, _)| *number == session) {
             return Ok(client.clone());
         }
         let client = client(target, transport, |builder| {
             builder
-                .pool_max_idle_per_host(KEPT)
-                .pool_idle_timeout(KEPT_FOR)
+                .pool_max_idle_per_host(MAX_IDLE)
+                .pool_idle_timeout(IDLE_LIMIT)
         })?;
         *kept = Some((session, client.clone()));
         Ok(client)
     }
 
-    /// Sends a request beside the session of this number. `Err` means that it was not carried out.
+    /// Sends a request during the session with this number. `Err` means that the request was not executed.
     pub(super) async fn send(
         &self,
         target: &Target,
@@ -237,10 +239,10 @@ impl RestClient {
             }
             let kept = self
                 .kept(target, transport, session)
-                .map_err(Missing::NotSent)?;
+                .map_err(NoResponse::NotSent)?;
             match self.ask(request(&kept), target, call).await {
-                // The home may have hung up just then. What only reads may be asked for twice.
-                Err(Missing::NoAnswer(HomeError::Unreachable { .. })) => {
+                // The home may have closed the connection at that moment. A read-only request may be sent twice.
+                Err(NoResponse::Lost(HomeError::Unreachable { .. })) => {
                     self.ask(request(&self.fresh), target, call).await
                 }
                 outcome => outcome,
@@ -249,16 +251,16 @@ impl RestClient {
         let missing = match tokio::time::timeout(limit.duration, asked).await {
             Ok(Ok(answer)) => return Ok(RestOutcome::Answered(answer)),
             Ok(Err(missing)) => missing,
-            Err(_) => Missing::NoAnswer(HomeError::out_of_time(Stage::Command, limit)),
+            Err(_) => NoResponse::Lost(HomeError::out_of_time(Stage::Command, limit)),
         };
         match missing {
-            // What only reads was not carried out in any sense that matters.
-            Missing::NoAnswer(error) if !call.only_reads => Ok(RestOutcome::Unknown(error)),
-            Missing::NoAnswer(error) | Missing::NotSent(error) => Err(error),
-            Missing::Foreign(foreign) if foreign.may_have_arrived && !call.only_reads => {
+            // A failed read-only request counts as not executed.
+            NoResponse::Lost(error) if !call.only_reads => Ok(RestOutcome::Unknown(error)),
+            NoResponse::Lost(error) | NoResponse::NotSent(error) => Err(error),
+            NoResponse::Foreign(foreign) if foreign.may_have_arrived && !call.only_reads => {
                 Ok(RestOutcome::Unknown(foreign.error))
             }
-            Missing::Foreign(foreign) => Err(foreign.error),
+            NoResponse::Foreign(foreign) => Err(foreign.error),
         }
     }
 
@@ -267,18 +269,18 @@ impl RestClient {
         request: reqwest::RequestBuilder,
         target: &Target,
         call: &RestCall,
-    ) -> Result<RestAnswer, Missing> {
+    ) -> Result<RestAnswer, NoResponse> {
         let mut response = request.send().await.map_err(|error| {
             let reason = classify(&error, Stage::Command);
             match error.is_connect() {
-                true => Missing::NotSent(reason),
-                false => Missing::NoAnswer(reason),
+                true => NoResponse::NotSent(reason),
+                false => NoResponse::Lost(reason),
             }
         })?;
         let status = response.status();
         let headers = std::mem::take(response.headers_mut());
-        if let Some(foreign) = foreign_answer(status, &headers, call.expected, target) {
-            return Err(Missing::Foreign(foreign));
+        if let Answerer::Other(foreign) = answerer(status, &headers, call.expected, target) {
+            return Err(NoResponse::Foreign(foreign));
         }
         Ok(RestAnswer {
             status,
@@ -293,12 +295,12 @@ impl RestClient {
     }
 }
 
-/// Why there is no answer of the home's.
-enum Missing {
+/// The reason why the home's response is missing.
+enum NoResponse {
     /// The request was not sent.
     NotSent(HomeError),
-    /// It was sent, wholly or in part.
-    NoAnswer(HomeError),
-    /// Something else answered.
+    /// The request was sent, wholly or in part, and no response arrived.
+    Lost(HomeError),
+    /// Another system responded.
     Foreign(ForeignAnswer),
 }

@@ -1,4 +1,4 @@
-//! The session with a home: at most one connection at a time, kept from one invocation to the next.
+//! The session with a home: at most one connection at a time, which later invocations reuse.
 
 mod freshness;
 mod report;
@@ -25,15 +25,16 @@ use crate::base::config::{HomeAddress, HomeLimits};
 use crate::base::lock::Lock;
 use crate::base::secret::{AccessToken, Fingerprint};
 
-/// A home closes a socket that has not authenticated 10 s after its greeting.
+/// The time that a socket with a greeting can be used. A home closes a socket that has not authenticated 10 s after its
+/// greeting.
 const GREETING_KEEPS: Duration = Duration::from_secs(8);
 
-/// A connection to use now, and whether it was there already.
+/// A connection to use, and whether it was already open.
 #[derive(Debug)]
 pub struct Checkout {
     /// The connection.
     pub connection: Connection,
-    /// Whether its socket was opened earlier, and may have died unnoticed.
+    /// True if the socket was opened earlier and may have died unnoticed.
     pub reused: bool,
 }
 
@@ -42,34 +43,34 @@ pub struct Session {
     target: Target,
     extras: Extras,
     clock: Arc<dyn Clock>,
-    // Held while a connection is opened, so that callers who come together share one.
+    // Locked while a connection is opened, so that concurrent callers share one connection.
     slot: tokio::sync::Mutex<Slot>,
     report: Lock<Known>,
     link: tokio::sync::Mutex<Option<Arc<Link>>>,
 }
 
-/// What connections are made with.
+/// The settings and clients that connections are opened with.
 struct Link {
     transport: Transport,
     token_check: TokenCheck,
-    /// Made when it is first needed: most sandboxes pass no requests on.
+    /// Created at first use, because most execution environments forward no REST requests.
     rest_client: OnceCell<RestClient>,
     built_at: Timestamp,
 }
 
-/// How old settings must be before a refusal is taken as a sign that they have changed.
-const SETTINGS_KEEP: Duration = Duration::from_secs(60);
+/// The age from which a failure may mean that the settings have changed.
+const SETTINGS_MIN_AGE: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 struct Slot {
-    /// A socket whose home has greeted and waits for a token.
+    /// A socket on which the home has sent its greeting and waits for a token.
     greeted: Option<Greeted>,
-    /// How the last attempt failed to reach the home, if it did.
+    /// The error of the last attempt, if it failed to reach the home.
     failed: Option<HomeError>,
 }
 
 impl Session {
-    /// A session with no connection yet.
+    /// Creates a session without a connection.
     pub fn new(
         address: HomeAddress,
         limits: HomeLimits,
@@ -86,7 +87,7 @@ impl Session {
         }
     }
 
-    /// What connections are made with, built when it is first needed. A failure is not kept.
+    /// Returns the link, which is built at first use. A failure is not cached.
     async fn link(&self, deadline: Deadline) -> Result<Arc<Link>, HomeError> {
         let limit = deadline.limit(Duration::MAX, self.clock.now());
         let build = async {
@@ -110,7 +111,7 @@ impl Session {
             .unwrap_or_else(|_| Err(HomeError::out_of_time(Stage::Settings, limit)))
     }
 
-    /// Presents a token to the home's REST API. `Ok` holds the home's version.
+    /// Presents a token to the home's REST API. Returns the home's version.
     pub async fn validate(&self, token: &AccessToken) -> Result<String, HomeError> {
         let timeout = self.target.limits.validate_timeout;
         let link = self
@@ -121,26 +122,27 @@ impl Session {
             cut: false,
         };
         let verdict = link.token_check.validate(token, limit).await;
-        self.doubt_settings(verdict.as_ref().err());
+        self.reload_settings_after(verdict.as_ref().err());
         verdict
     }
 
-    /// Reads the settings that lie in parameters anew next time, if a failure may come from their having changed.
-    fn doubt_settings(&self, error: Option<&HomeError>) {
+    /// Discards the link after an error that changed settings can cause. The settings are then read again at the next
+    /// use.
+    fn reload_settings_after(&self, error: Option<&HomeError>) {
         let is_suspect = matches!(
             error,
             Some(HomeError::EdgeBlocked { .. } | HomeError::Tls { .. } | HomeError::Banned)
         );
         if is_suspect && let Ok(mut link) = self.link.try_lock() {
             let now = self.clock.now();
-            link.take_if(|link| now.since(link.built_at) >= SETTINGS_KEEP);
+            link.take_if(|link| now.since(link.built_at) >= SETTINGS_MIN_AGE);
         }
     }
 
-    /// The open connection if it may be used, or a new one.
+    /// Returns the open connection if it is usable, otherwise a new connection.
     ///
-    /// A new one is opened while `proven_token` runs, which yields a token that the home has accepted; it crosses the
-    /// WebSocket only then. `rejected` is told if the home refuses it there.
+    /// A new connection is opened while `proven_token` runs. `proven_token` returns a token that the home has accepted,
+    /// and only then is the token sent on the WebSocket. `rejected` is called if the home rejects the token there.
     pub async fn checkout<E: From<HomeError>>(
         &self,
         deadline: Deadline,
@@ -158,7 +160,7 @@ impl Session {
                 reused: true,
             });
         }
-        // Whoever waited while an attempt failed has waited long enough, and would find the same.
+        // This caller has already waited for a failed attempt, and a new attempt would fail in the same way.
         if let Some(error) = &slot.failed
             && self.report.lock().failures > failures
         {
@@ -179,11 +181,11 @@ impl Session {
             .filter(|error| error.is_down())
             .cloned();
         self.report.lock().failures += u64::from(slot.failed.is_some());
-        self.doubt_settings(greeted.as_ref().err());
+        self.reload_settings_after(greeted.as_ref().err());
         self.report.lock().report.last_error = greeted.as_ref().err().cloned();
         let connection = match (greeted, token) {
             (Ok(greeted), Ok(token)) => Ok(self.start(greeted, &token, rejected)),
-            // Kept for the next token: the home has seen nothing of this one on it.
+            // The socket is kept for the next token, because this token was not sent on it.
             (Ok(greeted), Err(error)) => {
                 slot.greeted = Some(greeted);
                 Err(error)
@@ -209,7 +211,7 @@ impl Session {
         connection.ready(limit).await.map(drop)
     }
 
-    /// Passes a request on to the home's REST API. `Err` means that it was not carried out.
+    /// Forwards a request to the home's REST API. `Err` means that the request was not executed.
     pub async fn rest(
         &self,
         token: &AccessToken,
@@ -224,11 +226,11 @@ impl Session {
         let rest_client = link.rest_client.get_or_try_init(rest_client)?;
         let sent = rest_client.send(target, transport, session, token, call, limit);
         let outcome = sent.await;
-        self.doubt_settings(outcome.as_ref().err());
+        self.reload_settings_after(outcome.as_ref().err());
         outcome
     }
 
-    /// Proves a token that is not in use yet, over REST and on a WebSocket of its own, which ends with it.
+    /// Validates a token that is not in use yet, over REST and on a separate WebSocket, which is then closed.
     pub async fn try_out(&self, token: &AccessToken, deadline: Deadline) -> Result<(), HomeError> {
         self.validate(token).await?;
         let link = self.link(deadline).await?;
@@ -254,7 +256,7 @@ impl Session {
         Connection::start(greeted, token, terms, rejected)
     }
 
-    /// Closes every connection; the next checkout opens new ones.
+    /// Closes all connections. The next checkout opens new connections.
     pub async fn close(&self) {
         let mut slot = self.slot.lock().await;
         slot.greeted = None;
@@ -290,37 +292,39 @@ impl Session {
             .replied
             .is_some_and(|at| at.monotonic > started.monotonic);
         if gave_up && !has_replied {
-            // Nobody had a reply meanwhile. Slow or dead cannot be told apart; the next command shall not have to.
+            // No caller got a reply in that time. A slow connection cannot be told from a dead connection, so the next
+            // command gets a new one.
             self.discard(connection);
         }
         outcome
     }
 
-    /// Gives a connection up: the next checkout opens a new one, while those who hold it may finish.
+    /// Discards a connection. The next checkout opens a new connection, and callers that hold this connection may
+    /// finish.
     pub fn discard(&self, connection: &Connection) {
         let mut known = self.report.lock();
         known.connection.take_if(|kept| kept.is(connection));
     }
 
-    /// Gives the open connection up.
+    /// Discards the open connection.
     pub fn discard_current(&self) {
         self.report.lock().connection = None;
     }
 
-    /// Which token the open connection authenticated with, if it is one that may be used again.
+    /// Returns the token that the open connection authenticated with, if the connection may be used again.
     pub fn usable_fingerprint(&self) -> Option<Fingerprint> {
         let connection = self.report.lock().connection.clone()?;
         let is_stale = freshness(connection.heard(), self.clock.now()) == Freshness::Stale;
         (!connection.is_closed() && !is_stale).then(|| connection.fingerprint())
     }
 
-    /// Which token the open connection authenticated with.
+    /// Returns the token that the open connection authenticated with.
     pub fn fingerprint(&self) -> Option<Fingerprint> {
         let connection = self.report.lock().connection.clone()?;
         (!connection.is_closed()).then(|| connection.fingerprint())
     }
 
-    /// Where the session stands now.
+    /// Returns the current state of the session.
     pub fn state(&self) -> SessionState {
         let status = self
             .report
@@ -338,7 +342,7 @@ impl Session {
         }
     }
 
-    /// What is known of the session.
+    /// Returns the facts about the session.
     pub fn report(&self) -> SessionReport {
         let known = self.report.lock();
         let mut report = known.report.clone();

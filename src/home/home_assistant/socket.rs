@@ -1,5 +1,5 @@
-//! Opening a home's WebSocket, up to its greeting. The token is not needed for that, so it can run ahead of the
-//! verdict.
+//! Opens a home's WebSocket and waits for its greeting. Opening needs no token, so it can run while the token is
+//! validated.
 
 use std::os::fd::{AsFd as _, OwnedFd};
 
@@ -10,23 +10,23 @@ use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 use tokio_util::either::Either;
 
-use super::answerer::{Expected, foreign_answer};
+use super::answerer::{Answerer, Expected, answerer};
 use super::error::{HomeError, Stage};
 use super::message::{self, Incoming};
 use super::target::Target;
 use super::transport::{Stream, Transport, from_io};
 use crate::base::clock::{Limit, Timestamp};
 
-/// A WebSocket whose home has greeted and now waits for `auth`.
+/// A WebSocket on which the home has sent its greeting and waits for `auth`.
 pub(super) struct Greeted {
     pub(super) socket: WebSocketStream<Stream>,
-    /// A second handle to the TCP socket, to look for a hang-up without reading.
+    /// A second handle to the TCP socket, to detect a closed connection without reading.
     pub(super) watch: OwnedFd,
-    /// When the home greeted: it closes a socket that stays silent for 10 s.
+    /// The time of the greeting. The home closes a socket that has not authenticated 10 s later.
     pub(super) at: Timestamp,
 }
 
-/// Connects, upgrades, and waits for `auth_required`, all within `limit`.
+/// Connects, upgrades and waits for `auth_required`, all within `limit`.
 pub(super) async fn open(
     target: &Target,
     transport: &Transport,
@@ -103,24 +103,24 @@ async fn greeted(
     }
 }
 
-/// Makes the generator of the WebSocket library, which masks frames, this process's own.
+/// Reseeds the random number generator of the WebSocket library, which masks frames, so that each process has its own
+/// masks.
 pub fn reseed_masks() {
-    // It fails only where the system has no randomness at all, and masks are no secrets.
+    // Reseeding fails only if the system has no random numbers, and masks are not secret.
     let _ = rand::rng().reseed();
 }
 
-/// What a WebSocket error before authentication says of the home.
+/// Converts a WebSocket error before authentication.
 fn failed(error: SocketError, target: &Target) -> HomeError {
     match error {
         SocketError::Http(response) => {
             let (status, headers) = (response.status(), response.headers());
-            let foreign = foreign_answer(status, headers, Expected::Upgrade, target);
-            foreign.map_or(
-                HomeError::NotHomeAssistant {
+            match answerer(status, headers, Expected::Upgrade, target) {
+                Answerer::Home => HomeError::NotHomeAssistant {
                     seen: "no WebSocket at /api/websocket",
                 },
-                |foreign| foreign.error,
-            )
+                Answerer::Other(foreign) => foreign.error,
+            }
         }
         SocketError::Io(error) => from_io(&error, Stage::Upgrade),
         SocketError::Capacity(_) => HomeError::MessageTooLarge {

@@ -1,8 +1,8 @@
-//! Where a home is, and how long to wait for it.
+//! The address of a home and its limits.
 
 use crate::base::config::{HomeAddress, HomeLimits};
 
-/// One home and the limits on talking to it.
+/// The address of one home, and the limits for requests to it.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
     pub(super) address: HomeAddress,

@@ -1,10 +1,10 @@
-//! The home's REST API, as far as proving a token needs it.
+//! The token check at the home's REST API.
 
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use serde::Deserialize;
 
-use super::answerer::{Expected, foreign_answer};
+use super::answerer::{Answerer, Expected, answerer};
 use super::error::{HomeError, Stage};
 use super::preconnect::{self, Preconnect};
 use super::target::Target;
@@ -12,10 +12,10 @@ use super::transport::{Resolver, Transport, from_source, sources};
 use crate::base::clock::Limit;
 use crate::base::secret::AccessToken;
 
-/// More than any home's `/api/config`; it lists the components, some hundred of them.
+/// The size limit of `/api/config`. A home's response is smaller; it lists some hundred components.
 const MAX_CONFIG_BYTES: usize = 1 << 20;
 
-/// A client of one home's REST API.
+/// A client that validates tokens at one home's REST API.
 pub(super) struct TokenCheck {
     client: reqwest::Client,
     target: Target,
@@ -23,7 +23,7 @@ pub(super) struct TokenCheck {
     preconnect: preconnect::Trigger,
 }
 
-/// The one thing of `/api/config` that is read; the rest holds the home's location.
+/// The only member of `/api/config` that is read. Other members contain the home's location.
 #[derive(Deserialize)]
 struct HomeFacts {
     version: String,
@@ -41,20 +41,20 @@ impl TokenCheck {
         })
     }
 
-    /// Begins to connect, for a request that is yet to come. Nothing is sent.
+    /// Starts a connection for a later request. No request is sent.
     pub(super) async fn preconnect(&self) {
         self.preconnect.arm();
-        // Turned away before it touches the network.
+        // The layer rejects this request before it reaches the network.
         let _ = self.client.get(self.config_url.clone()).send().await;
         self.preconnect.disarm();
     }
 
-    /// Gives up a connection that was begun ahead and not used.
+    /// Discards a connection that was opened in advance and not used.
     pub(super) fn forget_preconnected(&self) {
         self.preconnect.void();
     }
 
-    /// Presents the token to `GET /api/config`. `Ok` holds the home's version.
+    /// Presents the token to `GET /api/config`. Returns the home's version.
     pub(super) async fn validate(
         &self,
         token: &AccessToken,
@@ -73,13 +73,13 @@ impl TokenCheck {
             .send()
             .await
             .map_err(|error| classify(&error, Stage::Validate))?;
-        let foreign = foreign_answer(
+        let answerer = answerer(
             response.status(),
             response.headers(),
             Expected::Proof,
             &self.target,
         );
-        if let Some(foreign) = foreign {
+        if let Answerer::Other(foreign) = answerer {
             return Err(foreign.error);
         }
         let body = read(response).await?;
@@ -91,7 +91,7 @@ impl TokenCheck {
     }
 }
 
-/// An HTTP client for one home, with what `more` adds to it.
+/// Builds an HTTP client for one home. `more` adds settings to it.
 pub(super) fn client(
     target: &Target,
     transport: &Transport,
@@ -102,9 +102,9 @@ pub(super) fn client(
         .default_headers(transport.headers().clone())
         .dns_resolver(Resolver)
         .connect_timeout(target.limits.connect_timeout)
-        // No connection is kept: one that died unnoticed would swallow a token, and the answer with it, and could not
-        // tell "not sent" from "sent". For a proof a new one costs no time, since the WebSocket is opened beside it
-        // and takes as long.
+        // No connection is reused. A connection that died unnoticed would lose the token and the response, and could
+        // not tell "not sent" from "sent". A new connection costs the token check no time: the WebSocket is opened in
+        // parallel and takes as long.
         .pool_max_idle_per_host(0)
         .redirect(reqwest::redirect::Policy::none())
         .no_proxy()
@@ -118,7 +118,7 @@ pub(super) fn client(
 
 pub(super) fn bearer(token: &AccessToken) -> Result<HeaderValue, HomeError> {
     let text = zeroize::Zeroizing::new(format!("Bearer {}", token.expose()));
-    // The offline checks let visible ASCII alone through, which every header takes.
+    // The offline checks accept only visible ASCII, which is valid in every header.
     let mut value = HeaderValue::from_str(&text).map_err(|_| HomeError::Rejected)?;
     value.set_sensitive(true);
     Ok(value)
@@ -141,15 +141,15 @@ async fn read(mut response: reqwest::Response) -> Result<Vec<u8>, HomeError> {
     Ok(body)
 }
 
-/// What a request failed by, of which no answer came. `stage` is the step once there is a connection.
+/// Converts the error of a request without a response. `stage` is the step after the connection is open.
 pub(super) fn classify(error: &reqwest::Error, stage: Stage) -> HomeError {
-    // Whatever is on that port, it does not speak HTTP as a home does.
+    // The server on that port does not speak HTTP like a home.
     if sources(error)
         .filter_map(|source| source.downcast_ref::<hyper::Error>())
         .any(hyper::Error::is_parse)
     {
         return HomeError::NotHomeAssistant {
-            seen: "no usable HTTP answer",
+            seen: "no usable HTTP response",
         };
     }
     match (error.is_connect(), error.is_timeout()) {

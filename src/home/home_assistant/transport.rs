@@ -1,4 +1,4 @@
-//! The byte stream to a home: name resolution, TCP, TLS, each with a name for its failure.
+//! The byte stream to a home: name resolution, TCP and TLS. Each step has its own error.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -21,21 +21,21 @@ use super::error::{HomeError, Stage};
 use super::extras::Extras;
 use crate::base::config::HomeAddress;
 
-/// A connection to a home, encrypted or not.
+/// A connection to a home, with or without TLS.
 pub(super) type Stream = Either<TcpStream, TlsStream<TcpStream>>;
 
 /// The one crypto provider of the process.
 static PROVIDER: Lazy<Arc<CryptoProvider>> =
     Lazy::new(|| Arc::new(rustls::crypto::ring::default_provider()));
 
-/// How connections to one home are made; the REST client and the WebSocket share it.
+/// The TLS settings and headers of one home. The REST client and the WebSocket share them.
 pub(super) struct Transport {
     tls: Arc<ClientConfig>,
     headers: HeaderMap,
 }
 
 impl Transport {
-    /// Transport with what the home needs beyond the public roots. Reads it from its sources, all at once.
+    /// Creates the transport with the home's extra settings. Reads all settings concurrently.
     pub(super) async fn load(extras: &Extras) -> Result<Self, HomeError> {
         let loaded = extras.load().await?;
         let tls = ClientConfig::builder_with_provider(PROVIDER.clone())
@@ -56,17 +56,17 @@ impl Transport {
         })
     }
 
-    /// The TLS settings.
+    /// Returns the TLS settings.
     pub(super) fn tls(&self) -> &ClientConfig {
         &self.tls
     }
 
-    /// Headers that go with every request.
+    /// Returns the headers that are sent with every request.
     pub(super) fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
-    /// Connects to the home's WebSocket port. `reached` is told each step as it begins.
+    /// Connects to the home's WebSocket port. `reached` is set to each step when the step starts.
     pub(super) async fn connect(
         &self,
         address: &HomeAddress,
@@ -80,7 +80,7 @@ impl Transport {
         let host = address.socket().host_str().unwrap_or_default();
         let host = host.trim_start_matches('[').trim_end_matches(']');
         let name = ServerName::try_from(host.to_owned()).map_err(|_| HomeError::Tls {
-            reason: "the host is no valid server name".into(),
+            reason: "the host is not a valid server name".into(),
         })?;
         TlsConnector::from(self.tls.clone())
             .connect(name, tcp)
@@ -90,7 +90,7 @@ impl Transport {
     }
 }
 
-/// How long sent bytes may stay unacknowledged before the connection is given up.
+/// The longest time that sent bytes may stay unacknowledged before the connection is closed.
 const UNACKNOWLEDGED_LIMIT: Duration = Duration::from_secs(30);
 
 async fn connect_tcp(address: &HomeAddress, reached: &mut Stage) -> Result<TcpStream, HomeError> {
@@ -100,7 +100,7 @@ async fn connect_tcp(address: &HomeAddress, reached: &mut Stage) -> Result<TcpSt
         Some(name) => resolve(name.to_owned())
             .await
             .map_err(|NotResolved| HomeError::Dns)?,
-        // The connector reads address literals itself.
+        // The connector parses IP address literals itself.
         None => Vec::new(),
     };
     *reached = Stage::Tcp;
@@ -109,7 +109,8 @@ async fn connect_tcp(address: &HomeAddress, reached: &mut Stage) -> Result<TcpSt
     let mut connector = HttpConnector::new_with_resolver(Resolved(addresses));
     connector.enforce_http(false);
     connector.set_nodelay(true);
-    // A frame that a dead path does not take must not hold its task and socket for the kernel's own quarter of an hour.
+    // Without this limit, a frame on a dead network path would hold its task and socket for the kernel's default of a
+    // quarter of an hour.
     connector.set_tcp_user_timeout(Some(UNACKNOWLEDGED_LIMIT));
     let stream = connector
         .call(uri)
@@ -118,7 +119,8 @@ async fn connect_tcp(address: &HomeAddress, reached: &mut Stage) -> Result<TcpSt
     Ok(stream.into_inner())
 }
 
-/// Name resolution failed; a type of its own, so that it can be found among the sources of another error.
+/// The error of name resolution. The error has its own type, so that it can be found among the sources of another
+/// error.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the name does not resolve")]
 pub(super) struct NotResolved;
@@ -130,7 +132,7 @@ async fn resolve(host: String) -> Result<Vec<SocketAddr>, NotResolved> {
     Ok(found.collect())
 }
 
-/// Hands addresses found before to the connector.
+/// A resolver that returns addresses that were resolved before.
 #[derive(Clone, Debug)]
 pub(super) struct Resolved(Vec<SocketAddr>);
 
@@ -151,7 +153,7 @@ impl Service<Name> for Resolved {
     }
 }
 
-/// Resolves names as the system does, for the REST client, with an error that can be told apart.
+/// A resolver for the REST client that uses the system's name resolution and returns a recognisable error.
 #[derive(Clone, Debug)]
 pub(super) struct Resolver;
 
@@ -171,14 +173,14 @@ fn tls_error(error: rustls::Error) -> HomeError {
     }
 }
 
-/// An error and all that caused it.
+/// Returns an error and all its sources.
 pub(super) fn sources<'a>(
     error: &'a (dyn std::error::Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn std::error::Error + 'static)> {
     std::iter::successors(Some(error), |error| error.source())
 }
 
-/// What a failure of a connection attempt was at bottom: found by walking down its sources.
+/// Finds the root cause of a failed connection attempt among the error's sources.
 pub(super) fn from_source(error: &(dyn std::error::Error + 'static), stage: Stage) -> HomeError {
     let mut found = None;
     for source in sources(error) {
@@ -199,7 +201,7 @@ pub(super) fn from_source(error: &(dyn std::error::Error + 'static), stage: Stag
     })
 }
 
-/// An I/O error as seen from a step.
+/// Converts an I/O error of a step.
 pub(super) fn from_io(error: &std::io::Error, stage: Stage) -> HomeError {
     match tls_cause(error) {
         Some(tls) => HomeError::Tls {
@@ -213,7 +215,7 @@ pub(super) fn from_io(error: &std::io::Error, stage: Stage) -> HomeError {
     }
 }
 
-/// Whether a connection was turned away, rather than broken off or never answered.
+/// Returns true if the connection was refused. Returns false if it broke or was never answered.
 fn is_refusal(kind: std::io::ErrorKind) -> bool {
     use std::io::ErrorKind;
     matches!(
@@ -222,7 +224,7 @@ fn is_refusal(kind: std::io::ErrorKind) -> bool {
     )
 }
 
-/// rustls wraps its errors in I/O errors, and its adapters wrap those once more.
+/// Returns the TLS error inside an I/O error. rustls wraps its errors in I/O errors, and its adapters wrap those again.
 fn tls_cause(error: &std::io::Error) -> Option<&rustls::Error> {
     let inner = error.get_ref()?;
     inner

@@ -1,4 +1,4 @@
-//! Each status with each kind of body, for each request.
+//! Tests of each status with each kind of body and each kind of request.
 
 use std::time::Duration;
 
@@ -32,7 +32,14 @@ fn seen(code: u16, headers: &[(&'static str, &str)], expected: Expected) -> Opti
         map.insert(*name, value.parse().unwrap());
     }
     let status = StatusCode::from_u16(code).unwrap();
-    foreign_answer(status, &map, expected, &target("http://ha:8123"))
+    foreign(answerer(status, &map, expected, &target("http://ha:8123")))
+}
+
+fn foreign(answerer: Answerer) -> Option<ForeignAnswer> {
+    match answerer {
+        Answerer::Home => None,
+        Answerer::Other(foreign) => Some(foreign),
+    }
 }
 
 const PLAIN: &[(&str, &str)] = &[("content-type", "text/plain; charset=utf-8")];
@@ -48,7 +55,7 @@ fn edge(status: u16) -> HomeError {
 }
 
 #[test]
-fn only_a_plain_401_to_the_proof_means_rejected() {
+fn only_a_plain_401_to_the_token_check_means_rejected() {
     for code in 100..1_000 {
         for headers in [PLAIN, JSON, PAGE, CHALLENGE, &[]] {
             for expected in ALL {
@@ -66,7 +73,7 @@ fn only_a_plain_401_to_the_proof_means_rejected() {
 }
 
 #[test]
-fn pages_redirects_and_challenges_come_from_the_edge() {
+fn pages_redirects_and_challenges_mean_edge_blocked() {
     for expected in ALL {
         for (code, headers) in [
             (302, &[("location", "https://login.example/")][..]),
@@ -99,9 +106,9 @@ fn pages_redirects_and_challenges_come_from_the_edge() {
     }
 }
 
-/// On routes that are not known here a home has pages, redirects and refusals of its own.
+/// On a route that latchkey does not know, the home can send pages, redirects and rejections.
 #[test]
-fn anything_may_be_the_homes_own_on_an_unknown_route() {
+fn unknown_route_accepts_any_response_as_the_homes() {
     for (code, headers) in [
         (200, PAGE),
         (404, PAGE),
@@ -117,7 +124,7 @@ fn anything_may_be_the_homes_own_on_an_unknown_route() {
 }
 
 #[test]
-fn a_plain_403_is_a_ban() {
+fn plain_403_means_banned() {
     for expected in [
         Expected::Proof,
         Expected::Upgrade,
@@ -134,7 +141,7 @@ fn a_plain_403_is_a_ban() {
 }
 
 #[test]
-fn errors_of_the_home_beside_a_session_are_its_own() {
+fn error_status_with_an_open_session_comes_from_the_home() {
     for expected in [Expected::Json, Expected::File, Expected::Anything] {
         for code in [400, 401, 404, 405, 500] {
             assert_eq!(seen(code, PLAIN, expected), None, "{code} {expected:?}");
@@ -143,12 +150,12 @@ fn errors_of_the_home_beside_a_session_are_its_own() {
         assert_eq!(seen(200, JSON, expected), None);
         assert_eq!(seen(304, &[], expected), None);
     }
-    // A camera that is off.
+    // A camera that is off sends 503.
     assert_eq!(seen(503, PLAIN, Expected::File), None);
 }
 
 #[test]
-fn a_503_beside_a_session_does_not_tell_that_nothing_arrived() {
+fn plain_503_with_an_open_session_may_have_arrived() {
     for headers in [PLAIN, PAGE, &[]] {
         let answer = seen(503, headers, Expected::Json).unwrap();
         assert!(answer.may_have_arrived, "{headers:?}");
@@ -161,7 +168,7 @@ fn a_503_beside_a_session_does_not_tell_that_nothing_arrived() {
 }
 
 #[test]
-fn what_a_gateway_may_have_forwarded_may_have_arrived() {
+fn gateway_error_means_the_request_may_have_arrived() {
     for code in [502, 504, 520, 522, 524] {
         for headers in [PLAIN, JSON, PAGE] {
             for expected in [Expected::Proof, Expected::Upgrade, Expected::Json] {
@@ -186,11 +193,12 @@ fn what_a_gateway_may_have_forwarded_may_have_arrived() {
 }
 
 #[test]
-fn an_address_with_a_path_is_told() {
+fn edge_blocked_error_tells_if_the_address_has_a_path() {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, "text/html".parse().unwrap());
     let target = target("https://ha.example/lovelace/0");
-    let answer = foreign_answer(StatusCode::OK, &headers, Expected::Proof, &target).unwrap();
+    let answer = answerer(StatusCode::OK, &headers, Expected::Proof, &target);
+    let answer = foreign(answer).unwrap();
     assert_eq!(
         answer.error,
         HomeError::EdgeBlocked {

@@ -1,4 +1,4 @@
-//! The reading half: matches replies to those who wait for them.
+//! The reading half of a connection: passes each reply to the caller that waits for it.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +43,7 @@ impl Reader {
         Ok(())
     }
 
-    /// Takes one message. `Err` is the connection's end.
+    /// Reads one message. `Err` is the reason why the connection ends.
     async fn read(&mut self) -> Result<(), HomeError> {
         let received = self.stream.next().await;
         let now = self.clock.now();
@@ -58,7 +58,7 @@ impl Reader {
                     .into_iter()
                     .try_for_each(|message| self.take(message, now))
             }
-            // The library answers pings by itself.
+            // The WebSocket library answers pings.
             Some(Ok(Message::Ping(_) | Message::Frame(_))) => Ok(()),
             Some(Ok(Message::Pong(_))) => {
                 self.shared.heard.lock().answered = now;
@@ -85,7 +85,7 @@ impl Reader {
                 self.shared.heard.lock().answered = now;
                 self.shared.status.send_replace(Status::Ready { version });
             }
-            // Later than this it is no answer to `auth`, and says nothing of what became of commands.
+            // At this point the message is not the answer to `auth`, and it does not tell the outcome of commands.
             Incoming::AuthInvalid
                 if self.shared.heard.lock().replied.is_some()
                     || *self.shared.status.borrow() != Status::Authenticating =>
@@ -101,7 +101,7 @@ impl Reader {
                     heard.answered = now;
                     heard.replied = Some(now);
                 }
-                // An id nobody waits for: its caller has left, or the home is confused. Neither is ours to mend.
+                // An answer without a waiting caller is ignored: the caller has left, or the home sent a wrong id.
                 let waiter = self.shared.waiting.lock().replies.remove(&id);
                 if let Some(waiter) = waiter {
                     waiter.answer(answer);

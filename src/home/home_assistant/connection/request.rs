@@ -16,7 +16,7 @@ pub(super) enum Request {
         claim: Arc<Claim>,
     },
     Ping(oneshot::Sender<()>),
-    /// Only looks at the socket, as is done before anything else is written.
+    /// Checks the socket and writes nothing. The same check runs before each write.
     Look(oneshot::Sender<()>),
 }
 
@@ -25,7 +25,7 @@ impl Request {
         match self {
             Self::Commands { replies, .. } => {
                 for waiter in replies {
-                    // A caller who has left wants no reply.
+                    // The send fails if the caller has left, which is fine.
                     let _ = waiter.reply.send(Reply::NotSent(error.clone()));
                 }
             }

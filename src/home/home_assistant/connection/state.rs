@@ -1,4 +1,4 @@
-//! What a connection's handles and its task share.
+//! The state that a connection's handles and its task share.
 
 use tokio::sync::watch;
 
@@ -8,17 +8,17 @@ use crate::base::lock::Lock;
 use crate::base::secret::Fingerprint;
 use crate::home::home_assistant::error::HomeError;
 
-/// Where a connection stands.
+/// The status of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Status {
-    /// `auth` is under way.
+    /// `auth` was sent, and the home has not answered yet.
     Authenticating,
-    /// The home said `auth_ok`.
+    /// The home answered `auth_ok`.
     Ready {
-        /// Its version.
+        /// The home's version.
         version: String,
     },
-    /// It is over.
+    /// The connection has ended with this error.
     Closed(HomeError),
 }
 
@@ -30,26 +30,27 @@ pub(super) struct Shared {
     pub(super) waiting: Lock<Waiting>,
 }
 
-/// When the home was heard. A message that lay in the receive buffer while the sandbox was frozen is heard at the thaw
-/// and proves nothing, so answers to what we sent are told apart.
+/// The times at which the home was heard. A message that arrived while the execution environment was frozen is read
+/// only after the thaw, so it does not prove that the home is still connected. Answers to our own messages are
+/// therefore recorded separately.
 #[derive(Clone, Copy, Debug)]
 pub struct Heard {
-    /// Anything.
+    /// The last message of any kind.
     pub last: Timestamp,
-    /// An answer to something we sent.
+    /// The last answer to one of our messages.
     pub answered: Timestamp,
-    /// An answer to a command.
+    /// The last reply to a command.
     pub replied: Option<Timestamp>,
 }
 
 impl Shared {
-    /// Tells everyone who waits for a reply that none will come.
+    /// Notifies all waiting callers that the connection has ended with the error `end`.
     pub(super) fn settle_all(&self, end: &HomeError) {
         let replies = std::mem::take(&mut self.waiting.lock().replies);
         self.waiting.lock().pongs.clear();
         for (_, waiter) in replies {
             let outcome = match end {
-                // A home that refused `auth` has read nothing behind it.
+                // A home that rejected `auth` has not read the messages after it.
                 HomeError::Rejected => Reply::NotSent(end.clone()),
                 other => Reply::Unknown(other.clone()),
             };

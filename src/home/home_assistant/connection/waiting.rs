@@ -1,4 +1,4 @@
-//! Who waits for replies, and what is settled between them and the task that owns the socket.
+//! Waiting callers, and the agreement between a caller and the task that owns the socket.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,12 +9,13 @@ use tokio::sync::oneshot;
 use crate::home::home_assistant::error::HomeError;
 use crate::home::home_assistant::message::Answer;
 
-/// Looks at each answer of a batch as it comes, by the command's place in the batch, and says what is to be kept of it.
+/// Processes each answer of a batch as it arrives. The arguments are the command's position in the batch and the
+/// answer. Returns the answer to keep.
 ///
-/// It runs in the task that reads the socket: a batch of large answers is never in memory as a whole.
+/// The sieve runs in the task that reads the socket, so a batch of large answers is never in memory as a whole.
 pub type Sieve = dyn Fn(usize, Answer) -> Answer + Send + Sync;
 
-/// Who waits for what.
+/// The callers that wait for a reply or a pong.
 #[derive(Debug, Default)]
 pub(super) struct Waiting {
     pub(super) next_id: u64,
@@ -22,10 +23,10 @@ pub(super) struct Waiting {
     pub(super) pongs: Vec<oneshot::Sender<()>>,
 }
 
-/// One who waits for the reply to a command.
+/// A caller that waits for the reply to one command.
 pub(super) struct Waiter {
     pub(super) reply: oneshot::Sender<Reply>,
-    /// The command's place in its batch, and what looks at the answer first.
+    /// The command's position in its batch and the sieve that processes the answer first.
     pub(super) sieve: Option<(usize, Arc<Sieve>)>,
 }
 
@@ -44,7 +45,7 @@ impl Waiter {
             Some((place, sieve)) => sieve(place, answer),
             None => answer,
         };
-        // A caller who has left wants no reply.
+        // The send fails if the caller has left, which is fine.
         let _ = self.reply.send(Reply::Answered(answer));
     }
 }
@@ -56,7 +57,7 @@ pub(super) enum Reply {
     Unknown(HomeError),
 }
 
-/// Settles between a caller who gives up and the task who begins to write: exactly one of them gets the batch.
+/// Decides between a caller that gives up and the task that starts to write: exactly one of them gets the batch.
 #[derive(Debug, Default)]
 pub(super) struct Claim(AtomicU8);
 

@@ -1,4 +1,4 @@
-//! The writing half: `auth` first, then one frame a batch.
+//! The writing half of a connection: writes `auth` first, then one frame for each batch.
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -24,7 +24,8 @@ pub(super) struct Writer {
     pub(super) watch: OwnedFd,
     pub(super) queue: mpsc::UnboundedReceiver<Request>,
     pub(super) shared: Arc<Shared>,
-    /// What the kernel did not take whole, to be told `not_sent` once the connection's end is known.
+    /// Requests that were not written completely. Each request is reported as `not_sent` when the reason for the
+    /// connection's end is known.
     pub(super) unsent: Vec<Request>,
 }
 
@@ -35,7 +36,7 @@ impl Writer {
         }
         drop(auth);
         while let Some(request) = self.queue.recv().await {
-            if self.is_hung_up().await {
+            if self.is_closed_by_home().await {
                 self.unsent.push(request);
                 return HomeError::Closed;
             }
@@ -45,18 +46,18 @@ impl Writer {
                     replies,
                     claim,
                 } => {
-                    // Nobody waits for it any more.
+                    // All callers of the batch have left.
                     if replies.iter().all(|waiter| waiter.reply.is_closed()) {
                         continue;
                     }
-                    // One who gave up while this waited in the queue was told `not_sent`.
+                    // The caller gave up while the batch was in the queue, and got `not_sent`.
                     if !claim.take(Claim::WRITING) {
                         continue;
                     }
                     self.write(commands, replies, claim).await
                 }
                 Request::Look(seen) => {
-                    // It was looked at above.
+                    // The check above has already run.
                     let _ = seen.send(());
                     true
                 }
@@ -69,12 +70,12 @@ impl Writer {
                 return HomeError::Closed;
             }
         }
-        // The last handle is gone. What the home says of the token must be heard all the same.
+        // The last handle was dropped. The task must still receive the home's answer to `auth`.
         let mut status = self.shared.status.subscribe();
         let _ = status
             .wait_for(|status| *status != Status::Authenticating)
             .await;
-        // Part as the protocol asks.
+        // Close the WebSocket as the protocol requires.
         let _ = self.sink.close().await;
         HomeError::Closed
     }
@@ -88,18 +89,19 @@ impl Writer {
         let count = u64::try_from(replies.len()).unwrap_or(u64::MAX);
         let first_id = {
             let mut waiting = self.shared.waiting.lock();
-            // Callers who left without waiting for their replies leave nothing behind.
+            // Removes the entries of callers that have left.
             waiting
                 .replies
                 .retain(|_, waiter| !waiter.reply.is_closed());
             let first_id = waiting.next_id + 1;
             waiting.next_id += count;
-            // Before the frame is written: a reply may come before the write returns.
+            // The entries are inserted before the write, because a reply may arrive before the write returns.
             waiting.replies.extend((first_id..).zip(replies));
             first_id
         };
-        // An error means that the kernel did not take the whole frame. (Were it a pong queued behind the frame that it
-        // did not take, the reader would have met the error first: it is polled first and flushes pongs.)
+        // An error means that the kernel did not accept the whole frame. The error cannot come from a pong that was
+        // queued after the frame: the reader is polled first and flushes pongs, so the reader would have got that
+        // error.
         let frame = message::frame(&commands, first_id);
         let sent = self.sink.send(Message::text(frame)).await.is_ok();
         if !sent {
@@ -116,12 +118,13 @@ impl Writer {
         sent
     }
 
-    /// Whether the home has hung up, as far as the kernel knows: after a freeze, its farewell lies in the receive
-    /// buffer.
-    async fn is_hung_up(&self) -> bool {
-        // Bytes may lie there unread, among them a close frame. Yielding lets the driver see them and the reader, which
-        // runs in this same task, take them; it ends the task when one is a farewell. Three rounds, since bytes that
-        // stay after that are part of a longer message and no reason to wait.
+    /// Returns true if, as far as the kernel knows, the home has closed the connection. After a freeze, the close
+    /// message is in the receive buffer.
+    async fn is_closed_by_home(&self) -> bool {
+        // The buffer may contain unread bytes, among them a close frame. Yielding lets the I/O driver see these bytes.
+        // Yielding also lets the reader, which runs in the same task, read them. The reader ends the task when it reads
+        // a close frame. Three rounds are enough: bytes that are still unread then belong to a longer message, and the
+        // writer does not wait for the rest of that message.
         for _ in 0..3 {
             let mut watched = [PollFd::new(&self.watch, PollFlags::IN | PollFlags::RDHUP)];
             let now = Timespec {

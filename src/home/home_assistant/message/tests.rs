@@ -1,11 +1,11 @@
-//! Commands as they are checked and framed, and what is made of the messages of the home.
+//! Tests of checking and framing commands, and of parsing the home's messages.
 
 use serde_json::json;
 
 use super::*;
 
 #[test]
-fn commands_are_checked_before_they_are_sent() {
+fn new_rejects_invalid_commands() {
     assert!(Command::new(json!({"type": "get_states"})).is_ok());
     assert!(Command::new(json!({"type": "no/such/command"})).is_ok());
     for (value, error) in [
@@ -38,7 +38,7 @@ fn commands_are_checked_before_they_are_sent() {
 }
 
 #[test]
-fn one_command_is_an_object_and_more_are_a_list() {
+fn frame_is_an_object_for_one_command_and_a_list_for_several() {
     let ping = Command::new(json!({"type": "ping"})).unwrap();
     let read = |text: String| serde_json::from_str::<Value>(&text).unwrap();
     assert_eq!(
@@ -52,7 +52,7 @@ fn one_command_is_an_object_and_more_are_a_list() {
 }
 
 #[test]
-fn numbers_and_strings_are_passed_on_as_they_were_written() {
+fn frame_keeps_numbers_and_strings_as_written() {
     let text = r#" { "type" : "ping","x":[1e15, 1.50,-0,123456789012345678901234567890],"y":"\u00e9\/" } "#;
     let command = Command::parse(text).unwrap();
     let frame = frame(std::slice::from_ref(&command), 7);
@@ -64,7 +64,7 @@ fn numbers_and_strings_are_passed_on_as_they_were_written() {
 }
 
 #[test]
-fn a_command_with_a_member_twice_is_refused() {
+fn command_with_a_duplicate_member_is_rejected() {
     for text in [
         r#"{"type":"ping","type":"get_states"}"#,
         r#"{"type":"call_service","target":{"entity_id":"light.a","entity_id":"lock.b"}}"#,
@@ -79,7 +79,7 @@ fn a_command_with_a_member_twice_is_refused() {
 }
 
 #[test]
-fn messages_of_the_home_are_told_apart() {
+fn parse_classifies_messages_of_the_home() {
     let one = |value: Value| parse(&value.to_string().into()).unwrap().remove(0);
     assert!(matches!(
         one(json!({"type": "auth_ok", "ha_version": "2025.4.4"})),
@@ -116,7 +116,7 @@ fn messages_of_the_home_are_told_apart() {
 }
 
 #[test]
-fn a_result_is_the_homes_own_text() {
+fn result_keeps_the_homes_original_text() {
     let frame = r#"[{"id":1,"type":"result","success":true,"result":{"a": [1,  2]}}]"#;
     let Incoming::Answer {
         answer: Answer::Success(Some(result)),

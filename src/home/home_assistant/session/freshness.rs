@@ -1,37 +1,39 @@
-//! # When an open connection is used again
+//! # Reuse of an open connection
 //!
-//! A home pings 55 s after it last heard from its peer and hangs up at 83 s; a frozen sandbox answers no pings, and
-//! after the thaw finds the ping in its receive buffer. So it matters what was heard:
+//! A home pings 55 s after the last message from its peer and closes the connection after 83 s. A frozen execution
+//! environment answers no pings, and after the thaw it finds the ping in its receive buffer. The decision therefore
+//! depends on the kind of the last message:
 //!
-//! | then | if |
+//! | action | condition |
 //! |---|---|
-//! | it is used at once | the home answered something less than [`FRESH`] ago |
-//! | it is used after one ping, answered within [`PING_TIMEOUT`] | the home was heard less than [`STALE`] ago |
-//! | a new one is opened | neither, or it is closed |
+//! | use the connection at once | the home answered one of our messages less than [`FRESH`] ago |
+//! | use it after a ping, answered within [`PING_TIMEOUT`] | the last message arrived less than [`STALE`] ago |
+//! | open a new connection | otherwise, or the connection is closed |
 
 use std::time::Duration;
 
 use crate::base::clock::Timestamp;
 use crate::home::home_assistant::connection::Heard;
 
-/// Up to this age a connection is used without asking.
+/// The age of the last answer up to which a connection is used without a ping.
 pub const FRESH: Duration = Duration::from_secs(15);
-/// From this age on a connection is given up without asking; the home hangs up at 83 s.
+/// The age of the last message from which a connection is discarded without a ping. The home closes a connection after
+/// 83 s.
 pub const STALE: Duration = Duration::from_secs(75);
-/// How long a ping may take.
+/// The timeout of a ping.
 pub const PING_TIMEOUT: Duration = Duration::from_millis(1_000);
-/// What to do with an open connection.
+/// The action for an open connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Freshness {
-    /// Use it.
+    /// Use the connection.
     Fresh,
-    /// Ping first.
+    /// Send a ping first.
     Doubtful,
-    /// Give it up.
+    /// Discard the connection.
     Stale,
 }
 
-/// The rule of this module's table.
+/// Applies the rules of this module's table.
 pub fn freshness(heard: Heard, now: Timestamp) -> Freshness {
     if now.since(heard.answered) < FRESH {
         Freshness::Fresh
@@ -47,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn freshness_follows_the_homes_heartbeat() {
+    fn freshness_follows_the_homes_ping_interval() {
         let at = |seconds: u64| Timestamp {
             monotonic: Duration::from_secs(seconds),
             unix: Duration::from_secs(seconds),
@@ -65,7 +67,7 @@ mod tests {
         assert_eq!(after(15, 15), Freshness::Doubtful);
         assert_eq!(after(74, 74), Freshness::Doubtful);
         assert_eq!(after(75, 75), Freshness::Stale);
-        // Thawed, with a ping in the buffer: heard just now, and yet no proof.
+        // After a thaw with a ping in the buffer, a message was read just now, but it proves nothing.
         assert_eq!(after(600, 0), Freshness::Doubtful);
     }
 }

@@ -1,24 +1,24 @@
-//! How a session is, for reports.
+//! The state of a session, for reports.
 
 use super::super::connection::Connection;
 use super::super::error::HomeError;
 use crate::base::clock::Timestamp;
 
-/// Where the session stands.
+/// The state of the session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum SessionState {
-    /// No connection.
+    /// No connection is open.
     Disconnected,
-    /// Opening one.
+    /// A connection is being opened.
     Connecting,
-    /// `auth` is under way.
+    /// `auth` was sent, and the home has not answered yet.
     Authenticating,
-    /// In use.
+    /// The connection is ready for commands.
     Ready,
 }
 
 impl SessionState {
-    /// Its word in reports.
+    /// Returns the name of the state for reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Disconnected => "disconnected",
@@ -29,25 +29,25 @@ impl SessionState {
     }
 }
 
-/// What is known of the session, for reports.
+/// The facts about the session, for reports.
 #[derive(Clone, Debug, Default)]
 pub struct SessionReport {
-    /// How many connections were opened after the first.
+    /// The number of connections that were opened after the first connection.
     pub reconnects: u64,
-    /// When one was last opened, or tried.
+    /// The time of the last attempt to open a connection.
     pub last_attempt: Option<Timestamp>,
-    /// The home's version, as it last said.
+    /// The version that the home last reported.
     pub home_version: Option<String>,
-    /// Why the last attempt failed, if it did.
+    /// The error of the last attempt, if the attempt failed.
     pub last_error: Option<HomeError>,
 }
 
-/// What a session knows of its connections.
+/// The session's data about its connections.
 #[derive(Default)]
 pub(super) struct Known {
     pub(super) report: SessionReport,
     pub(super) attempts: u64,
-    /// How many attempts failed to reach the home.
+    /// The number of attempts that failed to reach the home.
     pub(super) failures: u64,
     pub(super) connection: Option<Connection>,
 }
