@@ -166,7 +166,7 @@ impl TokenCache {
         });
     }
 
-    /// Records a failed fetch. The cached token is served without a new fetch for [`RETRY_AFTER`].
+    /// Records a failed fetch. The cached token is served without a new fetch for `RETRY_AFTER`.
     pub fn postpone(&mut self, now: Timestamp) {
         if let Some(entry) = &mut self.entry {
             entry.asked_at = now;
