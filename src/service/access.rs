@@ -1,7 +1,7 @@
 //! Access control: authenticates callers, and authorises their requests.
 //!
-//! A caller authenticates with a JSON Web Token ([`Verifier`]). A request is authorised by the permissions in that token
-//! ([`Permit`]). This module does not depend on the home's token or on the kind of event that holds a request.
+//! A caller authenticates with a JSON Web Token ([`Verifier`]). A request is authorised by the permissions in that
+//! token ([`Permit`]). This module does not depend on the home's token or on the kind of event that holds a request.
 
 mod authenticator;
 mod caller;

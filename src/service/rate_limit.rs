@@ -36,16 +36,16 @@ pub struct RateLimiter {
 
 impl RateLimiter {
     /// Creates a rate limiter with its buckets in `table`, or in memory without one. A request waits for the table for
-    /// at most `patience`.
+    /// at most `timeout`.
     pub fn new(
         limits: RateLimits,
         table: Option<Table>,
-        patience: Duration,
+        timeout: Duration,
         clock: Arc<dyn Clock>,
     ) -> Self {
         Self {
             limits,
-            shared: table.map(|table| SharedBuckets::new(table, patience, clock.clone())),
+            shared: table.map(|table| SharedBuckets::new(table, timeout, clock.clone())),
             clock,
             own: Lock::new(LruCache::new(REMEMBERED)),
         }

@@ -5,13 +5,13 @@
 //!
 //! | a run crashed after | state | the next run |
 //! |---|---|---|
-//! | minting | a token that is in no version of the parameter | revokes the token once it can no longer be stored, and starts again |
+//! | minting | a token that no version holds | revokes the token once it can no longer be stored, and starts again |
 //! | storing | two valid tokens; the new token is current | waits until the old token is out of use, and revokes it |
 //! | revoking | complete | reports that the rotation is complete |
 //!
 //! A run holds a lease and renews it before every step. Without the lease it does nothing. Storing and revoking are the
-//! critical steps: a run reads the parameter once more before each of them, and stores only if the lease outlasts the
-//! store.
+//! critical steps. Before each of them, a run reads the parameter once more. It begins the step only while the lease
+//! lasts longer than the step.
 
 mod error;
 mod home;

@@ -1,27 +1,27 @@
-//! Who is calling, and what they may do.
+//! Callers and their permissions.
 
 use std::time::Duration;
 
 use super::permission::Permission;
 use crate::base::home_name::HomeName;
 
-/// A caller who has proven who they are.
+/// An authenticated caller.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Caller {
-    /// Who.
+    /// The subject of the caller's token.
     pub subject: String,
-    /// To which tenant they belong, which names their home.
+    /// The caller's tenant, which is also the name of the caller's home.
     pub tenant: Option<HomeName>,
-    /// What they may do.
+    /// The caller's permissions.
     pub permissions: Vec<Permission>,
-    /// How much they may do.
+    /// The caller's plan, which sets the rate limit.
     pub plan: Option<String>,
-    /// Until when they have proven it, since the Unix epoch.
+    /// The time at which the caller's token expires, since the Unix epoch.
     pub expires_at: Duration,
 }
 
 impl Caller {
-    /// Whoever calls where callers need not prove who they are, which is only so locally: they may do everything.
+    /// Returns the caller of unauthenticated requests, which are allowed only locally. It has all permissions.
     pub fn unproven() -> Self {
         Self {
             subject: "local".into(),
@@ -32,12 +32,12 @@ impl Caller {
         }
     }
 
-    /// Whether they may do everything.
+    /// Returns true if the caller has the permission `admin`.
     pub fn is_admin(&self) -> bool {
         self.permissions.contains(&Permission::Admin)
     }
 
-    /// What they may read.
+    /// Returns the entities that the caller may read.
     pub(super) fn reads(&self) -> Reads {
         let mut globs = Vec::new();
         for permission in &self.permissions {
@@ -52,17 +52,17 @@ impl Caller {
     }
 }
 
-/// What may be read of a home.
+/// The entities of a home that may be read.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Reads {
-    /// All of it.
+    /// The whole home.
     Everything,
-    /// Entities that one of these stands for; none of them is nothing.
+    /// The entities that match one of these patterns. An empty list matches no entity.
     Only(Vec<super::permission::Glob>),
 }
 
 impl Reads {
-    /// Whether this entity may be read.
+    /// Returns true if this entity may be read.
     pub fn allow(&self, entity_id: &str) -> bool {
         match self {
             Self::Everything => true,
@@ -70,7 +70,7 @@ impl Reads {
         }
     }
 
-    /// Whether nothing may be read.
+    /// Returns true if no entity may be read.
     pub fn is_nothing(&self) -> bool {
         matches!(self, Self::Only(globs) if globs.is_empty())
     }

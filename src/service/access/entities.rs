@@ -1,4 +1,4 @@
-//! Which entities a service call is about, wherever Home Assistant accepts their ids.
+//! Finds the entities that a service call targets, in all places where Home Assistant accepts their ids.
 
 use std::collections::BTreeSet;
 
@@ -7,25 +7,26 @@ use serde_json::Value;
 
 use super::naming::{Naming, acts_on_more, naming};
 
-/// What a call is about.
+/// The targets of a service call.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Targets {
-    /// The entities it names, as Home Assistant would read them.
+    /// The ids of the named entities, normalised like in Home Assistant.
     pub(super) entities: BTreeSet<String>,
-    /// Whether it may be about others: areas, devices, labels, floors, `all`, templates, or nothing in particular.
+    /// True if the call may target other entities as well: by area, device, label, floor, `all` or template, or because
+    /// it names no entity.
     pub(super) is_open: bool,
 }
 
-/// Members whose entities cannot be told here.
+/// Members whose entities only the home knows.
 const OPEN_MEMBERS: [&str; 5] = ["area_id", "device_id", "device_ids", "floor_id", "label_id"];
 
-/// Members by which a call says what it is about; `entities` are those of a scene or a group.
+/// Members that name the targets of a call. `entities` holds the entities of a scene or a group.
 const NAMING_MEMBERS: [&str; 2] = ["entity_id", "entities"];
 
-/// What a call of a service is about. `parts` are its target and its data, which Home Assistant takes together.
+/// Returns the targets of a service call. `parts` are its target and its data, which Home Assistant merges.
 ///
-/// Beside `entity_id`, services name entities in members of their own. [`naming`] has the known ones. In all others, a
-/// text that looks like an entity's id counts, wherever it stands.
+/// Services name entities in `entity_id` and in members of their own. [`naming`] lists the known members. In all other
+/// members, each text that has the format of an entity id counts as a target.
 pub(super) fn targets<'a>(
     domain: &str,
     service: &str,
@@ -52,7 +53,7 @@ pub(super) fn targets<'a>(
             _ => found.is_open = true,
         }
     }
-    // A call that names nothing is about whatever the service does, though a text in it may look like an id.
+    // A call without a naming member can target any entity, even if a text in it has the format of an entity id.
     found.is_open |= !names_something || found.entities.is_empty();
     found
 }
@@ -76,7 +77,7 @@ impl Targets {
         }
     }
 
-    /// An id's part behind the dot. Home Assistant takes numbers too.
+    /// Adds the entity with an object id, the part of an entity id after the dot. Home Assistant also accepts numbers.
     fn object_id(&mut self, domain: &str, value: &Value) {
         let name = match value {
             Value::String(text) => text.to_lowercase(),
@@ -91,12 +92,12 @@ impl Targets {
         }
     }
 
-    /// The value of `entity_id`: an id, several with commas, or a list of either.
+    /// Adds the entities of a value of `entity_id`: an id, several ids with commas, or a list of these.
     fn entity_ids(&mut self, value: &Value) {
         match value {
             Value::String(text) => {
                 for id in text.split(',').map(normal).filter(|id| !id.is_empty()) {
-                    // `all`, `none`, registry ids and templates.
+                    // Any other text is `all`, `none`, a registry id or a template.
                     if looks_like_an_id(&id) {
                         self.entities.insert(id);
                     } else {
@@ -127,8 +128,8 @@ impl Targets {
         }
     }
 
-    /// Reads an address within the home, such as `media-source://camera/camera.a` or `/api/camera_proxy/camera.a`. A
-    /// player that plays it shows the entity.
+    /// Adds the entity of an address within the home, such as `media-source://camera/camera.a` or
+    /// `/api/camera_proxy/camera.a`. A media player that plays the address shows the entity.
     fn address(&mut self, text: &str) {
         if !["%", "/api/", "media-source:"]
             .iter()
@@ -137,7 +138,7 @@ impl Targets {
             return;
         }
         let mut decoded = text.to_owned();
-        // What is encoded twice is decoded once by a player and once by the home.
+        // A text can be percent-encoded twice: the player decodes it once, and the home decodes it again.
         for _ in 0..2 {
             decoded = percent_decode_str(&decoded)
                 .decode_utf8_lossy()
@@ -153,7 +154,7 @@ impl Targets {
                     let engine = identifier.split('?').next().unwrap_or_default();
                     self.maybe_an_id(engine);
                 }
-                // A list of what there is, or pictures of a camera by the camera's own number.
+                // A directory of media, or recordings of a camera by an internal number.
                 _ => self.is_open = true,
             }
         }
@@ -166,7 +167,7 @@ impl Targets {
     }
 
     fn maybe_an_id(&mut self, text: &str) {
-        // Small letters first: that makes ASCII of what was not, such as the sign for Kelvin.
+        // Lower case comes first: it turns some characters into ASCII, such as the Kelvin sign.
         let id = normal(text);
         if looks_like_an_id(&id) {
             self.entities.insert(id);
@@ -174,14 +175,14 @@ impl Targets {
     }
 }
 
-/// As Home Assistant reads an id: without blanks around it, in small letters.
+/// Normalises an id like Home Assistant: trims white space and converts the id to lower case.
 pub(super) fn normal(id: &str) -> String {
-    // Python counts four more characters as blanks than Rust does.
+    // Python treats four more characters as white space than Rust.
     let is_blank = |c: char| c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c);
     id.trim_matches(is_blank).to_lowercase()
 }
 
-/// Whether a text is written as an entity's id: `<domain>.<name>`.
+/// Returns true if a text has the format of an entity id: `<domain>.<name>`.
 pub(super) fn looks_like_an_id(text: &str) -> bool {
     let is_slug = |part: &str| {
         !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
@@ -211,7 +212,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn ids_are_found_wherever_home_assistant_takes_them() {
+    fn targets_finds_ids_in_all_places_that_home_assistant_accepts() {
         for (target, data, entities, is_open) in [
             (
                 json!({"entity_id": "light.a"}),
@@ -265,7 +266,7 @@ mod tests {
             (json!({"device_id": "0123"}), Value::Null, vec![], true),
             (json!({"label_id": ["x"]}), Value::Null, vec![], true),
             (json!({"floor_id": "x"}), Value::Null, vec![], true),
-            // The id that the registry keeps for an entity.
+            // The registry id of an entity.
             (
                 json!({"entity_id": "0123456789abcdef0123456789abcdef"}),
                 Value::Null,

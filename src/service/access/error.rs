@@ -1,52 +1,52 @@
-//! Why a caller is not let in.
+//! The errors of authentication.
 
 use crate::home::source::SourceError;
 
-/// Why a caller is not known.
+/// The reason why a caller is unauthenticated.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AccessError {
-    /// No token.
-    #[error("there is no token in the request")]
+    /// The request has no token.
+    #[error("the request has no token")]
     Missing,
-    /// Two tokens that are not the same.
-    #[error("the request holds two different tokens")]
+    /// The request has two different tokens.
+    #[error("the request has two different tokens")]
     TwoTokens,
-    /// The token is in a cookie, and a page asks that was not named to latchkey.
-    #[error("the token is in a cookie, and no page whose origin is allowed has sent it")]
+    /// The token is in a cookie, and the origin of the request is not in `CORS_ORIGINS`.
+    #[error("the token is in a cookie, but the request does not have an allowed origin")]
     Origin,
-    /// Not a JWT.
-    #[error("the token is no JSON Web Token ({0})")]
+    /// The token is not a JSON Web Token.
+    #[error("the token is not a valid JSON Web Token ({0})")]
     Malformed(&'static str),
-    /// More than is looked at.
-    #[error("the token has more than 8 KB")]
+    /// The token is too large. It was not parsed.
+    #[error("the token is larger than 8 KB")]
     TooLarge,
-    /// Signed in a way that is not taken here.
-    #[error("the token is signed by an algorithm that is not taken here")]
+    /// The token uses an algorithm that latchkey does not accept for its key source.
+    #[error("the token is signed with an algorithm that is not accepted")]
     Algorithm,
-    /// Signed with a key that is not known.
-    #[error("the token is signed with a key that is not known")]
+    /// The token is signed with an unknown key.
+    #[error("the token is signed with an unknown key")]
     UnknownKey,
-    /// The signature is not the key's.
-    #[error("the token's signature is not valid")]
+    /// The signature does not match the key and the content.
+    #[error("the token's signature is invalid")]
     Signature,
-    /// A claim is missing or is not what it should be.
-    #[error("the token's claim `{0}` is missing or not acceptable")]
+    /// A claim is missing or invalid.
+    #[error("the token's claim `{0}` is missing or invalid")]
     Claim(&'static str),
-    /// The token has ended.
+    /// The token has expired.
     #[error("the token has expired")]
     Expired,
-    /// The token has not begun.
+    /// The token is not valid yet.
     #[error("the token is not valid yet")]
     NotYet,
-    /// No caller can be let in, since nobody has said how they prove themselves.
-    #[error("no way is set up by which callers could prove who they are")]
+    /// The authentication of callers is not configured, so every caller is rejected.
+    #[error("the authentication of callers is not configured")]
     NotSetUp,
-    /// The keys cannot be had, so nobody can be let in for now.
+    /// The keys are unavailable, so no token can be verified.
     #[error(transparent)]
     KeysUnavailable(KeysError),
 }
 
-/// Why there are no keys that callers' tokens could be verified with.
+/// The reason why the keys for callers' tokens are unavailable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeysError {
     /// The secret could not be read.
@@ -57,10 +57,10 @@ pub enum KeysError {
         "the secret in the parameter that CALLER_JWT_SECRET_PARAMETER names has fewer than {least_bytes} bytes"
     )]
     SecretTooShort {
-        /// How many it must have.
+        /// The minimum length of the secret.
         least_bytes: usize,
     },
-    /// The issuer's key set could not be read, or holds no usable key.
-    #[error("the key set at CALLER_JWT_JWKS_URL is not usable: {0}")]
+    /// The issuer's key set could not be read, or it has no usable key.
+    #[error("the key set at CALLER_JWT_JWKS_URL is unusable: {0}")]
     KeySet(String),
 }

@@ -1,4 +1,4 @@
-//! A key set at a URL.
+//! Reads a JSON Web Key Set from a URL.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,20 +8,20 @@ use url::Url;
 
 use super::keys::JwksSource;
 
-/// How long the issuer may take.
+/// The time limit of a request to the issuer.
 const LIMIT: Duration = Duration::from_secs(3);
 
-/// More than any key set.
+/// The maximum size of a key set.
 const MAX_BYTES: usize = 256 * 1024;
 
-/// Reads a key set over HTTP.
+/// A key set that is read over HTTP.
 pub struct HttpJwks {
     client: once_cell::sync::OnceCell<reqwest::Client>,
     url: Url,
 }
 
 impl HttpJwks {
-    /// The key set at `url`.
+    /// Creates a source for the key set at `url`.
     pub fn new(url: Url) -> Self {
         Self {
             client: once_cell::sync::OnceCell::new(),
@@ -29,7 +29,7 @@ impl HttpJwks {
         }
     }
 
-    /// Made when it is first needed: most invocations need no keys.
+    /// Returns the HTTP client. Creates it at its first use, because most invocations do not read keys.
     fn client(&self) -> Result<&reqwest::Client, String> {
         self.client.get_or_try_init(|| {
             let roots = rustls::RootCertStore {
@@ -44,7 +44,7 @@ impl HttpJwks {
             reqwest::Client::builder()
                 .tls_backend_preconfigured(tls)
                 .timeout(LIMIT)
-                // Keys come from where they were said to come from.
+                // Redirects are not followed: keys come only from the configured URL.
                 .redirect(reqwest::redirect::Policy::none())
                 .no_proxy()
                 .user_agent(concat!("latchkey/", env!("CARGO_PKG_VERSION")))
@@ -68,7 +68,10 @@ impl HttpJwks {
             .await
             .map_err(failed)?;
         if !response.status().is_success() {
-            return Err(format!("the issuer answered {}", response.status()));
+            return Err(format!(
+                "the issuer answered with status {}",
+                response.status()
+            ));
         }
         let mut body = Vec::new();
         while let Some(chunk) = response.chunk().await.map_err(failed)? {

@@ -1,8 +1,8 @@
-//! The keys that callers' tokens are verified with: a key set at a URL, or a secret in a parameter.
+//! Caches the keys for verifying callers' tokens: a key set at a URL, or a secret in a parameter.
 //!
-//! Both are kept, and read again when they are old, when a token names a key that is not among them, or when its
-//! signature does not fit the key it names; but after each try, good or bad, not again for a while: whoever makes up
-//! key ids or signatures must not make latchkey ask for keys with every request.
+//! The keys are read again when they are stale, when a token names an unknown key, or when a signature does not match
+//! the named key. After each read, successful or not, the next read waits for a cool-down. Without it, an attacker with
+//! invented key ids or signatures could cause a read for every request.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,29 +17,29 @@ use crate::base::clock::{Clock, Timestamp};
 use crate::base::lock::Lock;
 use crate::home::source::SecretSource;
 
-/// From then on keys are read again.
+/// The age after which cached keys are stale and are read again.
 const KEPT: Duration = Duration::from_secs(10 * 60);
 
-/// From then on keys that could not be read again are not used any more.
+/// The age after which stale keys are no longer used, even if they could not be read again.
 const KEPT_AT_MOST: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// For how long after a try, good or bad, there is no other.
+/// The minimum time between two reads, successful or not.
 const COOL_DOWN: Duration = Duration::from_secs(30);
 
-/// The shortest secret that is taken: as long as the hash it is used with.
+/// The minimum length of a secret: the length of the SHA-256 hash with which it is used.
 const LEAST_SECRET_BYTES: usize = 32;
 
-/// More keys than any issuer has.
+/// The maximum number of keys that are read from a set.
 const MOST_KEYS: usize = 64;
 
-/// A place that a key set is read from.
+/// A source of a key set.
 pub trait JwksSource: Send + Sync {
     /// Reads the key set's JSON.
     fn fetch(&self) -> BoxFuture<'_, Result<Vec<u8>, String>>;
 }
 
-/// Where keys come from, which decides what algorithms are taken: a secret signs by HMAC alone, and a public key never
-/// does.
+/// The source of the keys. It sets the accepted algorithms: a secret verifies only HMAC signatures, and a public key
+/// never verifies them.
 pub enum KeySource {
     /// A set of public keys.
     Jwks(Box<dyn JwksSource>),
@@ -48,7 +48,7 @@ pub enum KeySource {
 }
 
 impl KeySource {
-    /// The algorithms that are taken.
+    /// Returns the accepted algorithms.
     pub fn algorithms(&self) -> &'static [Algorithm] {
         match self {
             Self::Jwks(_) => &[
@@ -92,17 +92,17 @@ impl KeySource {
 
 struct KnownKey {
     id: Option<String>,
-    /// The one algorithm it is for, if it says so.
+    /// The only algorithm of the key, if the key set names it.
     algorithm: Option<Algorithm>,
     key: Arc<DecodingKey>,
 }
 
-/// Keys, kept.
+/// A cache of keys.
 pub struct KeyStore {
     source: KeySource,
     clock: Arc<dyn Clock>,
     kept: Lock<Kept>,
-    /// Held while keys are read, so that callers who come together share one reading.
+    /// Held during a read, so that concurrent requests share it.
     reading: tokio::sync::Mutex<()>,
 }
 
@@ -114,15 +114,16 @@ struct Kept {
     failure: Option<KeysError>,
 }
 
-/// What a look at the kept keys came to.
+/// The outcome of a lookup in the cached keys.
 enum Look {
+    /// A cache hit.
     Found(Arc<DecodingKey>),
-    /// Not among them, or they are old: to be read again, unless that was just tried.
+    /// The key is unknown, or it is the given stale key. Read the keys again unless the cool-down lasts.
     ReadAgain(Option<Arc<DecodingKey>>),
 }
 
 impl KeyStore {
-    /// A store that has read nothing yet.
+    /// Creates an empty cache. The first lookup reads the keys.
     pub fn new(source: KeySource, clock: Arc<dyn Clock>) -> Self {
         Self {
             source,
@@ -132,12 +133,12 @@ impl KeyStore {
         }
     }
 
-    /// The algorithms that are taken.
+    /// Returns the accepted algorithms.
     pub fn algorithms(&self) -> &'static [Algorithm] {
         self.source.algorithms()
     }
 
-    /// The key of this id for this algorithm.
+    /// Returns the key with this id for this algorithm.
     pub async fn find(
         &self,
         id: Option<&str>,
@@ -145,14 +146,14 @@ impl KeyStore {
     ) -> Result<Arc<DecodingKey>, AccessError> {
         let _reading = match self.look(id, algorithm) {
             Look::Found(key) => return Ok(key),
-            // Nobody who has a key meanwhile waits for another's reading.
+            // A request with a stale key does not wait for a read that is in flight.
             Look::ReadAgain(Some(old)) => match self.reading.try_lock() {
                 Ok(reading) => reading,
                 Err(_) => return Ok(old),
             },
             Look::ReadAgain(None) => self.reading.lock().await,
         };
-        // Whoever held the lock may have read it.
+        // The previous holder of the lock may have read the key.
         let old = match self.look(id, algorithm) {
             Look::Found(key) => return Ok(key),
             Look::ReadAgain(old) => old,
@@ -176,8 +177,9 @@ impl KeyStore {
         }
     }
 
-    /// The key of this id once more, for a signature that `used` does not fit: what the id stands for may have been
-    /// replaced, as a secret always is. `None` if nothing newer is known and it is too early to ask again.
+    /// Returns a newer key with this id, for a signature that does not match the key `used`. A key can be replaced
+    /// under the same id. A secret has no id, so a new secret always replaces the old one. Returns `None` if the cache
+    /// has no newer key and the cool-down lasts, or if a read finds no newer key.
     pub async fn find_newer(
         &self,
         id: Option<&str>,
@@ -191,7 +193,7 @@ impl KeyStore {
             Look::ReadAgain(None) => None,
         };
         let _reading = self.reading.lock().await;
-        // Whoever held the lock may have read it.
+        // The previous holder of the lock may have read the key.
         if let Some(key) = newer() {
             return Some(key);
         }
@@ -210,7 +212,7 @@ impl KeyStore {
         let mut fitting = kept.keys.iter().filter(|known| known.fits(id, algorithm));
         let found = match (id, fitting.next(), fitting.next()) {
             (_, Some(key), None) => Some(key.key.clone()),
-            // Without an id there must be no choice.
+            // Without an id, exactly one key must match.
             (Some(_), Some(key), Some(_)) => Some(key.key.clone()),
             (None, Some(_), Some(_)) | (_, None, _) => None,
         };
@@ -243,14 +245,14 @@ impl KeyStore {
                 };
             }
             Err(error) => {
-                tracing::warn!(category = "access", error = %error, "no keys");
+                tracing::warn!(category = "access", error = %error, "keys not read");
                 kept.failure = Some(error);
             }
         }
     }
 
     fn kept(&self) -> std::sync::MutexGuard<'_, Kept> {
-        // Nothing panics while the lock is held, and no state here can be half changed.
+        // No code panics while it holds the lock, so the state is always consistent.
         self.kept.lock()
     }
 }
@@ -259,7 +261,7 @@ impl KnownKey {
     fn fits(&self, id: Option<&str>, algorithm: Algorithm) -> bool {
         let is_named = match (id, &self.id) {
             (Some(wanted), Some(own)) => wanted == own,
-            // A secret has no id, whatever the token says.
+            // A secret has no id. The token's key id is ignored.
             (Some(_), None) => self.key.family() == AlgorithmFamily::Hmac,
             (None, _) => true,
         };
@@ -269,7 +271,8 @@ impl KnownKey {
             && self.curve_fits(algorithm)
     }
 
-    /// A curve has one algorithm; ring would refuse the other, but only after another key could have been found.
+    /// Returns true if the key's curve belongs to the algorithm. ring would reject a wrong curve too late: the lookup
+    /// could no longer find another key.
     fn curve_fits(&self, algorithm: Algorithm) -> bool {
         match (self.key.kind(), algorithm) {
             (jsonwebtoken::DecodingKeyKind::SecretOrDer(point), Algorithm::ES256) => {
@@ -283,7 +286,8 @@ impl KnownKey {
     }
 }
 
-/// The public keys of a set. What is no public key for signatures is passed over: an issuer may have others.
+/// Parses the public keys for signatures in a key set. Other keys are ignored, because an issuer's set may contain
+/// them.
 fn key_set(json: &[u8]) -> Result<Vec<KnownKey>, String> {
     let set: serde_json::Value =
         serde_json::from_slice(json).map_err(|_| "the key set is not JSON".to_owned())?;
@@ -292,7 +296,7 @@ fn key_set(json: &[u8]) -> Result<Vec<KnownKey>, String> {
     let keys: Vec<KnownKey> = keys
         .iter()
         .take(MOST_KEYS)
-        // One key of a kind unknown here must not take the others with it.
+        // A key of an unknown kind must not invalidate the other keys.
         .filter_map(|key| serde_json::from_value::<Jwk>(key.clone()).ok())
         .filter_map(|key| known(&key))
         .collect();
@@ -303,7 +307,7 @@ fn key_set(json: &[u8]) -> Result<Vec<KnownKey>, String> {
 }
 
 fn known(jwk: &Jwk) -> Option<KnownKey> {
-    // A secret in a public place is none.
+    // A secret in a public key set is not secret.
     if matches!(jwk.algorithm, AlgorithmParameters::OctetKey(_)) {
         return None;
     }

@@ -1,22 +1,22 @@
-//! Services whose data name entities by other members than `entity_id`, and services that act on entities that no
-//! member names.
+//! Tables of services whose data name entities in other members than `entity_id`, and of services that act on entities
+//! that no member names.
 //!
 //! `tests/real_home/members.rs` compares these tables with the services of the installed Home Assistant.
 
-/// How a member names entities.
+/// The way in which a member names entities.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Naming {
-    /// By the part of the id behind the dot: `evening` names `scene.evening`. The domain is this one.
+    /// The part of the entity id after the dot, for entities of this domain: `evening` names `scene.evening`.
     ObjectId(&'static str),
-    /// By ids, as `entity_id` does. Home Assistant may take `all` or a registry id in their place.
+    /// Entity ids, as in `entity_id`. Home Assistant may also accept `all` or a registry id.
     EntityIds,
-    /// By something that only the home can look up: a device, a room, a person, an address.
+    /// A name that only the home can resolve: a device, a room, a person or an address.
     Unknown,
 }
 
 use Naming::{EntityIds, ObjectId, Unknown};
 
-/// Domain, service (`*` is each one of the domain), member.
+/// The members that name entities: domain, service (`*` for all services of the domain), member, kind of name.
 const MEMBERS: [(&str, &str, &str, Naming); 34] = [
     ("bluesound", "join", "master", EntityIds),
     ("camera", "play_stream", "media_player", EntityIds),
@@ -59,17 +59,17 @@ const MEMBERS: [(&str, &str, &str, Naming); 34] = [
     ("zha", "*", "group", Unknown),
 ];
 
-/// Domains and services (`*` in front is each domain) that act on entities that nothing in the call names.
+/// Services that act on entities that the call does not name: domain (`*` for all domains), service.
 const ACT_ON_MORE: [(&str, &str); 4] = [
-    // Everything that the domain has is read anew from the home's configuration.
+    // Reads all entities of the domain from the home's configuration again.
     ("*", "reload"),
     ("blackbird", "set_all_zones"),
-    // A sentence, which may be about anything.
+    // Takes a sentence, which may name any entity.
     ("conversation", "process"),
     ("google_assistant_sdk", "send_text_command"),
 ];
 
-/// Domains whose services act on the entities named to them, and on nothing else.
+/// Domains whose services act only on the entities that the call names.
 const ENTITY_DOMAINS: [&str; 41] = [
     "alarm_control_panel",
     "assist_satellite",
@@ -114,7 +114,7 @@ const ENTITY_DOMAINS: [&str; 41] = [
     "weather",
 ];
 
-/// How a member of a service's data names entities; `None` if it is not known to.
+/// Returns the way in which a member of a service's data names entities. `None` if the member is not known to name any.
 pub(super) fn naming(domain: &str, service: &str, member: &str) -> Option<Naming> {
     let row = MEMBERS.iter().find(|(of_domain, of_service, name, _)| {
         *of_domain == domain && (*of_service == "*" || *of_service == service) && *name == member
@@ -127,19 +127,19 @@ pub(super) fn naming(domain: &str, service: &str, member: &str) -> Option<Naming
     }
 }
 
-/// Whether a service acts on entities that nothing in the call names.
+/// Returns true if a service acts on entities that the call does not name.
 pub(super) fn acts_on_more(domain: &str, service: &str) -> bool {
     ACT_ON_MORE
         .iter()
         .any(|row| row.1 == service && (row.0 == "*" || row.0 == domain))
 }
 
-/// Whether the services of a domain act on the entities named to them, and on nothing else.
+/// Returns true if the services of a domain act only on the entities that the call names.
 pub(super) fn acts_on_entities(domain: &str) -> bool {
     ENTITY_DOMAINS.contains(&domain)
 }
 
-/// The domain of the entities that a service is called on; `None` if it takes those of any domain.
+/// Returns the domain of the entities on which a service is called. `None` if it accepts entities of any domain.
 pub(super) fn domain_called_on<'a>(domain: &'a str, service: &str) -> Option<&'a str> {
     let by_object_id = MEMBERS.iter().find_map(|row| match row {
         (of_domain, of_service, _, ObjectId(named))
@@ -155,7 +155,7 @@ pub(super) fn domain_called_on<'a>(domain: &'a str, service: &str) -> Option<&'a
     }
 }
 
-/// The entity that a service is: each script is one of its domain's services.
+/// Returns the entity that a service belongs to: each script is also a service of the domain `script`.
 pub(super) fn entity_of_service(domain: &str, service: &str) -> Option<String> {
     let is_one =
         domain == "script" && !matches!(service, "turn_on" | "turn_off" | "toggle" | "reload");

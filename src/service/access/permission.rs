@@ -2,43 +2,43 @@
 //!
 //! | permission | allows |
 //! |---|---|
-//! | `read` | to read every entity, and what the home says of itself |
-//! | `read:<entities>` | to read these entities, and what clients need of what the home says of itself |
-//! | `call:<services>` | to call these services, on anything |
+//! | `read` | to read all entities and the home's configuration |
+//! | `read:<entities>` | to read these entities, and the part of the home's configuration that clients need |
+//! | `call:<services>` | to call these services on any target |
 //! | `call:<services>:<entities>` | to call these services on these entities |
-//! | `health:read` | the detailed health report |
-//! | `admin` | everything, also what no other permission allows |
+//! | `health:read` | to read the detailed health report |
+//! | `admin` | all requests, including requests that no other permission allows |
 //!
-//! `<services>` is `<domain>.<service>` and `<entities>` an entity id; in both, `*` stands for any characters and `?`
-//! for one: `call:light.*:light.kitchen_*`, `read:sensor.*`. One permission that allows a thing is enough, and what
-//! none allows is denied. A permission that is not written like this allows nothing.
+//! `<services>` is `<domain>.<service>`, and `<entities>` is an entity id. In both, `*` matches any characters and `?`
+//! matches one character: `call:light.*:light.kitchen_*`, `read:sensor.*`. Any one matching permission is sufficient. A
+//! request without a matching permission is denied. A permission with another format allows nothing.
 //!
-//! Some services act on the entities named to them, others do what they were written for whatever is named to them
-//! (`shell_command`, `rest_command`, `notify`, …). `call:*:light.*` is about the former alone; the latter take a
-//! permission that writes their domain out, or one for anything.
+//! Some services act only on the entities that a call names. Others do the same work for every call, whichever entity
+//! it names (`shell_command`, `rest_command`, `notify`, …). `call:*:light.*` allows only services of the first kind. A
+//! service of the second kind needs a permission with its literal domain, or a permission for any target.
 
 use std::collections::BTreeSet;
 
 /// One permission.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Permission {
-    /// To read these entities.
+    /// Allows reading these entities.
     Read(Glob),
-    /// To call these services on these entities.
+    /// Allows calling these services on these entities.
     Call {
         /// The services.
         services: Glob,
-        /// The entities; `None` is anything at all, also what names no entity.
+        /// The entities. `None` allows any target, including a call that names no entity.
         entities: Option<Glob>,
     },
-    /// The detailed health report.
+    /// Allows reading the detailed health report.
     ReadHealth,
-    /// Everything.
+    /// Allows all requests.
     Admin,
 }
 
 impl Permission {
-    /// Reads a permission; `None` if it is not written as one.
+    /// Parses a permission. Returns `None` if the text does not follow the grammar.
     pub fn parse(text: &str) -> Option<Self> {
         match text.split(':').collect::<Vec<_>>().as_slice() {
             ["admin"] => Some(Self::Admin),
@@ -58,7 +58,7 @@ impl Permission {
     }
 }
 
-/// A pattern in which `*` stands for any characters and `?` for one.
+/// A pattern in which `*` matches any characters and `?` matches one character.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glob(String);
 
@@ -77,19 +77,19 @@ impl Glob {
         self.0.contains('.') || self.0 == "*"
     }
 
-    /// Whether it is for this domain alone, and says so.
+    /// Returns true if the pattern contains this domain literally, so that it matches no other domain.
     pub(super) fn names_domain(&self, domain: &str) -> bool {
         self.0
             .split_once('.')
             .is_some_and(|(named, _)| named == domain)
     }
 
-    /// Whether it stands for whatever there is.
+    /// Returns true if the pattern matches every text.
     pub fn is_anything(&self) -> bool {
         self.0.bytes().all(|byte| byte == b'*')
     }
 
-    /// Whether it stands for at least one entity's id: one of this domain, or of any if there is none.
+    /// Returns true if the pattern matches at least one entity id of `domain`, or of any domain for `None`.
     pub(super) fn matches_an_id_of(&self, domain: Option<&str>) -> bool {
         let is_slug = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'_';
         let mut places = self.places([0].into());
@@ -101,7 +101,7 @@ impl Glob {
             }
             None => {
                 places = self.after(&places, |byte| byte.is_ascii_lowercase());
-                // Each place that more letters lead to; no more letters are needed than the pattern is long.
+                // Collects the positions after any number of characters. The length of the pattern limits their number.
                 for _ in 0..self.0.len() {
                     let more = self.after(&places, is_slug);
                     places.extend(more);
@@ -118,7 +118,7 @@ impl Glob {
         })
     }
 
-    /// Where the pattern may go on after one more character that `is_next` allows.
+    /// Returns the positions in the pattern after one more character that `is_next` allows.
     fn after(&self, places: &BTreeSet<usize>, is_next: impl Fn(u8) -> bool) -> BTreeSet<usize> {
         let next = places
             .iter()
@@ -130,7 +130,7 @@ impl Glob {
         self.places(next.collect())
     }
 
-    /// These places, and those behind a `*` that stands for nothing.
+    /// Returns `places` and the positions after a `*` that matches no character.
     fn places(&self, mut places: BTreeSet<usize>) -> BTreeSet<usize> {
         for (place, byte) in self.0.bytes().enumerate() {
             if byte == b'*' && places.contains(&place) {
@@ -140,11 +140,11 @@ impl Glob {
         places
     }
 
-    /// Whether it stands for `text`.
+    /// Returns true if the pattern matches `text`.
     pub fn matches(&self, text: &str) -> bool {
         let (pattern, text) = (self.0.as_bytes(), text.as_bytes());
         let (mut at, mut from) = (0, 0);
-        // Where to go on if what follows the last `*` does not fit: one character further on.
+        // The last `*`, and the position in `text` from which it is retried with one more character.
         let mut star: Option<(usize, usize)> = None;
         while from < text.len() {
             match pattern.get(at) {
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn patterns() {
+    fn glob_matches_any_characters_and_one_character() {
         for (pattern, text, matches) in [
             ("light.kitchen", "light.kitchen", true),
             ("light.kitchen", "light.kitchen_2", false),
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_written_otherwise_is_no_permission() {
+    fn text_with_another_format_is_not_a_permission() {
         for text in [
             "",
             "Admin",
@@ -241,12 +241,12 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn a_pattern_without_signs_matches_itself_alone(a in "[a-z_.]{1,12}", b in "[a-z_.]{1,12}") {
+        fn pattern_without_wildcards_matches_only_itself(a in "[a-z_.]{1,12}", b in "[a-z_.]{1,12}") {
             proptest::prop_assert_eq!(glob(&a).matches(&b), a == b);
         }
 
         #[test]
-        fn a_star_in_front_is_what_ends_alike(tail in "[a-z_.]{1,8}", text in "[a-z_.]{0,16}") {
+        fn leading_star_matches_texts_with_the_same_end(tail in "[a-z_.]{1,8}", text in "[a-z_.]{0,16}") {
             let pattern = glob(&format!("*{tail}"));
             proptest::prop_assert_eq!(pattern.matches(&text), text.ends_with(&tail));
         }

@@ -1,7 +1,8 @@
-//! The decision: what a caller asks, against what they may do.
+//! Authorises requests by the caller's permissions.
 //!
-//! Home Assistant's tokens have no scopes: whoever has one may do everything its user may. So this is the firewall. The
-//! decision is pure, denies what it does not know, and yields a [`Permit`], without which nothing reaches a home.
+//! Home Assistant's tokens have no scopes: a token allows everything that its user may do. So this authorisation is the
+//! only barrier between a caller and the home. It is a pure function and denies unknown requests. It returns a
+//! [`Permit`], and no request reaches a home without one.
 
 mod calls;
 mod denied;
@@ -18,7 +19,7 @@ use super::rest_request::RestRequest;
 use super::route::RestRoute;
 use crate::home::home_assistant::Command;
 
-/// The proof that somebody may do what they ask, and what of the answer they may see.
+/// The proof that a request is authorised. It also redacts the answer for the caller.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Permit {
     reads: Reads,
@@ -26,7 +27,7 @@ pub struct Permit {
 }
 
 impl Permit {
-    /// Of those who may invoke the function itself, which AWS has seen to.
+    /// Returns the permit of a direct invocation, which AWS has authorised.
     pub(super) fn of_invoker() -> Self {
         Self::of(&Caller::unproven())
     }
@@ -38,7 +39,7 @@ impl Permit {
         }
     }
 
-    /// Decides on commands, all or none.
+    /// Authorises a batch of commands. Fails if one of them is denied.
     pub fn of_commands(caller: &Caller, commands: &[Command]) -> Result<Self, Denied> {
         for command in commands {
             may_run(caller, command)?;
@@ -46,13 +47,13 @@ impl Permit {
         Ok(Self::of(caller))
     }
 
-    /// Decides on a request to the home's own REST API.
+    /// Authorises a request to the home's own REST API.
     pub fn of_rest(caller: &Caller, request: &RestRequest) -> Result<Self, Denied> {
         may_ask(caller, request)?;
         Ok(Self::of(caller))
     }
 
-    /// Decides on the detailed health report.
+    /// Authorises reading the detailed health report.
     pub fn of_health(caller: &Caller) -> Result<Self, Denied> {
         if caller.is_admin() || caller.permissions.contains(&Permission::ReadHealth) {
             Ok(Self::of(caller))
@@ -61,12 +62,12 @@ impl Permit {
         }
     }
 
-    /// Which entities of an answer may be seen.
+    /// Returns the entities of an answer that the caller may read.
     pub fn reads(&self) -> &Reads {
         &self.reads
     }
 
-    /// Whether a service of an answer may be seen: one that could be called on something.
+    /// Returns true if a service in an answer is shown: the caller may read everything or could call the service.
     pub fn shows_service(&self, domain: &str, service: &str) -> bool {
         self.reads == Reads::Everything || could_call(&self.calls, domain, service)
     }
@@ -84,11 +85,11 @@ fn may_run(caller: &Caller, command: &Command) -> Result<(), Denied> {
                 let about = targets(&domain, &service, parts);
                 may_call(caller, &domain, &service, &about)
             }
-            // The home will refuse it; until then it could be anything.
+            // The home rejects such a call. Until then, the call could have any meaning.
             _ => must_be_admin(caller),
         },
         "history/history_during_period" => may_read_each(caller, command.get("entity_ids")),
-        // Which entities a device has cannot be told here.
+        // Only the home knows the entities of a device.
         "logbook/get_events" if command.get("device_ids").is_some() => may_read_all(caller),
         "logbook/get_events" => may_read_each(caller, command.get("entity_ids")),
         "recorder/statistics_during_period" => may_read_each(caller, command.get("statistic_ids")),
@@ -154,14 +155,14 @@ fn may_read(caller: &Caller, entity_id: &str) -> Result<(), Denied> {
     if caller.reads().allow(&entity_id) {
         return Ok(());
     }
-    // What is no entity's id is repeated to nobody.
+    // A text that is not an entity id may be a secret, so the error does not repeat it.
     match looks_like_an_id(&entity_id) {
         true => first_of([format!("read:{entity_id}"), "read".into()]),
         false => denied("read"),
     }
 }
 
-/// Whether everything that a list of ids names may be read; no list is everything.
+/// Authorises reading all entities in a list of ids. A missing list means all entities of the home.
 fn may_read_each(caller: &Caller, ids: Option<&Value>) -> Result<(), Denied> {
     let mut found = Vec::new();
     if !collect(ids, &mut found) || found.is_empty() {
@@ -170,14 +171,15 @@ fn may_read_each(caller: &Caller, ids: Option<&Value>) -> Result<(), Denied> {
     found.iter().try_for_each(|id| may_read(caller, id))
 }
 
-/// Gathers ids from a text with commas or a list of such; false if there is anything else.
+/// Collects ids from a text with commas, or from a list of such texts. Returns false if the value contains anything
+/// else.
 fn collect(ids: Option<&Value>, into: &mut Vec<String>) -> bool {
     match ids {
         Some(Value::String(text)) => {
             let ids = text.split(',').map(normal).filter(|id| !id.is_empty());
             let before = into.len();
             into.extend(ids);
-            // Home Assistant takes a text without ids for no list at all, whatever stands beside it.
+            // Home Assistant treats a list with an empty text like a missing list.
             into.len() > before && into[before..].iter().all(|id| looks_like_an_id(id))
         }
         Some(Value::Array(values)) => values.iter().all(|value| collect(Some(value), into)),

@@ -1,4 +1,4 @@
-//! Something that somebody may have done, and the proof of that, in one value.
+//! A request together with its permit, the proof that the caller is authorised.
 
 use std::sync::Arc;
 
@@ -7,10 +7,10 @@ use super::permit::{Denied, Permit};
 use super::rest_request::RestRequest;
 use crate::home::home_assistant::Command;
 
-/// Something that its caller may have done.
+/// A request whose caller is authorised.
 ///
-/// Only the decision makes one, and it holds the very thing that was decided on. So nothing reaches a home but what was
-/// permitted, and a permit for one request cannot carry another:
+/// Only authorisation creates a value of this type, and the value holds the same request that was checked. So no other
+/// request reaches a home, and the permit of one request cannot be combined with another request:
 ///
 /// ```
 /// use std::sync::Arc;
@@ -39,19 +39,19 @@ pub struct Permitted<T> {
 }
 
 impl<T> Permitted<T> {
-    /// What may be done.
+    /// Returns the request.
     pub fn what(&self) -> &T {
         &self.what
     }
 
-    /// The permit, which says what of the answer may be seen.
+    /// Returns the permit, which redacts the answer.
     pub fn permit(&self) -> &Permit {
         &self.permit
     }
 }
 
 impl Permitted<Arc<[Command]>> {
-    /// Decides on commands, all or none.
+    /// Authorises a batch of commands. Fails if one of them is denied.
     pub fn commands(caller: &Caller, commands: Arc<[Command]>) -> Result<Self, Denied> {
         let permit = Permit::of_commands(caller, &commands)?;
         Ok(Self {
@@ -60,7 +60,7 @@ impl Permitted<Arc<[Command]>> {
         })
     }
 
-    /// Commands of somebody who may invoke the function itself, which AWS has decided.
+    /// Authorises the commands of a direct invocation. AWS has authorised the invoker, who may run all commands.
     pub fn by_invoker(commands: Arc<[Command]>) -> Self {
         Self {
             what: commands,
@@ -70,7 +70,8 @@ impl Permitted<Arc<[Command]>> {
 }
 
 impl Permitted<RestRequest> {
-    /// Decides on a request to the home's own REST API, whose body must be readable as far as it decides.
+    /// Authorises a request to the home's own REST API. Check the body of a service call
+    /// [before](RestRequest::with_readable_body).
     pub fn request(caller: &Caller, request: RestRequest) -> Result<Self, Denied> {
         let permit = Permit::of_rest(caller, &request)?;
         Ok(Self {
@@ -79,8 +80,8 @@ impl Permitted<RestRequest> {
         })
     }
 
-    /// The command of the WebSocket that is answered with the same content, if there is one. Who may ask for the one
-    /// may run the other.
+    /// Returns the WebSocket command with the same answer, if such a command exists. The authorisation of the request
+    /// includes this command.
     pub fn command(&self) -> Option<Command> {
         self.what.command()
     }

@@ -1,7 +1,7 @@
-//! Redaction: what of an answer a caller may see who may not read everything.
+//! Redacts answers for callers who may not read everything.
 //!
-//! It comes last, by the permit of the present request, whatever the answer was first made for. An answer that is not
-//! what Home Assistant answers is an error: an empty answer would be a lie.
+//! Redaction is the last step. It uses the permit of the present request, even if the answer was recorded for an
+//! earlier request. An answer with an unexpected format is an error, because an empty answer would be wrong.
 
 mod content;
 mod value;
@@ -23,7 +23,7 @@ use crate::home::home_assistant::Command;
 use content::{Content, content, content_of, named, named_in};
 pub use value::without_capabilities;
 
-/// What everybody who may read anything is shown of the home's configuration.
+/// The members of the home's configuration that are shown to each caller who may read at least one entity.
 const SHOWN_OF_CONFIG: [&str; 10] = [
     "components",
     "currency",
@@ -37,7 +37,7 @@ const SHOWN_OF_CONFIG: [&str; 10] = [
     "version",
 ];
 
-/// The one member of a state, a calendar or a change that decides.
+/// The member of a state, a calendar or a changed state on which redaction depends.
 #[derive(Deserialize)]
 struct Entity<'a> {
     #[serde(borrow)]
@@ -45,34 +45,34 @@ struct Entity<'a> {
 }
 
 impl Permit {
-    /// Whether the caller may not see everything.
+    /// Returns true if answers are redacted: the caller may not read everything.
     pub fn redacts(&self) -> bool {
         *self.reads() != Reads::Everything
     }
 
-    /// What may be seen of the result of a command.
+    /// Redacts the result of a command.
     pub fn redacted_result(&self, command: &Command, result: &str) -> Result<String, Unreadable> {
         if !self.redacts() {
             return Ok(result.to_owned());
         }
         let content = content_of(command).ok_or(Unreadable)?;
-        self.sight(named(command)).redacted(content, result)
+        self.redaction(named(command)).redacted(content, result)
     }
 
-    /// Whether not all of the home's answer to a REST request may be seen.
+    /// Returns true if the home's answer to a REST request must be redacted.
     pub fn redacts_answer(&self, request: &RestRequest) -> bool {
         self.redacts() && content(request.route()).is_some()
     }
 
-    /// What may be seen of the message of an error that the home answered a command with.
+    /// Redacts the message of an error with which the home answered a command.
     pub fn redacted_message(&self, command: &Command, message: String) -> String {
         if !self.redacts() {
             return message;
         }
-        self.sight(named(command)).text(message)
+        self.redaction(named(command)).text(message)
     }
 
-    /// What may be seen of the home's answer to a REST request.
+    /// Redacts the home's answer to a REST request.
     pub fn redacted_answer(
         &self,
         request: &RestRequest,
@@ -82,47 +82,47 @@ impl Permit {
         let route = request.route();
         match content(route) {
             Some(content) if self.redacts() => {
-                self.sight(named_in(request)).redacted(content, text)
+                self.redaction(named_in(request)).redacted(content, text)
             }
             _ => Ok(text.to_owned()),
         }
     }
 
-    /// What may be seen of an error that the home answered a REST request with.
+    /// Redacts an error with which the home answered a REST request.
     pub fn redacted_error(&self, request: &RestRequest, body: &[u8]) -> String {
         let text = String::from_utf8_lossy(body);
         if !self.redacts() {
             return text.into_owned();
         }
-        let sight = self.sight(named_in(request));
-        match sight.plain(&text) {
+        let redaction = self.redaction(named_in(request));
+        match redaction.plain(&text) {
             Ok(json) => json,
-            Err(Unreadable) => sight.text(text.into_owned()),
+            Err(Unreadable) => redaction.text(text.into_owned()),
         }
     }
 
-    /// What the caller may see in an answer to a request that named these entities.
-    fn sight(&self, named: BTreeSet<String>) -> Sight<'_> {
-        Sight {
+    /// Returns the redaction of an answer to a request that named these entities.
+    fn redaction(&self, named: BTreeSet<String>) -> Redaction<'_> {
+        Redaction {
             permit: self,
             named,
         }
     }
 }
 
-/// What one caller may see of one answer.
-struct Sight<'a> {
+/// The redaction of one answer for one caller.
+struct Redaction<'a> {
     permit: &'a Permit,
-    /// Entities that the request named, which the caller knows of.
+    /// The entities that the request named. Their ids are not secret to the caller.
     named: BTreeSet<String>,
 }
 
-impl Sight<'_> {
+impl Redaction<'_> {
     fn may_read(&self, entity_id: &str) -> bool {
         self.permit.reads().allow(entity_id)
     }
 
-    /// Whether the caller knows of an entity: may read it, or has named it.
+    /// Returns true if the caller knows the id of an entity: the caller may read the entity, or the request named it.
     fn knows(&self, entity_id: &str) -> bool {
         self.may_read(entity_id) || self.named.contains(entity_id)
     }
@@ -131,7 +131,7 @@ impl Sight<'_> {
         match content {
             Content::Config => {
                 let mut all: Entries<'_> = serde_json::from_str(json)?;
-                // The one member that clients and latchkey itself cannot do without.
+                // Clients and latchkey itself need this member.
                 if !all.0.iter().any(|(name, _)| name == "version") {
                     return Err(Unreadable);
                 }
@@ -154,7 +154,7 @@ impl Sight<'_> {
             }
             Content::ListedServices => self.listed_services(json),
             Content::CallResult => {
-                // An object, or nothing.
+                // Only an object or null is valid.
                 let _: Option<Entries<'_>> = serde_json::from_str(json)?;
                 self.plain(json)
             }
@@ -173,20 +173,19 @@ impl Sight<'_> {
         }
     }
 
-    /// A value without what is nobody's business but the home's owner's, and without entities that the caller does not
-    /// know.
+    /// Redacts a value: removes the owner's private data, and the ids of entities that the caller does not know.
     fn value(&self, mut value: Value) -> Value {
         value::redact(&mut value, &|entity_id| self.knows(entity_id));
         value
     }
 
-    /// The same of a value that is written as JSON.
+    /// Redacts a value in JSON text.
     fn plain(&self, json: &str) -> Result<String, Unreadable> {
         let value = unambiguous(json).map_err(|_| Unreadable)?;
         Ok(self.value(value).to_string())
     }
 
-    /// A text without entities that the caller does not know.
+    /// Redacts a text: removes the ids of entities that the caller does not know.
     fn text(&self, text: String) -> String {
         match self.value(Value::String(text)) {
             Value::String(text) => text,
@@ -194,7 +193,7 @@ impl Sight<'_> {
         }
     }
 
-    /// Of a list of things that have an `entity_id`, those that may be read.
+    /// Keeps the readable items in a list of items with an `entity_id`.
     fn entities(&self, json: &str) -> Result<String, Unreadable> {
         let all: Vec<&RawValue> = serde_json::from_str(json)?;
         let mut visible = Vec::new();
@@ -207,7 +206,7 @@ impl Sight<'_> {
         Ok(format!("[{}]", visible.join(",")))
     }
 
-    /// Of what a call changed, what may be read; with it the service's own response, if one was asked for.
+    /// Keeps the readable states in the states that a call changed. Redacts the service's response, if it has one.
     fn changed_states(&self, json: &str) -> Result<String, Unreadable> {
         #[derive(Deserialize)]
         struct WithResponse<'a> {
@@ -227,7 +226,8 @@ impl Sight<'_> {
         ))
     }
 
-    /// Lists of states; but for the first of each list they may go without their `entity_id`.
+    /// Keeps the readable entities in a list of lists of states. Only the first state of each list must have an
+    /// `entity_id`.
     fn history(&self, json: &str) -> Result<String, Unreadable> {
         let all: Vec<Vec<&RawValue>> = serde_json::from_str(json)?;
         let mut visible = Vec::new();
@@ -245,7 +245,7 @@ impl Sight<'_> {
         Ok(format!("[{}]", visible.join(",")))
     }
 
-    /// What happened to entities that may be read; by whose doing only if that may be read as well.
+    /// Keeps the logbook entries of readable entities. Removes the cause of an entry unless its entity is readable too.
     fn logbook(&self, json: &str) -> Result<String, Unreadable> {
         let Ok(Value::Array(all)) = unambiguous(json) else {
             return Err(Unreadable);
@@ -271,7 +271,7 @@ impl Sight<'_> {
         Ok(Value::Array(visible.collect()).to_string())
     }
 
-    /// Of services by domain, those that the caller could call.
+    /// Keeps the services that the caller could call, in services by domain.
     fn services<'a>(
         &self,
         domains: Vec<(Cow<'a, str>, &'a RawValue)>,
@@ -289,7 +289,7 @@ impl Sight<'_> {
         Ok(visible)
     }
 
-    /// Of services in a list of domains, those that the caller could call.
+    /// Keeps the services that the caller could call, in a list of domains.
     fn listed_services(&self, json: &str) -> Result<String, Unreadable> {
         #[derive(Deserialize)]
         struct Listed<'a> {
@@ -312,7 +312,7 @@ struct Domain<'a> {
     services: Entries<'a>,
 }
 
-/// An object with these members.
+/// A JSON object with these members.
 struct MapOf<'a>(Vec<(&'a Cow<'a, str>, &'a Entries<'a>)>);
 
 impl Serialize for MapOf<'_> {

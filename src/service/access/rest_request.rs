@@ -1,4 +1,4 @@
-//! A request to Home Assistant's own REST API, read so that it cannot mean one thing here and another there.
+//! A request to Home Assistant's own REST API, parsed so that latchkey and the home cannot read it differently.
 
 use bytes::Bytes;
 use http::header::{ACCEPT, CONTENT_TYPE};
@@ -10,7 +10,7 @@ use super::route::RestRoute;
 use crate::base::json::{JsonError, unambiguous};
 use crate::home::home_assistant::{Command, Expected, RestCall};
 
-/// What is encoded in a step of a path.
+/// The characters that are percent-encoded in a path segment.
 const STEP: &AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'.')
@@ -22,29 +22,31 @@ const STEP: &AsciiSet = &NON_ALPHANUMERIC
 /// A request below `/api/`.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RestRequest {
-    /// As it was sent.
     method: Method,
+    /// The decoded segments of the path.
     path: Vec<String>,
-    /// Whether the path ends in a slash. The home answers for itself what it makes of that.
+    /// True if the path ends in a slash. The home decides whether such a path exists.
     ends_in_slash: bool,
     query: Vec<(String, String)>,
-    /// The body as it was sent.
+    /// The body as it was received.
     raw_body: Bytes,
-    /// The body of a call.
+    /// The parsed body of a service call.
     body: Result<Option<Value>, RestError>,
 }
 
-/// Why a request is not passed on.
+/// The error of a request that is not sent to the home.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RestError {
-    /// The path could be read in more than one way.
-    #[error("the path has an empty, dotted or doubly encoded step, or one with a slash in it")]
+    /// The path is ambiguous.
+    #[error(
+        "the path has a segment that is empty, dotted or doubly encoded, or that contains a slash"
+    )]
     Path,
     /// The body of a service call is JSON, but not an object.
     #[error("the body is not a JSON object")]
     Body,
-    /// The body of a service call decides what the call is about, and cannot be read, or could be read in two ways.
-    #[error("the body is not usable JSON ({0})")]
+    /// The body of a service call, which names the targets of the call, is not JSON or is ambiguous.
+    #[error("the body cannot be parsed as JSON ({0})")]
     BodyJson(#[from] JsonError),
     /// The body of a service call is not UTF-8.
     #[error("the body is not UTF-8 text")]
@@ -52,7 +54,7 @@ pub enum RestError {
 }
 
 impl RestRequest {
-    /// Reads a request. `path` is what follows `/api`, as it came.
+    /// Parses a request. `path` is the received path after `/api`.
     pub fn new(method: Method, path: &str, query: &str, body: Bytes) -> Result<Self, RestError> {
         let path = path.strip_prefix('/').unwrap_or(path);
         let (path, ends_in_slash) = match path.strip_suffix('/') {
@@ -72,14 +74,14 @@ impl RestRequest {
             raw_body: body,
             body: Ok(None),
         };
-        // The body of anything else decides nothing, and may be large.
+        // Other bodies are not parsed: authorisation does not depend on them, and they may be large.
         if request.is_call() && !request.raw_body.is_empty() {
             request.body = object(&request.raw_body).map(Some);
         }
         Ok(request)
     }
 
-    /// Checks that the body of a call says what the call is about in a way that can be read, and read in one way.
+    /// Checks that the body of a service call is valid and unambiguous.
     pub fn with_readable_body(self) -> Result<Self, RestError> {
         match self.body {
             Ok(_) => Ok(self),
@@ -87,7 +89,7 @@ impl RestRequest {
         }
     }
 
-    /// The route.
+    /// Returns the route. A HEAD request has the route of its GET request.
     pub fn route(&self) -> RestRoute<'_> {
         let path: Vec<&str> = self.path.iter().map(String::as_str).collect();
         RestRoute::of(
@@ -100,14 +102,15 @@ impl RestRequest {
         )
     }
 
-    /// The command of the WebSocket that is answered with the same content, if there is one.
+    /// Returns the WebSocket command with the same answer, if such a command exists.
     pub fn command(&self) -> Option<Command> {
-        // What the home makes of a slash at the end, or of parameters that it does not know, is its own affair.
+        // The home itself handles a trailing slash and unknown query parameters.
         let is_plain = !self.ends_in_slash && self.query.is_empty();
         self.route().command().filter(|_| is_plain)
     }
 
-    /// The path and the query as they are passed on: what was decided on, and nothing that could be read otherwise.
+    /// Returns the path and the query for the home. They are encoded from the parsed values on which the authorisation
+    /// was based, so they are unambiguous.
     pub fn target(&self) -> (String, String) {
         let mut path = "/api/".to_owned();
         for (number, step) in self.path.iter().enumerate() {
@@ -119,33 +122,33 @@ impl RestRequest {
         path.extend(self.ends_in_slash.then_some('/'));
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         for (name, value) in &self.query {
-            // A name alone, as in `?minimal_response`, is one with nothing after it.
+            // A name without a value, as in `?minimal_response`, becomes a name with an empty value.
             query.append_pair(name, value);
         }
         (path, query.finish())
     }
 
-    /// Whether this is a call of a service, whose body says what it is about.
+    /// Returns true if this is a service call. The body of a service call names its targets.
     pub fn is_call(&self) -> bool {
         matches!(self.route(), RestRoute::Call { .. })
     }
 
-    /// Whether only the headers of the answer are wanted.
+    /// Returns true for a HEAD request.
     pub fn is_head(&self) -> bool {
         self.method == Method::HEAD
     }
 
-    /// The request as the home gets it: what was decided on, and nothing that could be read otherwise. Of the caller's
-    /// headers those that are the home's business are passed on.
+    /// Returns the request for the home. It contains only the values on which the authorisation was based. `headers`
+    /// are the caller's headers that are forwarded.
     pub fn call(&self, mut headers: HeaderMap) -> RestCall {
         let route = self.route();
         let json = HeaderValue::from_static("application/json");
         if matches!(route, RestRoute::Call { .. } | RestRoute::Alexa) {
-            // The body is UTF-8. By another charset the home could read something else in it.
+            // The body is UTF-8. With another charset, the home could read another text.
             headers.insert(CONTENT_TYPE, json.clone());
         }
         if route.expected() == Expected::Json {
-            // Asked for a page, a home answers its errors with one.
+            // With `Accept: text/html`, a home answers its errors with an HTML page.
             headers.insert(ACCEPT, json);
         }
         let (path, query) = self.target();
@@ -158,7 +161,7 @@ impl RestRequest {
             path,
             query,
             headers,
-            // Nothing that reads has one, and on a shared connection it could be taken for the next request.
+            // A read-only request has no body. On a shared connection, a body could be read as the next request.
             body: match only_reads {
                 true => Bytes::new(),
                 false => self.raw_body.clone(),
@@ -168,7 +171,7 @@ impl RestRequest {
         }
     }
 
-    /// The values of a query parameter.
+    /// Returns the values of a query parameter.
     pub fn query(&self, name: &str) -> impl Iterator<Item = String> {
         self.query
             .iter()
@@ -176,13 +179,13 @@ impl RestRequest {
             .map(|(_, value)| value.clone())
     }
 
-    /// The body of a call, if it can be read.
+    /// Returns the parsed body of a service call. `None` if it is empty or invalid.
     pub fn body(&self) -> Option<&Value> {
         self.body.as_ref().ok()?.as_ref()
     }
 }
 
-/// A body that is an object.
+/// Parses a body that must be a JSON object.
 fn object(body: &[u8]) -> Result<Value, RestError> {
     let text = std::str::from_utf8(body).map_err(|_| RestError::BodyText)?;
     match unambiguous(text)? {
@@ -208,7 +211,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_path_has_one_meaning() {
+    fn ambiguous_path_is_rejected() {
         let path = |text: &str| {
             RestRequest::new(Method::GET, text, "", Bytes::new())
                 .map(|request| request.path.join("|"))
@@ -236,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn query_and_body_are_read() {
+    fn request_parses_query_and_body() {
         let request = RestRequest::new(
             Method::POST,
             "/services/light/turn_on",
@@ -265,7 +268,7 @@ mod tests {
                 "{body:?}"
             );
         }
-        // The body of anything else is the home's business.
+        // Only the body of a service call is checked.
         let other = RestRequest::new(Method::POST, "/x", "", Bytes::from_static(b"{")).unwrap();
         assert!(other.with_readable_body().is_ok());
         assert_eq!(

@@ -1,8 +1,8 @@
-//! The routes of Home Assistant's REST API that latchkey knows: THE table.
+//! The table of the routes of Home Assistant's REST API that latchkey knows.
 //!
-//! Everything that depends on the route is a match on [`RestRoute`] without a catch-all arm: who may ask
-//! ([`super::permit`]), what of the answer may be seen ([`super::redact`]), and below whether it only reads, what the
-//! home answers, and which command of the WebSocket answers the same.
+//! All code that depends on the route is a `match` on [`RestRoute`] without a catch-all arm. This is the authorisation
+//! ([`super::permit`]) and the redaction ([`super::redact`]). In this module, it is the check for read-only routes, the
+//! expected answer, and the equivalent WebSocket command.
 
 use std::borrow::Cow;
 
@@ -19,9 +19,9 @@ use crate::home::home_assistant::{Command, Expected, JsonSlice};
 /// A route below `/api/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RestRoute<'a> {
-    /// `GET /`: whether the API runs.
+    /// `GET /`: the status of the API.
     Status,
-    /// `GET /config`: what the home says of itself.
+    /// `GET /config`: the home's configuration.
     Config,
     /// `GET /states`: all states.
     States,
@@ -29,18 +29,18 @@ pub enum RestRoute<'a> {
     State(&'a str),
     /// `GET /services`: all services.
     Services,
-    /// `POST /services/<domain>/<service>`: a call of a service.
+    /// `POST /services/<domain>/<service>`: a service call.
     Call {
         /// The service's domain.
         domain: &'a str,
         /// The service's name.
         service: &'a str,
     },
-    /// `GET /events`: the types of events, and how many listen to each.
+    /// `GET /events`: the types of events, and the number of listeners of each type.
     Events,
     /// `GET /history/period[/<start>]`: states of the past.
     History,
-    /// `GET /logbook[/<start>]`: what happened.
+    /// `GET /logbook[/<start>]`: the logbook.
     Logbook,
     /// `GET /calendars`: all calendars.
     Calendars,
@@ -50,12 +50,12 @@ pub enum RestRoute<'a> {
     Camera(&'a str),
     /// `POST /alexa/smart_home`: an Alexa directive.
     Alexa,
-    /// Any other.
+    /// Any other route.
     Other,
 }
 
 impl<'a> RestRoute<'a> {
-    /// The route of a request, by its method (HEAD must be told as GET) and the steps of its path.
+    /// Returns the route of a request with this method and these path segments. Pass GET for a HEAD request.
     pub(super) fn of(method: &Method, path: &[&'a str]) -> Self {
         match (method.as_str(), path) {
             ("GET", []) => Self::Status,
@@ -75,7 +75,8 @@ impl<'a> RestRoute<'a> {
         }
     }
 
-    /// Whether a request only reads. Of routes that are not known even a GET may do something, like one to a webhook.
+    /// Returns true for a read-only route. An unknown route is not read-only, because even a GET can have an effect,
+    /// such as on a webhook.
     pub fn only_reads(self) -> bool {
         match self {
             Self::Status
@@ -93,7 +94,7 @@ impl<'a> RestRoute<'a> {
         }
     }
 
-    /// What the home answers.
+    /// Returns the kind of answer that the home sends.
     pub fn expected(self) -> Expected {
         match self {
             Self::Status
@@ -113,12 +114,12 @@ impl<'a> RestRoute<'a> {
         }
     }
 
-    /// The command of the WebSocket that is answered with the same content, at the cost of one round trip and without a
-    /// token being presented.
+    /// Returns the WebSocket command with the same answer. The command costs one round trip and does not present the
+    /// token.
     ///
-    /// The state of a single entity has none: its answer over REST holds `last_reported`, and the WebSocket's only
-    /// command for states answers with all of them. Nor have history and logbook, whose answers over the WebSocket
-    /// have another shape.
+    /// The state of a single entity has no such command: its REST answer contains `last_reported`, and the only
+    /// WebSocket command for states returns all states. History and logbook have no such command either, because their
+    /// WebSocket answers have another format.
     pub fn command(self) -> Option<Command> {
         let kind = match self {
             Self::Status => "ping",
@@ -139,7 +140,7 @@ impl<'a> RestRoute<'a> {
         Command::new(json!({ "type": kind })).ok()
     }
 
-    /// What the home would answer over REST, from the result of the route's [command](Self::command).
+    /// Converts the result of the route's [command](Self::command) to the home's REST answer.
     pub fn answer(self, result: Option<JsonSlice>) -> Result<Bytes, Unreadable> {
         #[derive(Serialize)]
         struct Domain<'a> {

@@ -1,6 +1,7 @@
-//! Signatures of JSON Web Tokens, verified by ring, the one library for cryptography here.
+//! Verifies the signatures of JSON Web Tokens with ring, latchkey's only cryptography library.
 //!
-//! `jsonwebtoken` reads tokens and key sets and leaves the mathematics to a provider; this is ours.
+//! `jsonwebtoken` parses tokens and key sets, and delegates the cryptography to a provider. This module is that
+//! provider.
 
 use jsonwebtoken::crypto::{CryptoProvider, JwtSigner, JwtVerifier, KeyUtils};
 use jsonwebtoken::errors::{Error, ErrorKind};
@@ -8,18 +9,18 @@ use jsonwebtoken::signature::{self, Verifier};
 use jsonwebtoken::{Algorithm, DecodingKey, DecodingKeyKind, EncodingKey};
 use ring::signature as rings;
 
-/// Must be called before a token is verified; more than once does no harm.
+/// Installs the provider. Call it before the first verification. Further calls have no effect.
 pub(super) fn install() {
     static PROVIDER: CryptoProvider = CryptoProvider {
         signer_factory: no_signer,
         verifier_factory: verifier,
         key_utils: KeyUtils::new_unimplemented(),
     };
-    // Whoever was first has installed the same.
+    // An error means that an earlier call has installed the same provider.
     let _ = PROVIDER.install_default();
 }
 
-/// latchkey issues no tokens.
+/// Always fails: latchkey only verifies tokens and does not sign them.
 fn no_signer(_: &Algorithm, _: &EncodingKey) -> Result<Box<dyn JwtSigner>, Error> {
     Err(ErrorKind::InvalidAlgorithm.into())
 }
@@ -52,7 +53,7 @@ impl Verifier<Vec<u8>> for RingVerifier {
                 })
             }
             DecodingKeyKind::SecretOrDer(key) => match self.algorithm {
-                // Compared in constant time.
+                // ring compares in constant time.
                 Algorithm::HS256 => {
                     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key);
                     ring::hmac::verify(&key, message, signature).is_ok()

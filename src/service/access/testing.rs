@@ -1,4 +1,4 @@
-//! An issuer for tests: keys of every kind, tokens signed with them, and a place to read the keys from.
+//! An issuer for tests: keys of every kind, signed tokens, and a source of keys.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -23,10 +23,10 @@ pub(super) const AUDIENCE: &str = "latchkey";
 pub(super) const NOW: u64 = 1_800_000_000;
 pub(super) const SECRET: &[u8] = b"0123456789abcdef0123456789abcdef";
 
-/// The issuer's own RSA key, as others may see it.
+/// The public half of the issuer's RSA key.
 pub(super) const RSA_PEM: &str = include_str!("../../../tests/fixtures/keys/rsa-issuer.pub.pem");
 
-/// A key that signs.
+/// A key that signs tokens.
 pub(super) enum TestKey {
     Rsa(Box<RsaKeyPair>),
     P256(Vec<u8>),
@@ -67,8 +67,7 @@ impl TestKey {
         Self::Secret(bytes.to_vec())
     }
 
-    /// Signs in the way that a JWT of this algorithm is signed. What a key cannot do it does in its own way, whatever
-    /// it is called.
+    /// Signs a message with this JWT algorithm. A key that does not support the algorithm uses its own algorithm.
     pub(super) fn sign(&self, algorithm: &str, message: &[u8]) -> Vec<u8> {
         let random = SystemRandom::new();
         match self {
@@ -106,7 +105,7 @@ impl TestKey {
         }
     }
 
-    /// The public half, as a key set has it.
+    /// Returns the public half as a JWK.
     pub(super) fn jwk(&self, id: &str) -> Value {
         match self {
             Self::Rsa(key) => {
@@ -131,7 +130,7 @@ impl TestKey {
         }
     }
 
-    /// The public half of an RSA key as DER.
+    /// Returns the public half of an RSA key as DER.
     pub(super) fn der(&self) -> Vec<u8> {
         match self {
             Self::Rsa(key) => key.public().as_ref().to_vec(),
@@ -139,12 +138,12 @@ impl TestKey {
         }
     }
 
-    /// A token with this header and payload, signed.
+    /// Returns a signed token with this header and payload.
     pub(super) fn token(&self, header: &Value, payload: &Value) -> String {
         self.token_of(header.to_string(), payload.to_string())
     }
 
-    /// A token with whatever is given in place of header and payload.
+    /// Returns a signed token with any bytes as its header and payload.
     pub(super) fn token_of(&self, header: impl AsRef<[u8]>, payload: impl AsRef<[u8]>) -> String {
         let algorithm = serde_json::from_slice::<Value>(header.as_ref()).unwrap_or_default();
         let algorithm = algorithm["alg"].as_str().unwrap_or_default();
@@ -163,7 +162,7 @@ pub(super) fn b64(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
-/// `value` with this member, or without it.
+/// Returns `value` with this member set, or removed for `None`.
 pub(super) fn with(value: &Value, name: &str, member: impl Into<Option<Value>>) -> Value {
     let mut value = value.clone();
     let members = value.as_object_mut().unwrap();
@@ -174,7 +173,7 @@ pub(super) fn with(value: &Value, name: &str, member: impl Into<Option<Value>>) 
     value
 }
 
-/// The claims of a good token.
+/// Returns the claims of a valid token.
 pub(super) fn claims() -> Value {
     json!({"iss": ISSUER, "aud": AUDIENCE, "sub": "ann", "exp": NOW + 300})
 }
@@ -183,11 +182,11 @@ pub(super) fn key_set(keys: &[Value]) -> Vec<u8> {
     json!({ "keys": keys }).to_string().into_bytes()
 }
 
-/// A place that keys or a secret are read from.
+/// A source of a key set or a secret.
 pub(super) struct Place {
     holds: Mutex<Result<Vec<u8>, String>>,
     asked: AtomicUsize,
-    /// Each answer takes one of these.
+    /// Each answer takes one permit of this semaphore.
     answers: Semaphore,
 }
 
@@ -204,12 +203,12 @@ impl Place {
         *self.holds.lock().unwrap() = holds.map(<[u8]>::to_vec).map_err(str::to_owned);
     }
 
-    /// How often it was asked.
+    /// Returns the number of reads.
     pub(super) fn asked(&self) -> usize {
         self.asked.load(Ordering::SeqCst)
     }
 
-    /// From now on it does not answer until it is [released](Self::release).
+    /// Delays all answers until a [release](Self::release).
     pub(super) fn hold(&self) {
         self.answers.forget_permits(Semaphore::MAX_PERMITS);
     }
@@ -248,7 +247,7 @@ impl SecretSource for Place {
     }
 }
 
-/// A clock, a place and what reads from it.
+/// A clock and a source of keys.
 pub(super) struct Stage {
     pub(super) clock: Arc<ManualClock>,
     pub(super) place: Arc<Place>,

@@ -1,8 +1,7 @@
-//! Verifies callers' JSON Web Tokens. There is one verifier, for every door.
+//! Verifies callers' JSON Web Tokens. All doors use the same verifier.
 //!
-//! What a token says of itself decides nothing: the algorithms come from where the keys come from, keys are found by
-//! id among those that were configured, and a key inside a token (`jwk`, `x5c`) or a place to get one from (`jku`,
-//! `x5u`) is not looked at.
+//! The verifier does not trust the token's header. The key source sets the accepted algorithms. The key id selects one
+//! of the configured keys. A key inside a token (`jwk`, `x5c`) and a URL of a key (`jku`, `x5u`) are ignored.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,31 +20,31 @@ use crate::base::clock::Clock;
 use crate::base::home_name::HomeName;
 use crate::base::json::Members;
 
-/// By how much clocks may differ.
+/// The maximum difference between the clocks of issuer and latchkey.
 const LEEWAY: Duration = Duration::from_secs(60);
 
-/// The largest token that is looked at. It also bounds the number of permissions, which are all honoured.
+/// The maximum size of a token. It also limits the number of permissions, which has no other limit.
 const MAX_TOKEN_BYTES: usize = 8 * 1024;
 
-/// The longest subject.
+/// The maximum length of a subject.
 const MAX_SUBJECT_BYTES: usize = 255;
 
-/// Who issues tokens, for whom, and what the claims are called.
+/// The required issuer and audience of tokens, and the names of their claims.
 #[derive(Clone, Debug)]
 pub struct VerifierConfig {
-    /// Who must have issued a token.
+    /// The required value of the claim `iss`.
     pub issuer: String,
-    /// For whom it must have been issued.
+    /// The required value of the claim `aud`.
     pub audience: String,
-    /// The claim with the tenant.
+    /// The name of the claim with the tenant.
     pub tenant_claim: String,
-    /// The claim with the permissions.
+    /// The name of the claim with the permissions.
     pub permissions_claim: String,
-    /// The claim with the plan.
+    /// The name of the claim with the plan.
     pub plan_claim: String,
 }
 
-/// Verifies tokens.
+/// A verifier for tokens.
 pub struct Verifier {
     config: VerifierConfig,
     keys: KeyStore,
@@ -53,7 +52,7 @@ pub struct Verifier {
 }
 
 impl Verifier {
-    /// A verifier with these keys.
+    /// Creates a verifier with these keys.
     pub fn new(config: VerifierConfig, keys: KeyStore, clock: Arc<dyn Clock>) -> Self {
         signature::install();
         Self {
@@ -63,7 +62,7 @@ impl Verifier {
         }
     }
 
-    /// Who has this token, if it is good.
+    /// Verifies a token and returns its caller.
     pub async fn verify(&self, token: &str) -> Result<Caller, AccessError> {
         if token.len() > MAX_TOKEN_BYTES {
             return Err(AccessError::TooLarge);
@@ -92,12 +91,13 @@ impl Verifier {
         self.claims(&payload_json)
     }
 
-    /// The algorithm and the key's id, from the header.
+    /// Parses a header and returns the algorithm and the key id.
     fn header(&self, json: &str) -> Result<(Algorithm, Option<String>), AccessError> {
         let header = Members::parse(json).map_err(|_| {
             AccessError::Malformed("its header is no JSON object, or has a member twice")
         })?;
-        // What a reader must understand, and this one does not; the second would be read by some without the first.
+        // `crit` names extensions that a verifier must understand, and latchkey supports none. Some verifiers read
+        // `b64` even if `crit` does not name it.
         if header.has("crit") || header.has("b64") {
             return Err(AccessError::Malformed("its header asks for extensions"));
         }
@@ -152,7 +152,8 @@ impl Verifier {
         for name in ["nbf", "iat"] {
             if claims.has(name) {
                 let begins_at = date(value(name)).ok_or(AccessError::Claim(name))?;
-                // `iat` tells the token's age alone (RFC 7519, 4.1.6), and clocks of issuers run ahead.
+                // `iat` only states the token's age (RFC 7519, 4.1.6). It may be in the future: clocks of issuers run
+                // ahead.
                 if name == "nbf" && begins_at > now + LEEWAY {
                     return Err(AccessError::NotYet);
                 }
@@ -189,13 +190,13 @@ fn decoded(part: &str) -> Result<String, AccessError> {
         .ok_or(AccessError::Malformed("a part of it is not base64url"))
 }
 
-/// A date in seconds since the Unix epoch.
+/// Parses a date in seconds since the Unix epoch.
 fn date(value: Option<Value>) -> Option<Duration> {
     Duration::try_from_secs_f64(value?.as_f64()?).ok()
 }
 
-/// The permissions of an array, or of a text with blanks between them. What is none is passed over: it may be another
-/// service's.
+/// Parses the permissions in an array, or in a text with white space between them. Other texts are ignored, because
+/// they may be permissions of another service.
 fn permissions(value: Option<Value>) -> Vec<Permission> {
     match value {
         Some(Value::String(text)) => text

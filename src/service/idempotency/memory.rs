@@ -8,10 +8,12 @@ use super::{Begin, OutcomeStore, REMEMBERED, Record, Remembered, StoreError};
 use crate::base::clock::Timestamp;
 use crate::base::lock::Lock;
 
-/// The maximum number of records. Above it, new keys are rejected: without its record, a key's commands could run again.
+/// The maximum number of records. Above it, new keys are rejected: without its record, a key's commands could run
+/// again.
 pub(super) const MAX_RECORDS: usize = 10_000;
 
-/// The maximum size of all results. Above it, the oldest results are dropped, and their records are marked as too large.
+/// The maximum size of all results. Above it, the oldest results are dropped, and their records are marked as too
+/// large.
 const MAX_RESULTS_BYTES: usize = 2 << 20;
 
 /// A store in memory. It detects repeated requests only within the same execution environment.

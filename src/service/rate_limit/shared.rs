@@ -13,7 +13,7 @@ use crate::base::lock::Lock;
 use crate::base::table::{Condition, Key, Table, TableError, Value, Write};
 
 /// The time for which a failed table is not used. Otherwise each request would wait for its timeout.
-const REST: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_secs(10);
 
 /// The maximum number of writes per draw. Usually one write suffices. A second write follows if the cached state of the
 /// bucket was stale. More writes follow only if other execution environments write at the same time.
@@ -21,13 +21,13 @@ const TRIES: usize = 4;
 
 pub(super) struct SharedBuckets {
     table: Table,
-    patience: Duration,
+    timeout: Duration,
     clock: Arc<dyn Clock>,
     drawn: Lock<LruCache<BucketId, Drawn>>,
     /// The recently used buckets with few drawn tokens left.
     low: Lock<HashMap<BucketId, Rate>>,
     /// The end of the pause after the table has failed, since the Unix epoch.
-    resting_until: Lock<Duration>,
+    paused_until: Lock<Duration>,
 }
 
 /// The tokens that an execution environment has drawn for one caller.
@@ -40,14 +40,14 @@ struct Drawn {
 }
 
 impl SharedBuckets {
-    pub(super) fn new(table: Table, patience: Duration, clock: Arc<dyn Clock>) -> Self {
+    pub(super) fn new(table: Table, timeout: Duration, clock: Arc<dyn Clock>) -> Self {
         Self {
             table,
-            patience,
+            timeout,
             clock,
             drawn: Lock::new(LruCache::new(REMEMBERED)),
             low: Lock::default(),
-            resting_until: Lock::default(),
+            paused_until: Lock::default(),
         }
     }
 
@@ -61,12 +61,12 @@ impl SharedBuckets {
         if self.give(bucket, rate, count) {
             return Some(Ok(()));
         }
-        if self.is_resting() {
+        if self.is_paused() {
             return None;
         }
         // Boxed to keep the future of `take` small: most requests do not draw.
         let drawn = Box::pin(self.draw(bucket, rate, count));
-        let drawn = tokio::time::timeout(self.patience, drawn).await;
+        let drawn = tokio::time::timeout(self.timeout, drawn).await;
         self.usable(drawn.unwrap_or_else(|_| Err(TableError("the request timed out".into()))))
     }
 
@@ -74,7 +74,7 @@ impl SharedBuckets {
     pub(super) async fn replenish(&self) {
         let low = std::mem::take(&mut *self.low.lock());
         for (bucket, rate) in low {
-            if self.is_resting() {
+            if self.is_paused() {
                 return;
             }
             let drawn = Box::pin(self.draw(&bucket, rate, 0)).await;
@@ -82,15 +82,15 @@ impl SharedBuckets {
         }
     }
 
-    fn is_resting(&self) -> bool {
-        self.clock.now().unix < *self.resting_until.lock()
+    fn is_paused(&self) -> bool {
+        self.clock.now().unix < *self.paused_until.lock()
     }
 
     /// Returns the value of a successful outcome. After an error, pauses the use of the table and returns `None`.
     fn usable<T>(&self, outcome: Result<T, TableError>) -> Option<T> {
         if let Err(error) = &outcome {
             tracing::warn!(category = "rate-limit", error = %error, "rate limits are local: the table failed");
-            *self.resting_until.lock() = self.clock.now().unix + REST;
+            *self.paused_until.lock() = self.clock.now().unix + PAUSE;
         }
         outcome.ok()
     }

@@ -45,12 +45,12 @@ impl Token {
 }
 
 /// Sends the commands of a rotation, with the token in use.
-pub(super) struct Chores<'a> {
+pub(super) struct HomeCommands<'a> {
     pub(super) bridge: &'a Bridge,
     pub(super) deadline: Deadline,
 }
 
-impl Chores<'_> {
+impl HomeCommands<'_> {
     pub(super) async fn user(&self) -> Result<User, RotationError> {
         const COMMAND: &str = "auth/current_user";
         read(

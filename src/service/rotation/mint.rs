@@ -16,7 +16,7 @@ impl Run<'_> {
         let base = look.stored.all.last().ok_or(RotationError::NotIdentified)?;
         let number = self.rotation.random.u32();
         let name = plan::name(&look.facts.marker, self.rotation.clock.now().unix, number);
-        let text = self.chores().mint(&name, LIFESPAN_DAYS).await?;
+        let text = self.commands().mint(&name, LIFESPAN_DAYS).await?;
         let id = token_id(&text).ok_or(RotationError::NotIdentified)?;
         self.note(format!("minted the token {id}"));
         match self

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sha2::{Digest as _, Sha256};
 
 use super::error::RotationError;
-use super::home::{self, Chores};
+use super::home::{self, HomeCommands};
 use super::lease::{Lease, Renewal};
 use super::limits::{STORE_LIMIT, TIME_TO_END};
 use super::plan::{Facts, Step, Version};
@@ -209,12 +209,12 @@ impl<'a> Run<'a> {
         if let Some(error) = warmth.error {
             return Err(error.into());
         }
-        let chores = self.chores();
-        let user = chores.user().await?;
+        let commands = self.commands();
+        let user = commands.user().await?;
         if !user.is_owner {
             return Err(RotationError::NotOwner { user: user.name });
         }
-        let tokens = chores.tokens().await?;
+        let tokens = commands.tokens().await?;
         let stored = self.read().await?;
         if newest(&stored) < self.stored {
             // The read returned the state from before this run's store. The plan must not use a stale state.
@@ -268,7 +268,7 @@ impl<'a> Run<'a> {
     }
 
     pub(super) async fn revoke(&mut self, id: &str) -> Result<(), RotationError> {
-        self.chores().revoke(id).await?;
+        self.commands().revoke(id).await?;
         self.revoked += 1;
         Ok(())
     }
@@ -341,8 +341,8 @@ impl<'a> Run<'a> {
         }
     }
 
-    pub(super) fn chores(&self) -> Chores<'_> {
-        Chores {
+    pub(super) fn commands(&self) -> HomeCommands<'_> {
+        HomeCommands {
             bridge: &self.home.bridge,
             deadline: self.deadline,
         }

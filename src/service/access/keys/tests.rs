@@ -27,7 +27,7 @@ fn unavailable(reason: &str) -> Result<Arc<DecodingKey>, AccessError> {
     )))
 }
 
-/// Keys have no equality of their own; which error it is, if it is one, is what counts.
+/// Compares two outcomes. Two keys count as equal, because `DecodingKey` does not implement `PartialEq`.
 fn same(
     found: Result<Arc<DecodingKey>, AccessError>,
     expected: Result<Arc<DecodingKey>, AccessError>,
@@ -53,7 +53,7 @@ async fn keys_are_kept_for_ten_minutes() {
 }
 
 #[tokio::test]
-async fn a_key_that_is_withdrawn_is_not_used_after_the_next_reading() {
+async fn withdrawn_key_is_unknown_after_the_next_read() {
     let stage = Stage::new(Place::holding(&rsa_set(&["a", "b"])));
     let store = stage.key_set();
     find(&store, "a").await.unwrap();
@@ -64,7 +64,7 @@ async fn a_key_that_is_withdrawn_is_not_used_after_the_next_reading() {
 }
 
 #[tokio::test]
-async fn a_new_key_is_found_at_once_and_made_up_ids_ask_no_more_than_every_30_seconds() {
+async fn unknown_key_ids_cause_at_most_one_read_every_30_seconds() {
     let stage = Stage::new(Place::holding(&rsa_set(&["a"])));
     let store = stage.key_set();
     find(&store, "a").await.unwrap();
@@ -77,7 +77,7 @@ async fn a_new_key_is_found_at_once_and_made_up_ids_ask_no_more_than_every_30_se
             let id = format!("made-up-{made_up}");
             same(find(&store, &id).await, Err(AccessError::UnknownKey));
         }
-        // Within the 30 seconds after the last reading, good as it was, there is none.
+        // The cool-down of 30 seconds also follows a successful read.
         assert_eq!(stage.place.asked(), 2 + round, "round {round}");
         stage.advance(29);
         same(find(&store, "made-up").await, Err(AccessError::UnknownKey));
@@ -85,14 +85,14 @@ async fn a_new_key_is_found_at_once_and_made_up_ids_ask_no_more_than_every_30_se
         stage.advance(1);
         same(find(&store, "made-up").await, Err(AccessError::UnknownKey));
         assert_eq!(stage.place.asked(), 3 + round, "round {round}");
-        // Those that are known cost nothing meanwhile.
+        // A known key causes no read.
         find(&store, "a").await.unwrap();
         assert_eq!(stage.place.asked(), 3 + round, "round {round}");
     }
 }
 
 #[tokio::test]
-async fn a_failure_cools_down_as_well() {
+async fn failed_read_is_retried_after_30_seconds() {
     let stage = Stage::new(Place::holding(b""));
     stage.place.set(Err("the issuer is down"));
     let store = stage.key_set();
@@ -110,14 +110,14 @@ async fn a_failure_cools_down_as_well() {
 }
 
 #[tokio::test]
-async fn old_keys_serve_for_a_day_while_the_issuer_is_down() {
+async fn stale_keys_are_used_for_a_day_while_the_issuer_is_down() {
     let stage = Stage::new(Place::holding(&rsa_set(&["a"])));
     let store = stage.key_set();
     find(&store, "a").await.unwrap();
     stage.place.set(Err("the issuer is down"));
     stage.advance(MINUTES_10);
     find(&store, "a").await.unwrap();
-    // A key that never was is still unknown, not a fault of the issuer's.
+    // An unknown key is still reported as unknown, and not as a fault of the issuer.
     same(find(&store, "b").await, Err(AccessError::UnknownKey));
     stage.advance(HOURS_24 - MINUTES_10 - 1);
     find(&store, "a").await.unwrap();
@@ -130,7 +130,7 @@ async fn old_keys_serve_for_a_day_while_the_issuer_is_down() {
 }
 
 #[tokio::test]
-async fn what_is_no_key_set_replaces_none() {
+async fn invalid_key_set_does_not_replace_the_cached_keys() {
     let stage = Stage::new(Place::holding(&rsa_set(&["a"])));
     let store = stage.key_set();
     find(&store, "a").await.unwrap();
@@ -158,7 +158,7 @@ async fn what_is_no_key_set_replaces_none() {
 }
 
 #[tokio::test]
-async fn one_strange_key_does_not_take_the_others_with_it() {
+async fn unsupported_key_does_not_invalidate_the_other_keys() {
     let strange = [
         json!({"kty": "AKP", "alg": "ML-DSA-44", "kid": "strange", "pub": "AA"}),
         json!({"kty": "OKP", "crv": "X25519", "kid": "strange", "x": "AA"}),
@@ -177,7 +177,7 @@ async fn one_strange_key_does_not_take_the_others_with_it() {
 }
 
 #[tokio::test]
-async fn no_more_than_64_keys_are_looked_at() {
+async fn key_set_is_read_up_to_64_keys() {
     let key = TestKey::rsa();
     let keys: Vec<Value> = (0..65).map(|id| key.jwk(&id.to_string())).collect();
     let stage = Stage::new(Place::holding(&key_set(&keys)));
@@ -187,11 +187,11 @@ async fn no_more_than_64_keys_are_looked_at() {
 }
 
 #[tokio::test]
-async fn without_an_id_there_must_be_no_choice() {
+async fn token_without_a_key_id_is_accepted_only_if_one_key_matches() {
     let (rsa, p256) = (TestKey::rsa(), TestKey::p256());
     let stage = Stage::new(Place::holding(&key_set(&[rsa.jwk("a"), p256.jwk("b")])));
     let store = stage.key_set();
-    // One of each kind: the algorithm tells which.
+    // One key of each kind: the algorithm selects the key.
     for algorithm in [Algorithm::RS256, Algorithm::ES256] {
         store.find(None, algorithm).await.unwrap();
     }
@@ -203,16 +203,16 @@ async fn without_an_id_there_must_be_no_choice() {
 }
 
 #[tokio::test]
-async fn a_hundred_who_come_together_share_one_reading() {
+async fn concurrent_requests_share_one_read() {
     let stage = Stage::new(Place::holding(&rsa_set(&["a"])));
     let store = stage.key_set();
     stage.place.hold();
     let crowd = join_all((0..100).map(|_| find(&store, "a")));
-    // All of them are polled before this is.
+    // All lookups are polled before the release.
     let (found, ()) = tokio::join!(crowd, async { stage.place.release() });
     assert!(found.iter().all(Result::is_ok));
     assert_eq!(stage.place.asked(), 1);
-    // The same for a failure, and for keys that nobody has.
+    // The same holds for unknown keys.
     stage.advance(30);
     let strangers: Vec<String> = (0..100).map(|id| format!("made-up-{id}")).collect();
     let crowd = join_all(strangers.iter().map(|id| find(&store, id)));
@@ -221,7 +221,7 @@ async fn a_hundred_who_come_together_share_one_reading() {
 }
 
 #[tokio::test]
-async fn nobody_who_has_an_old_key_waits_for_another_reading() {
+async fn request_with_a_stale_key_does_not_wait_for_a_read() {
     let stage = Stage::new(Place::holding(&rsa_set(&["a"])));
     let store = stage.key_set();
     find(&store, "a").await.unwrap();
@@ -237,7 +237,7 @@ async fn nobody_who_has_an_old_key_waits_for_another_reading() {
 }
 
 #[tokio::test]
-async fn a_secret_has_at_least_32_bytes() {
+async fn secret_shorter_than_32_bytes_is_rejected() {
     let short = KeysError::SecretTooShort { least_bytes: 32 };
     let long_enough = format!("  {}\n", "s".repeat(32));
     let padded = format!("{}{}", "s".repeat(31), " ".repeat(40));
@@ -274,7 +274,7 @@ async fn verified(verifier: &Verifier, token: &str) -> Result<(), AccessError> {
 const ROTATED: &[u8] = b"fedcba9876543210fedcba9876543210";
 
 #[tokio::test]
-async fn a_secret_that_was_rotated_is_taken() {
+async fn rotated_secret_is_accepted() {
     let stage = Stage::new(Place::holding(SECRET));
     let verifier = stage.verifier(stage.secret());
     let (old, new) = (hs256(SECRET), hs256(ROTATED));
@@ -290,7 +290,7 @@ async fn a_secret_that_was_rotated_is_taken() {
 }
 
 #[tokio::test]
-async fn a_key_replaced_under_its_id_is_taken() {
+async fn key_replaced_under_its_id_is_accepted() {
     let (rsa, other) = (TestKey::rsa(), TestKey::attackers_rsa());
     let stage = Stage::new(Place::holding(&key_set(&[rsa.jwk("a")])));
     let verifier = stage.verifier(stage.key_set());
@@ -306,14 +306,14 @@ async fn a_key_replaced_under_its_id_is_taken() {
 }
 
 #[tokio::test]
-async fn bad_signatures_ask_no_more_than_every_30_seconds_and_disturb_nobody() {
+async fn bad_signatures_cause_at_most_one_read_every_30_seconds() {
     let stage = Stage::new(Place::holding(SECRET));
     let verifier = stage.verifier(stage.secret());
     let (good, bad) = (hs256(SECRET), hs256(ROTATED));
     assert_eq!(verified(&verifier, &good).await, Ok(()));
     for round in 1..4 {
         stage.advance(30);
-        // Also where the reading fails: what is known stays.
+        // A failed read does not remove the cached keys.
         if round == 3 {
             stage.place.set(Err("ThrottlingException"));
         }
@@ -329,7 +329,7 @@ async fn bad_signatures_ask_no_more_than_every_30_seconds_and_disturb_nobody() {
 }
 
 #[tokio::test]
-async fn who_waited_for_another_reading_uses_what_it_found() {
+async fn request_that_waited_for_a_read_uses_its_keys() {
     let stage = Stage::new(Place::holding(SECRET));
     let verifier = stage.verifier(stage.secret());
     assert_eq!(verified(&verifier, &hs256(SECRET)).await, Ok(()));

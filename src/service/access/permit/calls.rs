@@ -1,4 +1,4 @@
-//! Calls of services: who may make them, and who is shown that they exist.
+//! Authorises service calls, and decides which services are shown to a caller.
 
 use super::denied::{Denied, denied};
 use crate::service::access::caller::Caller;
@@ -8,11 +8,11 @@ use crate::service::access::naming::{
 };
 use crate::service::access::permission::{Glob, Permission};
 
-/// What permissions allow a service to be called on.
+/// The targets on which permissions allow a service to be called.
 enum Allowed<'a> {
-    /// On anything, and on nothing in particular.
+    /// Any target, including a call that names no entity.
     Anything,
-    /// On the entities that these stand for.
+    /// The entities that match one of these patterns.
     Entities(Vec<&'a Glob>),
 }
 
@@ -42,7 +42,7 @@ impl<'a> Allowed<'a> {
     }
 }
 
-/// Decides on a call. `about` is what it names.
+/// Authorises a service call. `about` are its targets.
 pub(super) fn may_call(
     caller: &Caller,
     domain: &str,
@@ -60,14 +60,14 @@ pub(super) fn may_call(
         Allowed::Entities(globs) => globs,
     };
     let name = format!("{domain}.{service}");
-    // What is no service's name is repeated to nobody.
+    // A text that is not the name of a service may be a secret, so the error does not repeat it.
     if !looks_like_an_id(&name) {
         return denied("call:*");
     }
     if about.is_open {
         return first_of([format!("call:{name}"), "call:*".into()]);
     }
-    // Each entity may be allowed by another permission.
+    // Different permissions may allow different entities.
     let own = entity_of_service(domain, service);
     let unallowed = about
         .entities
@@ -84,7 +84,7 @@ pub(super) fn may_call(
     }
 }
 
-/// Returns true if some call of a service, on an entity of the kind that it acts on, is one that [`may_call`] allows.
+/// Returns true if [`may_call`] allows at least one call of a service, on an entity of a kind that the service accepts.
 pub(super) fn could_call(permissions: &[Permission], domain: &str, service: &str) -> bool {
     if permissions.contains(&Permission::Admin) {
         return true;
@@ -108,7 +108,7 @@ pub(super) fn could_call(permissions: &[Permission], domain: &str, service: &str
     }
 }
 
-/// What only an administrator may call, whatever else they may: it stops the home, changes it, or reaches beyond it.
+/// Returns true for a service that requires `admin`: it stops the home, changes its configuration, or acts beyond it.
 fn is_for_admins(domain: &str, service: &str) -> bool {
     match domain {
         "backup" | "hassio" | "logger" | "recorder" | "system_log" => true,
@@ -117,7 +117,8 @@ fn is_for_admins(domain: &str, service: &str) -> bool {
     }
 }
 
-/// Denies, and asks for the first of these, from narrow to broad, that can be written.
+/// Denies a request and names a permission that would allow it: the first of `permissions`, from narrow to broad, that
+/// is valid in the grammar.
 pub(super) fn first_of<const N: usize>(permissions: [String; N]) -> Result<(), Denied> {
     let mut permissions = permissions.into_iter();
     let wanted = permissions.find(|permission| Permission::parse(permission).is_some());

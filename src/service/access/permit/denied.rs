@@ -1,10 +1,10 @@
-//! The refusal of a request that no permission allows.
+//! The error of a request that no permission allows.
 
-/// Why somebody may not.
+/// The error of a request that no permission of the caller allows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("this takes the permission {wanted}")]
+#[error("the request requires the permission {wanted}")]
 pub struct Denied {
-    /// A permission that would allow it.
+    /// A permission that would allow the request.
     pub wanted: String,
 }
 

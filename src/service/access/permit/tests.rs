@@ -1,4 +1,4 @@
-//! The decision as tables: for every rule at least one row that it allows and one that it denies.
+//! Tests of the authorisation as tables. Each rule has at least one allowed row and one denied row.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ mod rest;
 mod services;
 mod targets;
 
-/// A caller with these permissions, written with blanks between them.
+/// Returns a caller with these permissions, a text with spaces between them.
 fn caller(permissions: &str) -> Caller {
     Caller {
         subject: "ann".into(),
@@ -37,10 +37,10 @@ fn run(permissions: &str, asked: &Value) -> Result<(), Denied> {
     Permit::of_commands(&caller(permissions), &[command]).map(|_| ())
 }
 
-/// A row: who has these permissions and asks this is allowed (`None`), or would need another one.
+/// A row: the caller's permissions, the request, and the permission that a denial names (`None` if it is allowed).
 type Row<Asked> = (&'static str, Asked, Option<&'static str>);
 
-/// Checks rows, and that what a denial asks for would have been enough.
+/// Checks the rows. Also checks that the permission that a denial names is sufficient.
 fn check<Asked: std::fmt::Debug>(
     rows: impl IntoIterator<Item = Row<Asked>>,
     decide: impl Fn(&str, &Asked) -> Result<(), Denied>,
@@ -75,7 +75,7 @@ fn check<Asked: std::fmt::Debug>(
 }
 
 #[test]
-fn the_health_report() {
+fn health_report_requires_health_read_or_admin() {
     for (permissions, allowed) in [
         ("health:read", true),
         ("admin", true),
@@ -97,14 +97,14 @@ fn the_health_report() {
 }
 
 #[test]
-fn who_invokes_the_function_itself_sees_everything() {
+fn direct_invocation_sees_everything() {
     let permit = Permit::of_invoker();
     assert_eq!(permit.reads(), &Reads::Everything);
     assert!(permit.shows_service("lock", "unlock"));
 }
 
 #[test]
-fn who_need_not_prove_themselves_may_do_everything() {
+fn unauthenticated_local_caller_is_authorised_for_everything() {
     let local = Caller::unproven();
     let asked = [command(json!({"type": "auth/long_lived_access_token"}))];
     assert!(Permit::of_commands(&local, &asked).is_ok());
@@ -112,7 +112,7 @@ fn who_need_not_prove_themselves_may_do_everything() {
 }
 
 #[test]
-fn a_permit_shows_what_may_be_read() {
+fn permit_allows_reading_the_permitted_entities() {
     let ping = [command(json!({"type": "ping"}))];
     for (permissions, seen, hidden) in [
         ("read", vec!["light.a", "lock.b"], vec![]),
@@ -126,7 +126,7 @@ fn a_permit_shows_what_may_be_read() {
             vec!["light.b"],
         ),
         ("", vec![], vec!["light.a"]),
-        // To call a service is not to read.
+        // A permission to call a service does not allow reading.
         ("call:* health:read", vec![], vec!["light.a"]),
         ("call:light.*:light.a", vec![], vec!["light.a"]),
     ] {
@@ -155,7 +155,7 @@ fn a_permit_shows_what_may_be_read() {
 }
 
 #[test]
-fn of_several_commands_all_must_be_allowed() {
+fn batch_with_one_denied_command_is_denied() {
     let asked: Vec<Command> = ["light.a", "light.b"]
         .map(|id| {
             command(json!({

@@ -1,4 +1,4 @@
-//! What answers hold, and which entities a request names.
+//! The content of answers, and the entities that a request names.
 
 use std::collections::BTreeSet;
 
@@ -9,12 +9,12 @@ use super::super::rest_request::RestRequest;
 use super::super::route::RestRoute;
 use crate::home::home_assistant::Command;
 
-/// What an answer holds.
+/// The kind of content of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Content {
     /// The home's configuration.
     Config,
-    /// Things that have an `entity_id`: states, calendars.
+    /// A list of items with an `entity_id`: states or calendars.
     Entities,
     /// One state.
     State,
@@ -22,21 +22,21 @@ pub(super) enum Content {
     Services,
     /// Services in a list of domains.
     ListedServices,
-    /// The context of a call, and its response.
+    /// The context of a service call, and its response.
     CallResult,
-    /// The states that a call changed, and its response if one was asked for.
+    /// The states that a service call changed, and its response if the request wants it.
     ChangedStates,
-    /// Lists of states, one an entity.
+    /// A list of states for each entity.
     History,
-    /// What is known by entity.
+    /// An object with an entity id as the name of each member.
     ByEntity,
-    /// What happened.
+    /// The entries of the logbook.
     Logbook,
     /// The events of a calendar.
     CalendarEvents,
 }
 
-/// What the result of a command holds; `None` if only those who may read everything may run it.
+/// Returns the content of a command's result. `None` if the command requires permission to read everything.
 pub(super) fn content_of(command: &Command) -> Option<Content> {
     match command.kind() {
         "get_states" => Some(Content::Entities),
@@ -51,7 +51,7 @@ pub(super) fn content_of(command: &Command) -> Option<Content> {
     }
 }
 
-/// The entities that a command names.
+/// Returns the entities that a command names.
 pub(super) fn named(command: &Command) -> BTreeSet<String> {
     let text = |name: &str| command.get(name).and_then(Value::as_str).map(normal);
     let (domain, service) = (text("domain"), text("service"));
@@ -60,7 +60,7 @@ pub(super) fn named(command: &Command) -> BTreeSet<String> {
     targets(&domain, &service, parts).entities
 }
 
-/// The entities that a REST request names.
+/// Returns the entities that a REST request names.
 pub(super) fn named_in(request: &RestRequest) -> BTreeSet<String> {
     match request.route() {
         RestRoute::Call { domain, service } => {
@@ -83,7 +83,7 @@ pub(super) fn named_in(request: &RestRequest) -> BTreeSet<String> {
     }
 }
 
-/// What the answer to a REST request holds; `None` if there is nothing in it that only some may see.
+/// Returns the content of the answer to a REST request. `None` if the answer is not redacted.
 pub(super) fn content(route: RestRoute<'_>) -> Option<Content> {
     match route {
         RestRoute::Config => Some(Content::Config),
@@ -94,7 +94,7 @@ pub(super) fn content(route: RestRoute<'_>) -> Option<Content> {
         RestRoute::History => Some(Content::History),
         RestRoute::Logbook => Some(Content::Logbook),
         RestRoute::Calendar(_) => Some(Content::CalendarEvents),
-        // Who may ask for these may see all that is in the answer.
+        // A caller who is authorised for these routes may see the whole answer.
         RestRoute::Status
         | RestRoute::Events
         | RestRoute::Camera(_)

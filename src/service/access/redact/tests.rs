@@ -1,4 +1,4 @@
-//! What narrow callers see of each kind of answer, and that nothing else is taken for an answer.
+//! Tests of the redaction of each kind of answer. An answer with another format is an error.
 
 use std::time::Duration;
 
@@ -39,7 +39,7 @@ fn answered(permissions: &[&str], line: &str, body: &Value) -> Result<Value, Unr
 }
 
 #[test]
-fn states_that_may_not_be_read_are_left_out() {
+fn unreadable_states_are_removed() {
     let states = json!([
         {"entity_id": "light.a", "state": "on", "context": {"id": "x", "user_id": "u"}},
         {"entity_id": "lock.b", "state": "locked"},
@@ -57,7 +57,7 @@ fn states_that_may_not_be_read_are_left_out() {
 }
 
 #[test]
-fn where_a_home_is_is_for_those_who_may_read_all_of_it() {
+fn location_of_the_home_is_shown_only_with_full_read_permission() {
     let config = json!({
         "version": "2026.1", "state": "RUNNING", "components": ["light"],
         "latitude": 52.1, "longitude": 4.3, "elevation": 3, "radius": 100, "country": "NL",
@@ -75,7 +75,7 @@ fn where_a_home_is_is_for_those_who_may_read_all_of_it() {
 }
 
 #[test]
-fn services_that_cannot_be_called_are_left_out() {
+fn services_that_the_caller_cannot_call_are_removed() {
     let services = json!({
         "light": {"turn_on": {"name": "x"}, "turn_off": {}},
         "lock": {"unlock": {}},
@@ -98,7 +98,7 @@ fn services_that_cannot_be_called_are_left_out() {
 }
 
 #[test]
-fn a_calls_context_does_not_tell_the_service_account() {
+fn context_of_a_call_hides_the_user_of_the_homes_token() {
     let command = json!({"type": "call_service", "domain": "light", "service": "turn_on",
         "target": {"entity_id": "light.a"}});
     let result =
@@ -111,7 +111,7 @@ fn a_calls_context_does_not_tell_the_service_account() {
 }
 
 #[test]
-fn a_calls_response_shows_the_entities_that_the_call_named() {
+fn response_of_a_call_shows_the_entities_that_the_call_named() {
     let command = json!({"type": "call_service", "domain": "weather", "service": "get_forecasts",
         "target": {"entity_id": "weather.a"}, "service_data": {"type": "daily"}});
     let result =
@@ -123,7 +123,7 @@ fn a_calls_response_shows_the_entities_that_the_call_named() {
 }
 
 #[test]
-fn a_logbook_tells_nothing_of_who_may_not_be_read() {
+fn logbook_hides_unreadable_entities() {
     let entries = json!([
         {"when": "2026-01-01", "entity_id": "light.a", "state": "on", "name": "A",
          "context_user_id": "u", "context_entity_id": "automation.x", "context_entity_id_name": "X",
@@ -149,7 +149,7 @@ fn a_logbook_tells_nothing_of_who_may_not_be_read() {
 }
 
 #[test]
-fn errors_name_no_entity_that_the_caller_does_not_know() {
+fn errors_hide_entities_that_the_caller_does_not_know() {
     let command = Command::new(json!({"type": "call_service", "domain": "light",
         "service": "turn_on", "target": {"entity_id": "light.b"}}));
     let narrow = permit(&["read:light.a", "call:light.*:light.b"]);
@@ -171,7 +171,7 @@ fn errors_name_no_entity_that_the_caller_does_not_know() {
 }
 
 #[test]
-fn history_is_cut_by_entity() {
+fn history_hides_unreadable_entities() {
     let lists = json!([
         [{"entity_id": "light.a", "state": "on", "context": {"user_id": "u"}}, {"state": "off"}],
         [{"entity_id": "lock.b", "state": "locked"}],
@@ -195,7 +195,7 @@ fn history_is_cut_by_entity() {
 }
 
 #[test]
-fn a_state_is_that_of_the_entity_that_was_asked_for() {
+fn state_of_another_entity_is_an_error() {
     let state = json!({"entity_id": "light.a", "attributes": {"entity_id": ["lock.b"]},
         "context": {"user_id": "u"}});
     assert_eq!(
@@ -211,7 +211,7 @@ fn a_state_is_that_of_the_entity_that_was_asked_for() {
     );
 }
 
-/// Every command and route that narrow callers may use.
+/// Returns each command and route whose answers are redacted.
 fn all() -> (Vec<Command>, Vec<RestRequest>) {
     let commands = [
         "get_states",
@@ -238,7 +238,7 @@ fn all() -> (Vec<Command>, Vec<RestRequest>) {
 }
 
 #[test]
-fn what_is_not_understood_is_an_error() {
+fn answer_with_an_unexpected_format_is_an_error() {
     let permit = permit(&["read:light.*", "call:light.*"]);
     let (commands, requests) = all();
     for text in [
@@ -265,7 +265,7 @@ fn what_is_not_understood_is_an_error() {
         let seen = permit.redacted_answer(request, b"[\xff]");
         assert_eq!(seen, Err(Unreadable), "{request:?}");
     }
-    // JSON, but of another shape.
+    // The answer is JSON of another shape.
     for (line, body) in [
         ("GET /states", json!({})),
         ("GET /states", json!([{"state": "on"}])),
@@ -289,9 +289,9 @@ fn what_is_not_understood_is_an_error() {
 }
 
 proptest::proptest! {
-    /// Whatever comes is either an error, or shows no lock and no user.
+    /// A redacted answer is an error, or it shows no lock and no user.
     #[test]
-    fn arbitrary_answers_never_show_what_may_not_be_seen(
+    fn arbitrary_answer_never_shows_unreadable_entities(
         text in proptest::string::string_regex(
             r#"(\[|\{|\}|\]|,|:|"entity_id"|"lock\.front"|"light\.a"|"user_id"|"canary"|"context"|1|null|"x"){0,24}"#,
         ).unwrap(),

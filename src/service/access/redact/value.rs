@@ -1,4 +1,4 @@
-//! Redaction of a JSON value, whatever its shape.
+//! Redacts a JSON value of any shape.
 
 use std::borrow::Cow;
 
@@ -9,7 +9,7 @@ use super::super::entities::{looks_like_an_id, normal};
 use super::super::naming::acts_on_entities;
 use crate::base::json::unambiguous;
 
-/// Domains of entities that no service acts on, or none of their own domain.
+/// Domains of entities on which no service acts, or no service of the same domain.
 const OTHER_DOMAINS: [&str; 27] = [
     "ai_task",
     "air_quality",
@@ -40,18 +40,19 @@ const OTHER_DOMAINS: [&str; 27] = [
     "zone",
 ];
 
-/// Stands in a text for an entity that the caller does not know.
+/// The replacement for the id of an entity that the caller does not know.
 const REDACTED: &str = "[redacted]";
 
-/// Members that let whoever has them see an image without a login, for some minutes.
+/// The member with a camera's access token. The token gives access to an image without a login, for some minutes.
 const CAPABILITY: &str = "access_token";
 
-/// Members that tell who a user is: mostly the one whose token latchkey uses.
+/// Members with the id of a user. In most cases this is the user whose token latchkey uses.
 const USERS: [&str; 2] = ["user_id", "context_user_id"];
 
-/// Takes out of a value the ids of users, tokens of cameras, and entities that the caller does not know.
+/// Removes the ids of users, camera access tokens, and entities that the caller does not know from a value.
 ///
-/// A member or an item that *is* such an entity's id goes. In a longer text only the id does.
+/// A list item that is such an entity id is removed. A member is removed if its name contains such an id. A member
+/// whose value is such an id becomes null. In a longer text, only the id is replaced.
 pub(super) fn redact(value: &mut Value, knows: &dyn Fn(&str) -> bool) {
     match value {
         Value::Object(members) => {
@@ -82,7 +83,7 @@ pub(super) fn redact(value: &mut Value, knows: &dyn Fn(&str) -> bool) {
     }
 }
 
-/// A JSON text without tokens of cameras, to be kept; `None` if it is not JSON.
+/// Removes camera access tokens from a JSON text that will be stored. Returns `None` if the text is not JSON.
 pub fn without_capabilities(json: &str) -> Option<String> {
     fn strip(value: &mut Value) {
         match value {
@@ -107,10 +108,10 @@ pub fn without_capabilities(json: &str) -> Option<String> {
     Some(value.to_string())
 }
 
-/// Parameters of a URL by which it needs no login.
+/// Query parameters that give a URL access without a login.
 const CAPABILITY_PARAMETERS: [&str; 2] = ["token=", "authSig="];
 
-/// Cuts a URL off before its query, if there is a capability in that.
+/// Removes the query of a URL if it contains such a parameter.
 fn cut_capability(text: &mut String) {
     let Some((_, query)) = text.split_once('?') else {
         return;
@@ -124,7 +125,7 @@ fn cut_capability(text: &mut String) {
     }
 }
 
-/// Whether an item of a list is about an entity that the caller does not know.
+/// Returns true if a list item is, or describes, an entity that the caller does not know.
 fn names_foreign(value: &Value, knows: &dyn Fn(&str) -> bool) -> bool {
     let named = |members: &Map<String, Value>| {
         let id = members.get("entity_id").and_then(Value::as_str);
@@ -137,7 +138,7 @@ fn names_foreign(value: &Value, knows: &dyn Fn(&str) -> bool) -> bool {
     }
 }
 
-/// Whether a text is the id of an entity that the caller does not know.
+/// Returns true if a text is the id of an entity that the caller does not know.
 fn is_foreign(text: &str, knows: &dyn Fn(&str) -> bool) -> bool {
     let id = normal(text);
     is_entity_id(&id) && !knows(&id)
@@ -148,10 +149,11 @@ fn is_entity_id(text: &str) -> bool {
     (acts_on_entities(domain) || OTHER_DOMAINS.contains(&domain)) && looks_like_an_id(text)
 }
 
-/// How often a text is decoded in search of an id. Whoever encodes an address for one in an address needs two.
+/// The maximum number of times that a text is decoded in search of an id. An encoded address within an encoded address
+/// needs two.
 const MOST_ENCODINGS: usize = 4;
 
-/// The text with each id of an entity that the caller does not know replaced; `None` if there is none.
+/// Replaces each id of an entity that the caller does not know. Returns `None` if the text contains no such id.
 fn without_foreign(text: &str, knows: &dyn Fn(&str) -> bool) -> Option<String> {
     match may_hide_foreign(text, knows) {
         true => Some(REDACTED.to_owned()),
@@ -159,7 +161,7 @@ fn without_foreign(text: &str, knows: &dyn Fn(&str) -> bool) -> Option<String> {
     }
 }
 
-/// Whether there is such an id in a text that is percent-encoded, or it is encoded too often to tell.
+/// Returns true if a percent-encoded text contains such an id, or if the text is encoded too many times to check.
 fn may_hide_foreign(text: &str, knows: &dyn Fn(&str) -> bool) -> bool {
     let mut text = Cow::Borrowed(text);
     for _ in 0..MOST_ENCODINGS {
@@ -174,7 +176,8 @@ fn may_hide_foreign(text: &str, knows: &dyn Fn(&str) -> bool) -> bool {
     decoded(&text).is_some()
 }
 
-/// The text decoded once, if it is encoded. Bytes that are no text do not keep the others from being read.
+/// Decodes a text once. Returns `None` if it is not percent-encoded. Invalid UTF-8 is replaced, so that the rest of the
+/// text is still checked.
 fn decoded(text: &str) -> Option<String> {
     if !text.contains('%') {
         return None;
@@ -183,7 +186,8 @@ fn decoded(text: &str) -> Option<String> {
     (decoded != text).then(|| decoded.into_owned())
 }
 
-/// The text with each id replaced that stands in it unencoded and that the caller does not know; `None` if none does.
+/// Replaces each unencoded id of an entity that the caller does not know. Returns `None` if the text contains no such
+/// id.
 fn without_plain_foreign(text: &str, knows: &dyn Fn(&str) -> bool) -> Option<String> {
     if !text.contains('.') {
         return None;
@@ -197,7 +201,7 @@ fn without_plain_foreign(text: &str, knows: &dyn Fn(&str) -> bool) -> Option<Str
         redacted.push_str(before);
         let end = |text: &str| text.find(|c| !is_part(c)).unwrap_or(text.len());
         let domain = end(from);
-        // An id is two words with a dot between them. What stands around it, another dot perhaps, does not matter.
+        // An id is two words with a dot between them. The characters around it are not relevant, even if one is a dot.
         let name = from[domain..].strip_prefix('.').map_or(0, end);
         let length = domain + 1 + name;
         if name > 0 && is_foreign(&from[..length], knows) {
@@ -224,7 +228,7 @@ mod tests {
     }
 
     #[test]
-    fn unknown_entities_users_and_tokens_are_taken_out() {
+    fn redact_removes_unknown_entities_users_and_tokens() {
         for (value, expected) in [
             (
                 json!({"entity_id": "light.all", "attributes": {"entity_id": ["light.a", "lock.b"]}}),
@@ -284,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn kept_outcomes_hold_no_capabilities() {
+    fn without_capabilities_removes_camera_tokens() {
         let kept = json!([{"result": [{"attributes": {"access_token": "canary",
             "entity_picture": "/api/camera_proxy/camera.a?token=canary"}, "context": {"user_id": "u"}}]}]);
         let kept = without_capabilities(&kept.to_string()).unwrap();
@@ -292,23 +296,23 @@ mod tests {
         assert!(kept.contains(r#""user_id":"u""#), "{kept}");
         let plain = r#"[{"result": 1.0}]"#;
         assert_eq!(without_capabilities(plain).unwrap(), plain);
-        // What cannot be read is not kept.
+        // A text that is not JSON is not stored.
         assert_eq!(without_capabilities(r#"{"access_token":"#), None);
     }
 
     #[test]
-    fn encoded_texts_are_read_as_deep_as_anybody_encodes_them_and_no_deeper() {
+    fn redact_decodes_a_text_at_most_four_times() {
         let encoded = |text: &str, times: usize| {
             (0..times).fold(text.to_owned(), |text, _| text.replace('%', "%25"))
         };
         for (text, expected) in [
             (format!("%{}", "25".repeat(500_000)), REDACTED.to_owned()),
             (encoded("lock%2Efront_door", 3), REDACTED.to_owned()),
-            // What is encoded deeper is not looked into, so it is not shown.
+            // A text with more encodings is not checked, so it is not shown.
             (encoded("lock%2Efront_door", 4), REDACTED.to_owned()),
             (encoded("light%2Ea", 4), REDACTED.to_owned()),
             (encoded("light%2Ea", 3), encoded("light%2Ea", 3)),
-            // Not all of it has to be text.
+            // The decoded bytes need not be valid UTF-8.
             ("lock%2Efront_door %FF".to_owned(), REDACTED.to_owned()),
             ("light%2Ea %FF".to_owned(), "light%2Ea %FF".to_owned()),
             ("100 %, 50%".to_owned(), "100 %, 50%".to_owned()),
@@ -320,7 +324,7 @@ mod tests {
 
     proptest::proptest! {
         #[test]
-        fn no_unknown_id_is_left_in_a_text(
+        fn redacted_text_contains_no_unknown_id(
             before in "(.{0,6}[^a-zA-Z0-9_])?",
             after in "([^a-zA-Z0-9_].{0,6})?",
         ) {

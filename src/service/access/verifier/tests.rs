@@ -1,4 +1,4 @@
-//! The attacks that JSON Web Tokens are known for, as one table, and the tokens that are good.
+//! Tests of the verifier: a table of the known attacks on JSON Web Tokens, and valid tokens.
 
 use std::time::Duration;
 
@@ -15,14 +15,14 @@ mod header;
 mod shape;
 mod signature;
 
-/// Where the verifier has its keys from.
+/// The source of the verifier's keys.
 #[derive(Clone, Copy, Debug)]
 enum Source {
     KeySet,
     Secret,
 }
 
-/// A token that must be refused, and why.
+/// A token that must be rejected, and the expected error.
 struct Attack {
     name: String,
     source: Source,
@@ -40,7 +40,7 @@ fn attack(name: impl Into<String>, token: String, refused: AccessError) -> Attac
 }
 
 impl Attack {
-    /// On a verifier that has its keys from a secret.
+    /// Returns the same attack on a verifier with a secret.
     fn on_secret(self) -> Self {
         Self {
             source: Source::Secret,
@@ -67,11 +67,11 @@ struct Keys {
     p384: TestKey,
     ed25519: TestKey,
     secret: TestKey,
-    /// Not the issuer's.
+    /// A key of an attacker.
     attackers: TestKey,
 }
 
-/// The public half of an RSA key with 1024 bits, and what it signed.
+/// The public half of an RSA key with 1024 bits, and a token that it signed.
 const SMALL_JWK: &str = include_str!("../../../../tests/fixtures/keys/rsa-1024.jwk.json");
 const SMALL_TOKEN: &str = include_str!("../../../../tests/fixtures/keys/rsa-1024.jwt");
 
@@ -87,7 +87,7 @@ impl Keys {
         }
     }
 
-    /// What the issuer publishes, some of it by mistake.
+    /// Returns the issuer's key set. Some of its keys are published by mistake.
     fn set(&self) -> Vec<u8> {
         let rsa = |id: &str, name: &str, value: Value| with(&self.rsa.jwk(id), name, value);
         key_set(&[
@@ -107,7 +107,7 @@ impl Keys {
         ])
     }
 
-    /// A token that would be good, by the issuer's RSA key.
+    /// Returns a valid token, signed with the issuer's RSA key.
     fn good(&self) -> String {
         self.rsa.token(&rs256(), &claims())
     }
@@ -149,7 +149,7 @@ impl Verifiers {
 }
 
 #[tokio::test]
-async fn every_attack_is_refused_for_what_it_is() {
+async fn every_attack_is_rejected_with_its_error() {
     let keys = Keys::new();
     let attacks: Vec<Attack> = [
         header::attacks(&keys),
@@ -173,16 +173,16 @@ async fn every_attack_is_refused_for_what_it_is() {
         }
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    // No token made anyone ask for keys, at the issuer or elsewhere: they were asked for once, for the first token.
+    // The first token caused one read of the keys. No other token caused a read, at the issuer or elsewhere.
     assert_eq!(verifiers.key_set.0.place.asked(), 1);
     assert_eq!(verifiers.secret.0.place.asked(), 1);
-    // Nor has any of them spoilt anything.
+    // A valid token is still accepted after all attacks.
     let good = verifiers.verify(Source::KeySet, &keys.good()).await;
     assert!(good.is_ok(), "{good:?}");
 }
 
 #[test]
-fn no_attack_is_in_the_table_twice() {
+fn names_of_attacks_are_unique() {
     let keys = Keys::new();
     let mut names: Vec<String> = [
         header::attacks(&keys),
@@ -201,7 +201,7 @@ fn no_attack_is_in_the_table_twice() {
 }
 
 #[tokio::test]
-async fn a_refusal_repeats_nothing_of_the_token() {
+async fn rejection_error_repeats_no_part_of_the_token() {
     let keys = Keys::new();
     let verifiers = Verifiers::new(&keys);
     let header = json!({"alg": "RS256", "kid": "canary-kid"});

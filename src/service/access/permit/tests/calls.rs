@@ -1,8 +1,8 @@
-//! Calls of services, which are decided alike wherever they come from.
+//! Service calls. Calls by command and calls over REST are authorised by the same rules.
 
 use super::*;
 
-/// A call through a command.
+/// Returns a service call as a command.
 pub(super) fn call(name: &str, target: Value, data: Value) -> Value {
     let (domain, service) = name.split_once('.').unwrap();
     json!({
@@ -18,7 +18,7 @@ pub(super) fn on(name: &str, entity_id: Value) -> Value {
 pub(super) const LIGHTS: &str = "call:light.turn_on:light.*";
 
 #[test]
-fn services_and_their_entities() {
+fn call_requires_a_permission_for_service_and_entity() {
     let turn_on = |id: &str| on("light.turn_on", json!(id));
     check(
         [
@@ -57,7 +57,7 @@ fn services_and_their_entities() {
                 Some("call:light.turn_on:light.ab"),
             ),
             (LIGHTS, turn_on("lock.a"), Some("call:light.turn_on:lock.a")),
-            // Two halves of a permission are none.
+            // Two permissions that each match only the service or only the entity are not sufficient.
             (
                 "call:light.turn_off:light.a call:light.turn_on:light.b",
                 turn_on("light.a"),
@@ -69,7 +69,7 @@ fn services_and_their_entities() {
 }
 
 #[test]
-fn a_script_is_an_entity_too() {
+fn script_call_requires_a_permission_for_the_script_entity() {
     let named = |name: &str| on(name, json!("light.a"));
     check(
         [
@@ -121,7 +121,7 @@ fn a_script_is_an_entity_too() {
 }
 
 #[test]
-fn services_that_act_on_no_entity_take_a_permission_that_says_so() {
+fn service_without_entities_requires_a_permission_with_its_domain() {
     let mut rows = Vec::new();
     for (name, wanted) in [
         ("shell_command.reboot", "call:shell_command.reboot:light.a"),
@@ -130,7 +130,7 @@ fn services_that_act_on_no_entity_take_a_permission_that_says_so() {
         ("pyscript.x", "call:pyscript.x:light.a"),
         ("notify.mobile_app_x", "call:notify.mobile_app_x:light.a"),
         ("mqtt.publish", "call:mqtt.publish:light.a"),
-        // A sentence may be about anything.
+        // A sentence may name any entity.
         ("conversation.process", "call:conversation.process"),
         ("tts.cloud_say", "call:tts.cloud_say:light.a"),
         ("group.set", "call:group.set:light.a"),
@@ -167,7 +167,7 @@ fn services_that_act_on_no_entity_take_a_permission_that_says_so() {
 }
 
 #[test]
-fn what_only_an_administrator_may_call() {
+fn administrative_services_require_admin() {
     let mut rows = Vec::new();
     for name in [
         "homeassistant.restart",
@@ -204,7 +204,7 @@ fn what_only_an_administrator_may_call() {
         "homeassistant.turn_off",
         "homeassistant.toggle",
         "homeassistant.update_entity",
-        // Domains and services that are called alike are others.
+        // Similar names are other domains and services.
         "light.restart",
         "backups.create",
     ] {
@@ -214,7 +214,7 @@ fn what_only_an_administrator_may_call() {
 }
 
 #[test]
-fn a_call_must_say_what_it_calls() {
+fn call_without_a_valid_service_name_is_denied() {
     let asked = |domain: Value, service: Value| {
         json!({
             "type": "call_service", "domain": domain, "service": service,
@@ -240,7 +240,7 @@ fn a_call_must_say_what_it_calls() {
                 json!({"type": "call_service", "service": "light.turn_on"}),
                 Some("admin"),
             ),
-            // What could be no service is not repeated; it takes the broadest permission there is for calls.
+            // The denial does not repeat an invalid name. It names the broadest permission for calls.
             (
                 LIGHTS,
                 asked(json!("light"), json!("turn on")),
@@ -271,7 +271,7 @@ fn a_call_must_say_what_it_calls() {
 }
 
 #[test]
-fn what_cannot_be_written_is_asked_for_more_broadly() {
+fn denial_of_a_name_outside_the_grammar_names_a_broader_permission() {
     let long = "a".repeat(300);
     let on_long = on("light.turn_on", json!(format!("light.{long}")));
     check(

@@ -1,4 +1,4 @@
-//! Commands that call no service.
+//! Commands other than service calls.
 
 use super::*;
 
@@ -7,7 +7,7 @@ fn of(kind: &str) -> Value {
 }
 
 #[test]
-fn what_the_home_says_of_itself() {
+fn configuration_and_states_require_read_permission() {
     check(
         [
             ("", of("ping"), None),
@@ -36,7 +36,7 @@ fn what_the_home_says_of_itself() {
 }
 
 #[test]
-fn what_has_been() {
+fn history_and_logbook_require_read_permission() {
     let history = |ids: Value| json!({"type": "history/history_during_period", "entity_ids": ids});
     let logbook = |ids: Value| json!({"type": "logbook/get_events", "entity_ids": ids});
     let statistics =
@@ -82,7 +82,7 @@ fn what_has_been() {
                 ask(json!([["light.a"], ["lock.b"]])),
                 Some("read:lock.b"),
             ),
-            // No list is every entity, and so is one that cannot be read.
+            // A missing or invalid list means all entities.
             ("read:light.*", ask(json!([])), Some("read")),
             ("read:light.*", ask(json!("")), Some("read")),
             ("read:light.*", ask(json!(",")), Some("read")),
@@ -110,7 +110,7 @@ fn what_has_been() {
         rows.push(("read:light.*", of(kind), Some("read")));
         rows.push(("read", of(kind), None));
     }
-    // Each command has a list of its own.
+    // Each command has its own member with the list.
     rows.extend([
         (
             "read:light.*",
@@ -132,11 +132,11 @@ fn what_has_been() {
     check(rows, run);
 }
 
-/// All permissions that are not an administrator's.
+/// All permissions except `admin`.
 const ALL_BUT_ADMIN: &str = "read call:* health:read";
 
 #[test]
-fn everything_else_is_for_administrators() {
+fn other_commands_require_admin() {
     let kinds = [
         "auth/current_user",
         "auth/long_lived_access_token",
@@ -182,7 +182,7 @@ fn everything_else_is_for_administrators() {
         "history/list",
         "logbook",
         "unknown",
-        // What is only nearly known.
+        // Names that are similar to known commands.
         "Ping",
         " ping",
         "ping ",
@@ -200,7 +200,7 @@ fn everything_else_is_for_administrators() {
         ]
     });
     check(rows, run);
-    // The members of a command that is known make no other one that.
+    // The members of a known command do not make another command known.
     let disguised = json!({
         "type": "execute_script", "domain": "light", "service": "turn_on",
         "target": {"entity_id": "light.a"}, "entity_ids": ["light.a"],

@@ -1,9 +1,9 @@
-//! Entities that are named by other members than `entity_id`.
+//! Entities in other members than `entity_id`.
 
 use super::calls::{call, on};
 use super::*;
 
-/// A call of a service with these data, and no target.
+/// Returns a service call with this data and without a target.
 fn with(name: &str, data: Value) -> Value {
     call(name, json!({}), data)
 }
@@ -29,7 +29,7 @@ fn scene_id_of_scene_create_names_a_scene() {
                 None,
             ),
             ("call:scene.create", create(json!("evening")), None),
-            // Home Assistant takes a number for its digits.
+            // Home Assistant accepts a number and uses its digits.
             (
                 "call:scene.*:light.a",
                 create(json!(5)),
@@ -42,7 +42,7 @@ fn scene_id_of_scene_create_names_a_scene() {
             ("call:scene.*:light.a", create(json!(["evening"])), open),
             ("call:scene.*:light.a", create(json!("scene.a")), open),
             ("call:scene.*:light.a", create(json!("{{ x }}")), open),
-            // A target and data are one to the home.
+            // The home merges target and data.
             (
                 "call:scene.*:light.a",
                 call(
@@ -60,7 +60,7 @@ fn scene_id_of_scene_create_names_a_scene() {
                 ),
                 Some("call:scene.create:lock.b"),
             ),
-            // The member is one of this service alone.
+            // The member names a scene only in `scene.create`.
             (
                 "call:light.*:light.a",
                 call(
@@ -91,7 +91,7 @@ fn scene_id_of_scene_create_names_a_scene() {
 }
 
 #[test]
-fn calls_over_rest_name_entities_alike() {
+fn rest_calls_name_entities_in_the_same_members() {
     for (path, body, wanted) in [
         (
             "/services/scene/create",
@@ -182,7 +182,7 @@ fn object_id_of_group_services_names_a_group() {
                 with("device_tracker.see", json!({"dev_id": "phone"})),
                 Some("call:device_tracker.see:device_tracker.phone"),
             ),
-            // Whose address that is only the home knows.
+            // Only the home knows the device with this address.
             (
                 "call:device_tracker.*:device_tracker.car",
                 with(
@@ -197,7 +197,7 @@ fn object_id_of_group_services_names_a_group() {
 }
 
 #[test]
-fn members_that_take_ids_take_no_other_names() {
+fn id_member_with_another_name_requires_an_open_permission() {
     let speak = |players: Value| {
         call(
             "tts.speak",
@@ -248,7 +248,7 @@ fn members_that_take_ids_take_no_other_names() {
 }
 
 #[test]
-fn services_that_act_on_more_than_is_named_take_a_permission_without_entities() {
+fn service_that_acts_on_unnamed_entities_requires_an_open_permission() {
     let mut rows = Vec::new();
     for name in [
         "scene.reload",
@@ -268,7 +268,7 @@ fn services_that_act_on_more_than_is_named_take_a_permission_without_entities() 
 }
 
 #[test]
-fn addresses_within_the_home_name_entities() {
+fn address_within_the_home_names_its_entity() {
     let play = |id: &str| {
         call(
             "media_player.play_media",

@@ -1,4 +1,4 @@
-//! What holds for whatever is asked.
+//! Properties that hold for every request.
 
 use proptest::prelude::*;
 
@@ -106,9 +106,10 @@ fn asked() -> impl Strategy<Value = Value> {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
-    /// Whoever gets what a denial asks for, again and again, is let in, and asked for nothing twice.
+    /// A caller who repeatedly gets the permission that a denial names is allowed in the end. No denial names the same
+    /// permission twice.
     #[test]
-    fn what_is_wanted_is_enough(has in permissions(), asked in asked()) {
+    fn permissions_named_by_denials_are_sufficient(has in permissions(), asked in asked()) {
         let mut has: Vec<String> = has.into_iter().map(str::to_owned).collect();
         loop {
             match run(&has.join(" "), &asked) {
@@ -122,7 +123,7 @@ proptest! {
         }
     }
 
-    /// One more permission never takes anything away.
+    /// An additional permission never causes a denial.
     #[test]
     fn more_permissions_allow_more(has in permissions(), more in permissions(), asked in asked()) {
         if run(&has.join(" "), &asked).is_ok() {
@@ -131,16 +132,19 @@ proptest! {
         }
     }
 
-    /// Who may do nothing may do nothing, and an administrator everything.
     #[test]
-    fn the_ends_of_the_scale(asked in asked()) {
+    fn no_permission_denies_all_and_admin_allows_all(asked in asked()) {
         prop_assert!(run("", &asked).is_err());
         prop_assert!(run("admin", &asked).is_ok());
     }
 
-    /// A lock never moves for who may do anything with lights, whatever else stands beside its id.
+    /// A caller with all permissions for lights never moves a lock, whichever other data the call has.
     #[test]
-    fn a_lock_is_no_light(mut asked in asked(), data in value(), in_target: bool) {
+    fn call_that_names_a_lock_is_denied_with_permissions_for_lights(
+        mut asked in asked(),
+        data in value(),
+        in_target: bool,
+    ) {
         let place = if in_target { "target" } else { "service_data" };
         asked["type"] = json!("call_service");
         asked[place] = json!({"entity_id": ["light.a", "lock.front"], "x": data});

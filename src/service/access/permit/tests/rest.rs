@@ -2,7 +2,7 @@
 
 use super::*;
 
-/// A request as one text: method, path and query, body.
+/// Authorises a request: a text with method, path and query, and a body.
 fn ask(permissions: &str, asked: &(&'static str, &'static str)) -> Result<(), Denied> {
     let (line, body) = *asked;
     let (method, target) = line.split_once(' ').unwrap();
@@ -20,7 +20,7 @@ fn check_all(rows: &[(&'static str, &'static str, Option<&'static str>)]) {
 }
 
 #[test]
-fn what_is_read() {
+fn read_routes_require_read_permission() {
     check_all(&[
         ("", "GET /", None),
         ("", "GET ", None),
@@ -39,7 +39,7 @@ fn what_is_read() {
         ("call:light.*:light.a", "GET /services", None),
         ("", "GET /calendars", Some("read")),
         ("read:calendar.a", "GET /calendars", None),
-        // The kinds of events and how many listen: of the whole home.
+        // The list of event types is about the whole home.
         ("read:light.*", "GET /events", Some("read")),
         ("read", "GET /events", None),
     ]);
@@ -78,11 +78,11 @@ fn what_is_read() {
             "GET /states/loc%E2%84%AA.a",
             Some("read:lock.a"),
         ),
-        // What is no entity's id, a token perhaps, is not repeated.
+        // A text that is not an entity id is not repeated: it may be a token.
         ("read:light.*", "GET /states/eyJ.eyJ.x-x", Some("read")),
         ("read:light.*", "GET /states/light", Some("read")),
         ("read:light.*", "GET /states/*", Some("read")),
-        // What this is depends on the path and on nothing else.
+        // Only the path names the entity. The query is ignored.
         (
             "",
             "GET /states/light.a?entity_id=light.b",
@@ -97,7 +97,7 @@ fn what_is_read() {
 }
 
 #[test]
-fn what_has_been() {
+fn history_and_logbook_routes_require_read_permission() {
     for (path, name) in [
         ("history/period", "filter_entity_id"),
         (
@@ -144,7 +144,7 @@ fn what_has_been() {
                     Some("read:lock.a"),
                 ),
                 ("read:light.*", line("ID=l%6Fck.a"), Some("read:lock.a")),
-                // Without a list, or with one that says nothing, it is about everything.
+                // A missing, empty or invalid list means all entities.
                 ("read:light.*", line(""), Some("read")),
                 ("read:light.*", line("end_time=x"), Some("read")),
                 ("read:light.*", line("ID"), Some("read")),
@@ -182,7 +182,7 @@ fn what_has_been() {
 }
 
 #[test]
-fn what_is_called() {
+fn service_route_requires_a_permission_for_the_targets() {
     const LIGHTS: &str = "call:light.turn_on:light.*";
     const TURN_ON: &str = "POST /services/light/turn_on";
     let open = Some("call:light.turn_on");
@@ -231,7 +231,7 @@ fn what_is_called() {
             (LIGHTS, (TURN_ON, "null"), open),
             (LIGHTS, (TURN_ON, r#"["light.a"]"#), open),
             (LIGHTS, (TURN_ON, r#""light.a""#), open),
-            // What is not JSON could be read as anything.
+            // A body that is not JSON could have any meaning.
             (LIGHTS, (TURN_ON, r#"{"entity_id":"light.a""#), open),
             (LIGHTS, (TURN_ON, "entity_id=light.a"), open),
             (
@@ -239,19 +239,19 @@ fn what_is_called() {
                 (TURN_ON, "\u{feff}{\"entity_id\":\"light.a\"}"),
                 open,
             ),
-            // Two members of one name could be read in two ways.
+            // A body with a duplicate member is ambiguous.
             (
                 LIGHTS,
                 (TURN_ON, r#"{"entity_id":"light.a","entity_id":"light.b"}"#),
                 open,
             ),
-            // The home reads no target from the query.
+            // The home does not read targets from the query.
             (
                 LIGHTS,
                 ("POST /services/light/turn_on?entity_id=light.a", "{}"),
                 open,
             ),
-            // Over REST a member `target` is one like any other.
+            // Over REST, the member `target` has no special meaning.
             (
                 LIGHTS,
                 (TURN_ON, r#"{"target":{"entity_id":"light.a"}}"#),
@@ -293,7 +293,7 @@ fn what_is_called() {
 }
 
 #[test]
-fn alexa() {
+fn alexa_route_requires_a_permission_for_any_target() {
     let directive = r#"{"directive":{"endpoint":{"endpointId":"light.a"}}}"#;
     let line = "POST /alexa/smart_home";
     let wanted = Some("call:alexa.smart_home");
@@ -309,7 +309,7 @@ fn alexa() {
                 (line, directive),
                 wanted,
             ),
-            // Which entities a directive is about is the home's to tell.
+            // Only the home knows the entities of a directive.
             ("call:alexa.smart_home:light.*", (line, directive), wanted),
             (
                 "call:alexa.smart_home",
@@ -327,7 +327,7 @@ fn alexa() {
 }
 
 #[test]
-fn everything_else_is_for_administrators() {
+fn other_routes_require_admin() {
     const ALL: &str = "read call:* health:read";
     for line in [
         "POST /states/light.a",

@@ -1,4 +1,4 @@
-//! Which services a caller is shown.
+//! The services that are shown to a caller.
 
 use proptest::prelude::*;
 
@@ -11,7 +11,7 @@ fn permit(permissions: &str) -> Permit {
 }
 
 #[test]
-fn callers_see_the_services_that_they_could_call() {
+fn permit_shows_the_services_that_the_caller_could_call() {
     for (permissions, shown, hidden) in [
         ("read", "lock.unlock notify.notify backup.create", ""),
         ("admin", "lock.unlock notify.notify backup.create", ""),
@@ -111,7 +111,7 @@ const SERVICES: [&str; 24] = [
     "bad service.x",
 ];
 
-/// Entities that patterns of [`glob`] stand for, if they stand for any of their domain.
+/// Returns example entities. Each pattern of [`glob`] that matches an entity of their domains matches one of them.
 fn entities() -> Vec<String> {
     let domains = [
         "light",
@@ -195,7 +195,7 @@ fn permission() -> impl Strategy<Value = String> {
     ]
 }
 
-/// A call of a service on one entity, or on none, named as the service takes it.
+/// Returns a service call on one entity or without an entity. The entity is in the member that the service reads.
 fn call_on(name: &str, entity_id: Option<&str>) -> Value {
     let (domain, service) = name.split_once('.').unwrap();
     let data = match (name, entity_id.and_then(|id| id.split_once('.'))) {
@@ -211,7 +211,7 @@ fn call_on(name: &str, entity_id: Option<&str>) -> Value {
     json!({"type": "call_service", "domain": domain, "service": service, "service_data": data})
 }
 
-/// Whether a service can be called on an entity at all.
+/// Returns true if a service accepts an entity of this kind.
 fn is_of_its_kind(name: &str, entity_id: &str) -> bool {
     let of = |domain: &str| entity_id.starts_with(&format!("{domain}."));
     match name.split_once('.').unwrap() {
@@ -230,7 +230,7 @@ fn is_of_its_kind(name: &str, entity_id: &str) -> bool {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2_000))]
 
-    /// A shown service has a call that is allowed, and a hidden one has none.
+    /// A shown service has at least one allowed call. A hidden service has none.
     #[test]
     fn shown_services_are_those_with_an_allowed_call(
         has in proptest::collection::vec(permission(), 0..5),

@@ -1,10 +1,10 @@
-//! What a call is about, wherever Home Assistant takes ids.
+//! The targets of calls, in all places where Home Assistant accepts ids.
 
 use super::calls::{LIGHTS, call, on};
 use super::*;
 
 #[test]
-fn ids_as_home_assistant_reads_them() {
+fn ids_are_normalised_like_in_home_assistant() {
     let turn_on = |id: Value| on("light.turn_on", id);
     let kelvin = "loc\u{212a}.front";
     check(
@@ -81,7 +81,7 @@ fn ids_as_home_assistant_reads_them() {
                 turn_on(json!({"light.a": 1})),
                 Some("call:light.turn_on"),
             ),
-            // An id of the registry, and templates.
+            // A registry id, and templates.
             (
                 LIGHTS,
                 turn_on(json!("0123456789abcdef0123456789abcdef")),
@@ -97,7 +97,7 @@ fn ids_as_home_assistant_reads_them() {
                 turn_on(json!(["light.a", "{% x %}"])),
                 Some("call:light.turn_on"),
             ),
-            // Who may call it on anything may call it on all of these.
+            // A permission for any target includes all of these.
             ("call:light.turn_on", turn_on(json!("all")), None),
             ("call:light.turn_on:*", turn_on(json!("all")), None),
             ("call:light.turn_on", turn_on(json!("{{ x }}")), None),
@@ -107,7 +107,7 @@ fn ids_as_home_assistant_reads_them() {
 }
 
 #[test]
-fn ids_wherever_they_stand() {
+fn ids_are_found_in_all_places() {
     let turn_on = |target: Value, data: Value| call("light.turn_on", target, data);
     let on_a = || json!({"entity_id": "light.a"});
     let open = Some("call:light.turn_on");
@@ -121,7 +121,7 @@ fn ids_wherever_they_stand() {
         (LIGHTS, turn_on(json!(null), on_a()), None),
         (LIGHTS, turn_on(on_a(), json!(null)), None),
         (LIGHTS, turn_on(on_a(), on_a()), None),
-        // Home Assistant takes the target; both must be allowed.
+        // Home Assistant uses the target. Both entities must be allowed.
         (
             LIGHTS,
             turn_on(on_a(), json!({"entity_id": "lock.a"})),
@@ -165,7 +165,7 @@ fn ids_wherever_they_stand() {
         (LIGHTS, turn_on(on_a(), json!({"x": "{{ 1 }}"})), open),
         (LIGHTS, turn_on(on_a(), json!({"x": ["{% if x %}"]})), open),
         (LIGHTS, turn_on(on_a(), json!({"x": {"y": "{# #}"}})), open),
-        // A text that looks like an id is not what a call is about.
+        // A text with the format of an id outside the naming members does not name the targets.
         (LIGHTS, turn_on(json!({}), json!({})), open),
         (LIGHTS, turn_on(json!(null), json!(null)), open),
         (
@@ -217,7 +217,7 @@ fn ids_wherever_they_stand() {
 }
 
 #[test]
-fn each_entity_may_be_allowed_by_another_permission() {
+fn entities_of_one_call_can_be_allowed_by_different_permissions() {
     let both = on("homeassistant.turn_on", json!(["light.a", "switch.b"]));
     let lights = "call:homeassistant.turn_on:light.*";
     check(
@@ -253,7 +253,7 @@ fn each_entity_may_be_allowed_by_another_permission() {
 }
 
 #[test]
-fn scenes_and_groups_are_about_what_they_hold() {
+fn scenes_and_groups_target_their_members() {
     let apply = |entities: Value| call("scene.apply", json!({}), json!({ "entities": entities }));
     let scenes = "call:scene.*:light.*";
     check(

@@ -1,4 +1,4 @@
-//! Claims of tokens that are signed well.
+//! Invalid claims in tokens with a valid signature.
 
 use super::*;
 
@@ -144,7 +144,7 @@ pub(super) fn attacks(keys: &Keys) -> Vec<Attack> {
         let token = signed(&with(&claims(), name, None));
         attacks.push(attack(format!("no {name}"), token, refused));
     }
-    // A name in letters that only look so is another name.
+    // A name with look-alike letters is another name.
     let payload = with(&with(&claims(), "sub", None), "\u{455}ub", json!("ann"));
     attacks.push(attack(
         "sub in other letters",
@@ -155,7 +155,7 @@ pub(super) fn attacks(keys: &Keys) -> Vec<Attack> {
     attacks
 }
 
-/// What `serde_json` would not write.
+/// Returns attacks with payloads that `serde_json` would not write.
 fn texts(keys: &Keys) -> Vec<Attack> {
     let signed = |payload: &str| keys.rsa.token_of(rs256().to_string(), payload);
     let beside = |member: &str| {

@@ -1,4 +1,4 @@
-//! Tokens that are taken, and what they say.
+//! Valid tokens and their callers.
 
 use super::*;
 
@@ -16,7 +16,7 @@ fn ann(permissions: &[&str]) -> Caller {
 }
 
 #[tokio::test]
-async fn every_algorithm_that_is_taken_is_verified() {
+async fn token_of_each_accepted_algorithm_is_verified() {
     let keys = Keys::new();
     let verifiers = Verifiers::new(&keys);
     for (alg, id, key) in [
@@ -36,7 +36,7 @@ async fn every_algorithm_that_is_taken_is_verified() {
         let found = verifiers.verify(Source::KeySet, &token).await;
         assert_eq!(found, Ok(ann(&[])), "{alg} {id}");
     }
-    // A secret has no id, whatever the token says.
+    // A secret has no id. The token's key id is ignored.
     for header in [
         json!({"alg": "HS256"}),
         json!({"alg": "HS256", "kid": "whatever"}),
@@ -45,7 +45,7 @@ async fn every_algorithm_that_is_taken_is_verified() {
         let found = verifiers.verify(Source::Secret, &token).await;
         assert_eq!(found, Ok(ann(&[])), "{header}");
     }
-    // Where one key fits, it needs no name.
+    // A token needs no key id if only one key matches.
     for (alg, key) in [("ES256", &keys.p256), ("EdDSA", &keys.ed25519)] {
         let token = key.token(&json!({ "alg": alg }), &claims());
         let found = verifiers.verify(Source::KeySet, &token).await;
@@ -54,7 +54,7 @@ async fn every_algorithm_that_is_taken_is_verified() {
 }
 
 #[tokio::test]
-async fn what_a_header_says_beside_is_passed_over() {
+async fn other_header_members_are_ignored() {
     let keys = Keys::new();
     let verifiers = Verifiers::new(&keys);
     for (name, member) in [
@@ -73,7 +73,7 @@ async fn what_a_header_says_beside_is_passed_over() {
 }
 
 #[tokio::test]
-async fn clocks_may_differ_by_a_minute_and_no_more() {
+async fn token_times_are_accepted_with_a_leeway_of_a_minute() {
     let keys = Keys::new();
     let verifiers = Verifiers::new(&keys);
     let (stage, verifier) = &verifiers.key_set;
@@ -84,7 +84,7 @@ async fn clocks_may_differ_by_a_minute_and_no_more() {
         ("iat", json!(NOW + 60)),
         ("nbf", json!(0)),
         ("iat", json!(NOW as f64 - 0.25)),
-        // Far beyond any date, and still no overflow.
+        // A time far in the future does not overflow.
         ("exp", json!(1e19)),
     ] {
         let token = keys
@@ -92,7 +92,7 @@ async fn clocks_may_differ_by_a_minute_and_no_more() {
             .token(&rs256(), &with(&claims(), name, value.clone()));
         assert!(verifier.verify(&token).await.is_ok(), "{name} {value}");
     }
-    // One token over its whole life.
+    // One token over its whole lifetime.
     let payload = with(&claims(), "nbf", json!(NOW + 100));
     let token = keys.rsa.token(&rs256(), &payload);
     assert_eq!(verifier.verify(&token).await, Err(AccessError::NotYet));
@@ -135,7 +135,7 @@ async fn claims_become_a_caller() {
             ann(&both),
         ),
         ("scope", json!(both), ann(&both)),
-        // What is no permission allows nothing, and harms nothing.
+        // An invalid permission is ignored.
         (
             "permissions",
             json!([5, null, ["admin"], "Admin", "admin ", "read:x y"]),
@@ -192,7 +192,7 @@ async fn claims_become_a_caller() {
 }
 
 #[tokio::test]
-async fn an_issue_date_in_the_future_is_no_reason_to_refuse() {
+async fn token_issued_in_the_future_is_accepted() {
     let keys = Keys::new();
     let verifiers = Verifiers::new(&keys);
     for iat in [json!(NOW + 300), json!(NOW + 86_400), json!(1e19)] {
@@ -200,7 +200,7 @@ async fn an_issue_date_in_the_future_is_no_reason_to_refuse() {
         let token = keys.rsa.token(&rs256(), &payload);
         let found = verifiers.verify(Source::KeySet, &token).await;
         assert_eq!(found, Ok(ann(&[])), "{iat}");
-        // `nbf` decides, whatever `iat` says.
+        // Only `nbf` sets the start, independent of `iat`.
         let token = keys
             .rsa
             .token(&rs256(), &with(&payload, "nbf", json!(NOW + 61)));
@@ -210,7 +210,7 @@ async fn an_issue_date_in_the_future_is_no_reason_to_refuse() {
 }
 
 #[tokio::test]
-async fn every_permission_of_a_token_is_honoured() {
+async fn all_permissions_of_a_token_are_read() {
     let keys = Keys::new();
     let verifiers = Verifiers::new(&keys);
     let verify = async |permissions: &[&str], scope: &str| {
@@ -231,7 +231,7 @@ async fn every_permission_of_a_token_is_honoured() {
 }
 
 #[tokio::test]
-async fn claims_are_called_what_they_were_said_to_be_called() {
+async fn claims_are_read_by_their_configured_names() {
     let keys = Keys::new();
     let stage = Stage::new(Place::holding(&keys.set()));
     let config = VerifierConfig {
@@ -245,7 +245,7 @@ async fn claims_are_called_what_they_were_said_to_be_called() {
     let ours = json!({
         "iss": ISSUER, "aud": AUDIENCE, "sub": "ann", "exp": NOW + 300,
         "https://x.example/home": "mine", "cognito:groups": ["read"], "tier": "gold",
-        // Not read under these names.
+        // These are the default names, which are not read here.
         "tenant": "another", "permissions": ["admin"], "plan": "free",
     });
     let found = verifier.verify(&keys.rsa.token(&rs256(), &ours)).await;

@@ -1,4 +1,4 @@
-//! What a header may say to be believed.
+//! Attacks with the header.
 
 use super::*;
 use crate::service::access::testing::{RSA_PEM, b64};
@@ -47,7 +47,7 @@ fn no_algorithm(keys: &Keys) -> Vec<Attack> {
     let header = json!({"kid": "rsa"});
     let token = keys.rsa.token(&header, &claims());
     attacks.push(attack("no alg at all", token, NO_ALG));
-    // Not taken anywhere, or written in another way, some of it in letters that only look so.
+    // Algorithms that are not accepted, and other spellings, some with look-alike letters.
     for named in [
         "rs256",
         "RS256 ",
@@ -86,7 +86,7 @@ fn no_algorithm(keys: &Keys) -> Vec<Attack> {
     attacks
 }
 
-/// A public key taken for a secret, and the other way round.
+/// Returns attacks that use a public key as a secret, or a secret as a public key.
 fn confusion(keys: &Keys) -> Vec<Attack> {
     let mut attacks = Vec::new();
     let jwk = keys.rsa.jwk("rsa");
@@ -137,7 +137,7 @@ fn confusion(keys: &Keys) -> Vec<Attack> {
         ("p256", "EdDSA"),
         ("p384", "ES256"),
         ("p256", "ES384"),
-        // What the set says that a key is not for.
+        // A key whose entry in the set excludes this use.
         ("oct", "RS256"),
         ("for-encryption", "RS256"),
         ("for-wrapping", "RS256"),
@@ -183,7 +183,7 @@ fn key_ids(keys: &Keys) -> Vec<Attack> {
         "{{7*7}}",
         long.as_str(),
     ] {
-        // With what such an id would have been read to as the secret, and with a key that is not the issuer's.
+        // The signing keys are an empty secret, as such an id could be resolved to, an attacker's key and the issuer's.
         let header = json!({"alg": "RS256", "kid": id});
         for (whose, key) in [
             ("nobody's", &TestKey::secret(b"")),
@@ -221,7 +221,7 @@ fn key_ids(keys: &Keys) -> Vec<Attack> {
     attacks
 }
 
-/// Keys, or places to get them source, that the token itself brings.
+/// Returns attacks with a key, or the URL of a key, in the token itself.
 fn embedded_keys(keys: &Keys) -> Vec<Attack> {
     let mut attacks = Vec::new();
     let certificate =
@@ -274,7 +274,7 @@ fn extensions(keys: &Keys) -> Vec<Attack> {
         attack(format!("{name} {member}"), token, EXTENSIONS)
     })
     .chain([{
-        // As RFC 7797 has it: the payload stands there as it is.
+        // RFC 7797: the payload is not encoded.
         let header = json!({"alg": "RS256", "kid": "rsa", "b64": false, "crit": ["b64"]});
         let message = format!("{}.{{\"sub\":\"ann\"}}", b64(header.to_string()));
         let signature = b64(keys.rsa.sign("RS256", message.as_bytes()));

@@ -1,4 +1,4 @@
-//! Texts that are no JSON Web Tokens, or only nearly.
+//! Texts that are not JSON Web Tokens, or that are malformed.
 
 use super::*;
 use crate::service::access::testing::b64;
@@ -81,9 +81,9 @@ pub(super) fn attacks(keys: &Keys) -> Vec<Attack> {
     attacks
 }
 
-/// The same bytes, written in another way, and signed that way.
+/// Returns attacks with the same bytes in another encoding, with a valid signature of that encoding.
 fn encodings(keys: &Keys) -> Vec<Attack> {
-    // A text that has both characters in which the alphabets differ.
+    // The text contains characters that differ between the two alphabets.
     let payload = with(&claims(), "name", json!("\u{fb}\u{ff}~~~???>>>\u{3ff}")).to_string();
     let header = b64(rs256().to_string());
     let standard = base64::engine::general_purpose::STANDARD_NO_PAD.encode(&payload);
@@ -117,7 +117,7 @@ fn encodings(keys: &Keys) -> Vec<Attack> {
     attacks
 }
 
-/// How long a subject must be for the claims to be no multiple of three bytes.
+/// Returns a length of the subject for which the length of the claims is not a multiple of three.
 fn sub_with_padding() -> usize {
     let bytes = |length: usize| {
         with(&claims(), "sub", json!("a".repeat(length)))
@@ -127,10 +127,10 @@ fn sub_with_padding() -> usize {
     (1..4).find(|length| bytes(*length) % 3 != 0).unwrap()
 }
 
-/// A text whose last character holds bits that belong to no byte.
+/// Returns a text whose last character has unused bits that are not zero.
 fn trailing_bits(good: &str) -> String {
     let whole = &good[..good.len() / 4 * 4];
-    // `Q` is one byte's last two bits and four of nothing; `R` has one of those set.
+    // `Q` has two bits of a byte and four unused bits, all zero. In `R`, one unused bit is set.
     format!("{whole}IR")
 }
 
@@ -229,7 +229,7 @@ fn sizes(keys: &Keys) -> Vec<Attack> {
     ]
 }
 
-/// A good token of this length.
+/// Returns a valid token of this length.
 fn of_length(keys: &Keys, length: usize) -> String {
     (0..4)
         .flat_map(|first| (5_000..6_000).map(move |second| (first, second)))
@@ -244,7 +244,7 @@ fn of_length(keys: &Keys, length: usize) -> String {
 }
 
 #[tokio::test]
-async fn eight_kilobytes_are_taken() {
+async fn token_of_8_kb_is_accepted() {
     let keys = Keys::new();
     let token = of_length(&keys, 8_192);
     assert_eq!(token.len(), 8_192);
@@ -253,9 +253,9 @@ async fn eight_kilobytes_are_taken() {
 }
 
 proptest::proptest! {
-    /// Nothing that anyone sends makes anything panic, nor is anything of it let in.
+    /// The verifier rejects each text and never panics.
     #[test]
-    fn whatever_is_sent_is_refused(
+    fn arbitrary_text_is_rejected(
         text in "\\PC{0,200}",
         parts in proptest::collection::vec("[A-Za-z0-9_=-]{0,60}", 0..5),
     ) {

@@ -1,4 +1,4 @@
-//! Signatures that are not the key's, or not of this content.
+//! Signatures of another key or of other content.
 
 use super::*;
 use crate::service::access::testing::b64;
@@ -26,7 +26,7 @@ pub(super) fn attacks(keys: &Keys) -> Vec<Attack> {
             add(&format!("{alg}, {name}"), token, AccessError::Signature);
         }
     }
-    // The mathematics of one algorithm under another's name.
+    // A signature of one algorithm with the name of another.
     for (made, called) in [
         ("RS256", "RS384"),
         ("RS256", "RS512"),
@@ -66,7 +66,7 @@ pub(super) fn attacks(keys: &Keys) -> Vec<Attack> {
     }
     let zeroes = resigned(&json!({"alg": "ES384", "kid": "p384"}), |_| vec![0; 96]);
     add("ES384 with r = s = 0", zeroes, AccessError::Signature);
-    // The neutral element, with which some libraries find everything signed.
+    // The neutral element: some libraries accept it as a signature of any message.
     let mut neutral = [0; 64];
     neutral[0] = 1;
     let token = resigned(&json!({"alg": "EdDSA", "kid": "ed25519"}), |_| {
@@ -98,13 +98,13 @@ pub(super) fn attacks(keys: &Keys) -> Vec<Attack> {
     attacks
 }
 
-/// A good token whose signature this makes.
+/// Returns a token with valid content and the signature that `sign` returns.
 fn resigned(header: &Value, sign: impl Fn(&[u8]) -> Vec<u8>) -> String {
     let message = format!("{}.{}", b64(header.to_string()), b64(claims().to_string()));
     format!("{message}.{}", b64(sign(message.as_bytes())))
 }
 
-/// What can be done to any token.
+/// Returns manipulations of a token that work with any algorithm.
 fn spoilt(key: &TestKey, header: &Value) -> Vec<(&'static str, String)> {
     let good = key.token(header, &claims());
     let [first, second, signature] = parts(&good);
@@ -157,9 +157,9 @@ fn spoilt(key: &TestKey, header: &Value) -> Vec<(&'static str, String)> {
     ]
 }
 
-/// The rows above would say nothing if the small key had not signed its token.
+/// Without this check, the attack with the small key could be rejected for a wrong signature.
 #[test]
-fn the_small_key_has_signed() {
+fn token_of_the_small_key_has_a_valid_signature() {
     let [header, payload, signature] = parts(SMALL_TOKEN);
     let jwk: Value = serde_json::from_str(SMALL_JWK).unwrap();
     let part = |text: &str| URL_SAFE_NO_PAD.decode(text).unwrap();
@@ -175,13 +175,14 @@ fn the_small_key_has_signed() {
     .unwrap();
 }
 
-/// Of a signature that ends within a base64 character, the rest of that character must be zero: one token, one text.
+/// If a signature ends within a base64 character, the unused bits of that character must be zero. So each token has
+/// only one text.
 #[tokio::test]
-async fn a_signature_has_one_spelling() {
+async fn signature_with_unused_bits_set_is_rejected() {
     let keys = Keys::new();
     let verifiers = Verifiers::new(&keys);
     let good = keys.good();
-    // 256 bytes end after two bits of the last character.
+    // A signature of 256 bytes ends after two bits of the last character.
     let last = good.chars().last().unwrap();
     assert!("AQgw".contains(last), "{last}");
     let others = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
