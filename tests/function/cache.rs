@@ -12,13 +12,13 @@ use latchkey::home::source::{Encryption, Setting, SsmSource};
 use latchkey::home::token::TokenService;
 use latchkey_dev::stack::Function;
 use serde_json::json;
+use testkit::{PARAMETER, Sandbox, Stage, invoke};
 
-use crate::lambda::{PARAMETER, invoke};
-use crate::{Stage, in_process};
+use crate::BOOTSTRAP;
 
 #[tokio::test]
 async fn a_hundred_first_uses_make_one_call() {
-    let stage = Stage::set().await;
+    let stage = Stage::builder().start().await;
     let clock = Arc::new(SystemClock::new());
     let client = aws_sdk_ssm::Client::new(stage.aws.sdk_config());
     let service = Arc::new(TokenService::new(
@@ -53,8 +53,8 @@ async fn a_hundred_first_uses_make_one_call() {
 
 #[tokio::test]
 async fn a_thousand_warm_invocations_make_no_call() {
-    let stage = Stage::set().await;
-    let function = stage.function().await;
+    let stage = Stage::builder().start().await;
+    let function = stage.function(BOOTSTRAP).await;
     let event = json!({ "command": { "type": "ping" } });
     for _ in 0..1_001 {
         let answer = invoke(&function, &event).await;
@@ -69,18 +69,18 @@ async fn a_thousand_warm_invocations_make_no_call() {
 /// Many at once in one process, as on Managed Instances.
 #[tokio::test]
 async fn concurrent_invocations_share_token_and_socket() {
-    let stage = Stage::set().await;
-    let app = in_process::app(
-        &stage.aws,
-        &[("HA_URL", stage.home.url().as_str()), ("METRICS", "off")],
-    )
-    .await;
+    let stage = Stage::builder().start().await;
+    let app = Sandbox::builder()
+        .aws(&stage.aws)
+        .envs([("HA_URL", stage.home.url().as_str()), ("METRICS", "off")])
+        .start()
+        .await;
     let payload = json!({ "command": { "type": "ping" } }).to_string();
     for _ in 0..10 {
         let invocations: Vec<_> = (0..100)
             .map(|_| {
                 let (app, payload) = (app.clone(), payload.clone());
-                tokio::spawn(async move { in_process::handle(&app, &payload).await })
+                tokio::spawn(async move { app.handle(&payload).await })
             })
             .collect();
         for invocation in invocations {
@@ -98,8 +98,8 @@ async fn concurrent_invocations_share_token_and_socket() {
 async fn without_a_ttl_the_token_is_read_whenever_it_is_needed() {
     // Without a TTL it is also read after each of the six answers, in case it was replaced.
     for (ttl, reads) in [("0", 3 + 6), ("300", 1)] {
-        let mut stage = Stage::set().await;
-        let function = Function::start(stage.options().env("TOKEN_TTL_SECONDS", ttl))
+        let mut stage = Stage::builder().start().await;
+        let function = Function::start(stage.options(BOOTSTRAP).env("TOKEN_TTL_SECONDS", ttl))
             .await
             .unwrap();
         let event = json!({ "command": { "type": "ping" } });

@@ -5,13 +5,13 @@ use std::process::{Command, Output};
 
 use latchkey_dev::stack::Function;
 use serde_json::{Value, json};
+use testkit::{Stage, invoke};
 
-use crate::Stage;
-use crate::lambda::{self, invoke};
+use crate::BOOTSTRAP;
 
 /// Starts the executable where it can only end by itself.
 fn start(variables: &[(&str, &str)]) -> Output {
-    Command::new(lambda::bootstrap())
+    Command::new(testkit::bootstrap(BOOTSTRAP))
         .env_clear()
         .envs(variables.iter().copied())
         .output()
@@ -100,7 +100,7 @@ fn what_is_for_local_use_is_refused_in_lambda() {
 
 #[tokio::test]
 async fn a_token_from_the_environment_or_a_file_works_locally() {
-    let stage = Stage::set().await;
+    let stage = Stage::builder().start().await;
     let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
         .join(format!("token-{}", std::process::id()));
     std::fs::write(&file, format!("{}\n", stage.token)).unwrap();
@@ -109,7 +109,7 @@ async fn a_token_from_the_environment_or_a_file_works_locally() {
         ("HA_TOKEN", stage.token.as_str()),
         ("HA_TOKEN_FILE", file.to_str().unwrap()),
     ] {
-        let function = Function::start(stage.options().env(name, value))
+        let function = Function::start(stage.options(BOOTSTRAP).env(name, value))
             .await
             .unwrap();
         let answer = invoke(&function, &command).await;
@@ -121,10 +121,12 @@ async fn a_token_from_the_environment_or_a_file_works_locally() {
     assert_eq!(stage.reads().await, 0);
 
     std::fs::remove_file(&file).unwrap();
-    let options = stage.options().env("HA_TOKEN_FILE", file.to_str().unwrap());
+    let options = stage
+        .options(BOOTSTRAP)
+        .env("HA_TOKEN_FILE", file.to_str().unwrap());
     let function = Function::start(options).await.unwrap();
     let answer = invoke(&function, &command).await;
-    assert_eq!(lambda::problem(&answer), "token-missing");
+    assert_eq!(testkit::problem(&answer), "token-missing");
     assert!(
         answer["detail"]
             .as_str()

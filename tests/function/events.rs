@@ -5,10 +5,11 @@ use std::collections::BTreeMap;
 
 use latchkey_dev::stack::Function;
 use serde_json::{Value, json};
+use testkit::{Stage, invoke, sample};
 
-use crate::Stage;
 use crate::input::assert_problem;
-use crate::lambda::{invoke, sample};
+
+use crate::BOOTSTRAP;
 
 /// What is in an answer over HTTP, and its status.
 fn http_answer(answer: &Value) -> (u64, Value) {
@@ -23,8 +24,8 @@ fn http_answer(answer: &Value) -> (u64, Value) {
 
 #[tokio::test]
 async fn the_samples_for_trying_it_out_are_all_served() {
-    let stage = Stage::set().await;
-    let function = stage.function().await;
+    let stage = Stage::builder().start().await;
+    let function = stage.function(BOOTSTRAP).await;
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/events");
     let mut served = 0;
     for entry in std::fs::read_dir(directory).unwrap() {
@@ -78,8 +79,8 @@ async fn the_samples_for_trying_it_out_are_all_served() {
 
 #[tokio::test]
 async fn every_event_of_another_service_is_told_apart_and_answered() {
-    let stage = Stage::set().await;
-    let function = stage.function().await;
+    let stage = Stage::builder().start().await;
+    let function = stage.function(BOOTSTRAP).await;
     let triggers: BTreeMap<String, String> =
         serde_json::from_value(sample("tests/fixtures/events/expected.json")).unwrap();
     assert!(triggers.len() > 90, "the samples are missing");

@@ -3,10 +3,11 @@
 
 use latchkey_dev::stack::Function;
 use serde_json::{Value, json};
+use testkit::{Stage, invoke, light, problem, sample};
 
-use crate::Stage;
 use crate::events::still_the_same;
-use crate::lambda::{self, invoke, light, problem, sample};
+
+use crate::BOOTSTRAP;
 
 /// A complete problem document of this name.
 pub(crate) fn assert_problem(document: &Value, name: &str, of: &str) {
@@ -32,8 +33,8 @@ fn nested(depth: usize) -> String {
 #[tokio::test]
 async fn what_is_no_request_is_answered_as_such() {
     const FIVE_MB: usize = 5 << 20;
-    let stage = Stage::set().await;
-    let function = stage.function().await;
+    let stage = Stage::builder().start().await;
+    let function = stage.function(BOOTSTRAP).await;
     still_the_same(&stage, &function).await;
     let deep = nested(100_000);
     let filler = "x".repeat(FIVE_MB);
@@ -95,7 +96,7 @@ async fn what_is_no_request_is_answered_as_such() {
         .chain(command_invalid)
     {
         let invocation = function.invoke_raw(payload.clone()).await.unwrap();
-        let answer = lambda::answer(&invocation, &payload);
+        let answer = testkit::answer(&invocation, &payload);
         assert_problem(&answer, name, &payload);
         assert_eq!(answer["statusCode"], 400, "{answer}");
         // It says what is wrong and does not hand the payload back.
@@ -103,20 +104,20 @@ async fn what_is_no_request_is_answered_as_such() {
     }
     let large = format!(r#"{{"command":{{"type":"ping"}},"padding":"{filler}"}}"#);
     let invocation = function.invoke_raw(large).await.unwrap();
-    let answer = lambda::answer(&invocation, "a large request");
+    let answer = testkit::answer(&invocation, "a large request");
     assert_problem(&answer, "message-too-large", "a large request");
     assert_eq!(answer["statusCode"], 413, "{answer}");
     // The emulator makes an empty object of no payload at all; Lambda does not let it through.
     for payload in ["", " ", "\u{0}", "\"\\ud800\""] {
         let invocation = function.invoke_raw(payload).await.unwrap();
-        let answer = lambda::answer(&invocation, payload);
+        let answer = testkit::answer(&invocation, payload);
         assert!(
             ["bad-request", "unsupported-event"].contains(&problem(&answer)),
             "{answer}"
         );
     }
     let invocation = function.invoke_raw(vec![0xff, 0xfe, 0x00]).await.unwrap();
-    let answer = lambda::answer(&invocation, "not UTF-8");
+    let answer = testkit::answer(&invocation, "not UTF-8");
     assert!(
         ["bad-request", "unsupported-event"].contains(&problem(&answer)),
         "{answer}"
@@ -127,8 +128,8 @@ async fn what_is_no_request_is_answered_as_such() {
 
 #[tokio::test]
 async fn what_only_the_home_can_judge_is_left_to_it() {
-    let stage = Stage::set().await;
-    let function = stage.function().await;
+    let stage = Stage::builder().start().await;
+    let function = stage.function(BOOTSTRAP).await;
     let strange = json!({ "commands": [
         { "type": "no/such/command" },
         { "type": "\u{1f3e0} $(reboot) ../../etc" },
@@ -161,8 +162,8 @@ async fn over_http(function: &Function, event: &Value) -> (u64, Value, Value) {
 
 #[tokio::test]
 async fn bad_requests_over_http_get_problem_documents() {
-    let stage = Stage::set().await;
-    let function = stage.function().await;
+    let stage = Stage::builder().start().await;
+    let function = stage.function(BOOTSTRAP).await;
     let event = |members: Value| {
         let mut event = sample("events/http-api-command.json");
         for (name, value) in members.as_object().unwrap() {
@@ -250,8 +251,8 @@ async fn bad_requests_over_http_get_problem_documents() {
 
 #[tokio::test]
 async fn callers_over_http_are_refused_unless_told_otherwise() {
-    let stage = Stage::set().await;
-    let options = stage.options().env("CALLER_AUTH", "jwt");
+    let stage = Stage::builder().start().await;
+    let options = stage.options(BOOTSTRAP).env("CALLER_AUTH", "jwt");
     let function = Function::start(options).await.unwrap();
     for event in [
         "events/http-api-command.json",

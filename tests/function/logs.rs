@@ -3,9 +3,9 @@
 use latchkey_dev::home::{Break, RestFault, SocketFault, SocketStage};
 use latchkey_dev::stack::{Fault, Function};
 use serde_json::{Map, Value, json};
+use testkit::{GET_PARAMETER, Stage, invoke, sample};
 
-use crate::Stage;
-use crate::lambda::{GET_PARAMETER, invoke, sample};
+use crate::BOOTSTRAP;
 
 /// The lines that the function printed among the emulator's own.
 fn printed(log: &str) -> Vec<&str> {
@@ -49,8 +49,8 @@ async fn go_through_all(stage: &Stage, function: &Function) {
 
 #[tokio::test]
 async fn every_line_is_a_json_object_and_errors_say_where_to_look() {
-    let stage = Stage::set().await;
-    let function = Function::start(stage.options().env("LOG_LEVEL", "trace"))
+    let stage = Stage::builder().start().await;
+    let function = Function::start(stage.options(BOOTSTRAP).env("LOG_LEVEL", "trace"))
         .await
         .unwrap();
     go_through_all(&stage, &function).await;
@@ -87,9 +87,9 @@ async fn every_line_is_a_json_object_and_errors_say_where_to_look() {
 
 #[tokio::test]
 async fn the_level_is_kept_and_text_is_for_people() {
-    let stage = Stage::set().await;
+    let stage = Stage::builder().start().await;
     let options = stage
-        .options()
+        .options(BOOTSTRAP)
         .env("LOG_LEVEL", "error")
         .env("LOG_FORMAT", "text");
     let function = Function::start(options).await.unwrap();
@@ -110,8 +110,8 @@ async fn the_level_is_kept_and_text_is_for_people() {
 /// Whether a door is open now is for somebody to look at, so nobody may miss it.
 #[tokio::test]
 async fn a_command_without_an_answer_is_one_error_and_counted() {
-    let stage = Stage::set().await;
-    let options = stage.options().env("METRICS", "emf");
+    let stage = Stage::builder().start().await;
+    let options = stage.options(BOOTSTRAP).env("METRICS", "emf");
     let function = Function::start(options).await.unwrap();
     stage
         .home

@@ -2,11 +2,11 @@
 
 use std::path::PathBuf;
 
-use latchkey_dev::home::{HomeOptions, SimulatedHome};
-use latchkey_dev::stack::{AwsEmulator, Function};
+use latchkey_dev::home::HomeOptions;
 use serde_json::{Value, json};
+use testkit::{Stage, invoke, sample};
 
-use crate::lambda::{self, invoke, sample};
+use crate::BOOTSTRAP;
 
 const STATES_BYTES: usize = 1_200_000;
 const LIMIT_KIB: u64 = 64 << 10;
@@ -14,7 +14,7 @@ const LIMIT_KIB: u64 = 64 << 10;
 /// The most memory that the function with this home ever had, by the kernel's account.
 fn peak_kib(home_url: &str) -> u64 {
     let setting = format!("HA_URL={home_url}");
-    let executable = std::fs::canonicalize(lambda::bootstrap()).unwrap();
+    let executable = std::fs::canonicalize(testkit::bootstrap(BOOTSTRAP)).unwrap();
     let is_it = |process: &PathBuf| {
         std::fs::read_link(process.join("exe")).is_ok_and(|path| path == executable)
             && std::fs::read(process.join("environ")).is_ok_and(|environment| {
@@ -46,17 +46,12 @@ fn assert_as_many_as_fit(results: &Value) {
 
 #[tokio::test]
 async fn a_batch_of_large_reads_stays_within_bounded_memory() {
-    let home = SimulatedHome::start(HomeOptions {
+    let options = HomeOptions {
         states_bytes: Some(STATES_BYTES),
         ..HomeOptions::default()
-    })
-    .await
-    .unwrap();
-    let aws = AwsEmulator::start().await.unwrap();
-    let token = home.mint_token("latchkey");
-    aws.put_token(lambda::PARAMETER, &token).await.unwrap();
-    let options = lambda::options(&aws, &home.url());
-    let function = Function::start(options).await.unwrap();
+    };
+    let stage = Stage::builder().home(options).start().await;
+    let function = stage.function(BOOTSTRAP).await;
     let batch = json!({ "commands": vec![json!({ "type": "get_states" }); 100] });
     let answer = invoke(&function, &batch).await;
     assert_eq!(answer["statusCode"], 200);
@@ -67,7 +62,7 @@ async fn a_batch_of_large_reads_stays_within_bounded_memory() {
     assert_eq!(answer["statusCode"], 200, "{}", answer["body"]);
     let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
     assert_as_many_as_fit(&body["results"]);
-    let peak = peak_kib(&home.url());
+    let peak = peak_kib(&stage.home.url());
     println!("peak {peak} KiB");
     assert!(peak < LIMIT_KIB, "{peak} KiB");
 }

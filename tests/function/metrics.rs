@@ -8,9 +8,9 @@ use latchkey::base::clock::{Clock as _, ManualClock, SystemClock};
 use latchkey::base::metrics::{CloudWatchSink, Meter, Metric as Measured, Metrics};
 use latchkey_dev::stack::{AwsEmulator, Fault, Function, Metric};
 use serde_json::{Value, json};
+use testkit::{PARAMETER, Stage, invoke};
 
-use crate::Stage;
-use crate::lambda::{PARAMETER, invoke};
+use crate::BOOTSTRAP;
 
 const PUT: &str = "cloudwatch:PutMetricData";
 const NAMESPACE: &str = "LEE/HomeAssistant";
@@ -23,9 +23,9 @@ fn sum(metrics: &[Metric], name: &str) -> Option<f64> {
 
 #[tokio::test]
 async fn emf_prints_what_cloudwatch_reads_from_logs() {
-    let stage = Stage::set().await;
+    let stage = Stage::builder().start().await;
     let options = stage
-        .options()
+        .options(BOOTSTRAP)
         .env("METRICS", "emf")
         .env("METRICS_NAMESPACE", "My/Home");
     let function = Function::start(options).await.unwrap();
@@ -67,8 +67,8 @@ async fn emf_prints_what_cloudwatch_reads_from_logs() {
 
 #[tokio::test]
 async fn off_measures_nothing() {
-    let stage = Stage::set().await;
-    let function = Function::start(stage.options().env("METRICS", "off"))
+    let stage = Stage::builder().start().await;
+    let function = Function::start(stage.options(BOOTSTRAP).env("METRICS", "off"))
         .await
         .unwrap();
     for _ in 0..2 {
@@ -81,8 +81,8 @@ async fn off_measures_nothing() {
 
 #[tokio::test]
 async fn a_namespace_of_ones_own_is_used() {
-    let stage = Stage::set().await;
-    let options = stage.options().env("METRICS_NAMESPACE", "My/Home");
+    let stage = Stage::builder().start().await;
+    let options = stage.options(BOOTSTRAP).env("METRICS_NAMESPACE", "My/Home");
     let function = Function::start(options).await.unwrap();
     invoke(&function, &json!({ "source": "keep-warm" })).await;
     let arrived = |metrics: &[Metric]| sum(metrics, "TokenValid") == Some(1.0);
@@ -114,8 +114,8 @@ fn assert_both_tokens_told(metrics: &[Metric]) {
 
 #[tokio::test]
 async fn one_delivery_a_minute_and_the_rest_when_the_sandbox_ends() {
-    let stage = Stage::set().await;
-    let function = stage.function().await;
+    let stage = Stage::builder().start().await;
+    let function = stage.function(BOOTSTRAP).await;
     let puts = async || stage.aws.calls_of(PUT).await.unwrap();
     let first = invoke(&function, &json!({ "source": "keep-warm" })).await;
     assert_eq!(first["token"]["valid"], true, "{first}");
@@ -194,9 +194,9 @@ async fn a_long_outage_is_delivered_in_one_request_and_adds_up_with_what_follows
 async fn nobody_waits_for_cloudwatch_and_nothing_is_lost() {
     const ANSWERED: &str = "INVOKE RTDONE(status: success";
     const KEPT: &str = "kept for the next time";
-    let stage = Stage::set().await;
+    let stage = Stage::builder().start().await;
     stage.aws.inject(&Fault::new(PUT, "hang")).await.unwrap();
-    let function = stage.function().await;
+    let function = stage.function(BOOTSTRAP).await;
     let first = function
         .invoke(&json!({ "source": "keep-warm" }))
         .await
@@ -228,9 +228,9 @@ async fn nobody_waits_for_cloudwatch_and_nothing_is_lost() {
 /// Lambda's limit on an invocation holds for what comes after the answer as well: whoever exceeds it loses the sandbox.
 #[tokio::test]
 async fn cloudwatch_never_costs_the_sandbox() {
-    let stage = Stage::set().await;
+    let stage = Stage::builder().start().await;
     stage.aws.inject(&Fault::new(PUT, "hang")).await.unwrap();
-    let function = Function::start(stage.options().timeout(Duration::from_secs(3)))
+    let function = Function::start(stage.options(BOOTSTRAP).timeout(Duration::from_secs(3)))
         .await
         .unwrap();
     for _ in 0..2 {

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use latchkey_dev::stack::{Fault, Function};
 use serde_json::{Value, json};
+use testkit::{GET_PARAMETER, PARAMETER, Stage, invoke, problem};
 
-use crate::Stage;
-use crate::lambda::{GET_PARAMETER, PARAMETER, invoke, problem};
+use crate::BOOTSTRAP;
 
 fn told(document: &Value, member: &str) -> String {
     let text = document[member].as_str().unwrap();
@@ -17,8 +17,8 @@ fn told(document: &Value, member: &str) -> String {
 
 #[tokio::test]
 async fn each_fault_has_a_problem_of_its_own() {
-    let stage = Stage::set().await;
-    let function = stage.function().await;
+    let stage = Stage::builder().start().await;
+    let function = stage.function(BOOTSTRAP).await;
     let command = json!({ "command": { "type": "ping" } });
     let mut answers = Vec::new();
     for (fault, name) in [
@@ -67,7 +67,7 @@ async fn each_fault_has_a_problem_of_its_own() {
         .put_parameter("/plain", &stage.token)
         .await
         .unwrap();
-    let options = stage.options().env("HA_TOKEN_PARAMETER", "/plain");
+    let options = stage.options(BOOTSTRAP).env("HA_TOKEN_PARAMETER", "/plain");
     let plain = Function::start(options).await.unwrap();
     let answer = invoke(&plain, &command).await;
     assert_eq!(answer["statusCode"], 503);
@@ -99,11 +99,11 @@ async fn each_fault_has_a_problem_of_its_own() {
 
 #[tokio::test]
 async fn a_fault_that_passes_is_not_even_noticed() {
-    let stage = Stage::set().await;
+    let stage = Stage::builder().start().await;
     for code in ["ThrottlingException", "500"] {
         let fault = Fault::new(GET_PARAMETER, code).times(1);
         stage.aws.inject(&fault).await.unwrap();
-        let function = stage.function().await;
+        let function = stage.function(BOOTSTRAP).await;
         let answer = invoke(&function, &json!({ "command": { "type": "ping" } })).await;
         assert_eq!(answer["results"][0]["success"], true, "{code}: {answer}");
     }
@@ -111,8 +111,8 @@ async fn a_fault_that_passes_is_not_even_noticed() {
 
 #[tokio::test]
 async fn a_stored_text_that_is_no_token_never_reaches_the_home() {
-    let stage = Stage::set().await;
-    let function = stage.function().await;
+    let stage = Stage::builder().start().await;
+    let function = stage.function(BOOTSTRAP).await;
     let token = &stage.token;
     let mut details = BTreeSet::new();
     for (text, part) in [
@@ -145,10 +145,10 @@ async fn a_stored_text_that_is_no_token_never_reaches_the_home() {
 
 #[tokio::test]
 async fn an_expired_token_never_reaches_the_home() {
-    let stage = Stage::set().await;
+    let stage = Stage::builder().start().await;
     let expired = stage.home.mint_expiring_token("expired", 1_700_000_000);
     stage.aws.put_token(PARAMETER, &expired).await.unwrap();
-    let function = stage.function().await;
+    let function = stage.function(BOOTSTRAP).await;
     let answer = invoke(&function, &json!({ "command": { "type": "ping" } })).await;
     assert_eq!(problem(&answer), "token-expired", "{answer}");
     let warm = invoke(&function, &json!({ "source": "keep-warm" })).await;
@@ -160,13 +160,13 @@ async fn an_expired_token_never_reaches_the_home() {
 /// Whatever hangs, the answer comes before Lambda ends the invocation.
 #[tokio::test]
 async fn a_hanging_parameter_store_is_given_up_before_the_deadline() {
-    let stage = Stage::set().await;
+    let stage = Stage::builder().start().await;
     let headers = json!({ "X-Fence": "open" }).to_string();
     stage.aws.put_token("/headers", &headers).await.unwrap();
     let fault = Fault::new(GET_PARAMETER, "hang");
     stage.aws.inject(&fault).await.unwrap();
     for extra in [None, Some("/headers")] {
-        let mut options = stage.options().timeout(Duration::from_secs(3));
+        let mut options = stage.options(BOOTSTRAP).timeout(Duration::from_secs(3));
         if let Some(name) = extra {
             options = options.env("HA_HEADERS_PARAMETER", name);
         }

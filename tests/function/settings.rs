@@ -2,9 +2,9 @@
 
 use latchkey_dev::stack::Function;
 use serde_json::{Value, json};
+use testkit::{Stage, callers, invoke, problem, sample};
 
-use crate::lambda::{self, invoke, problem, sample};
-use crate::{Stage, callers};
+use crate::BOOTSTRAP;
 
 const PLAIN: &str = "/in/clear-text";
 const ARN: &str = "arn:aws:ssm:us-east-1:123456789012:parameter/latchkey/nothing";
@@ -106,12 +106,12 @@ fn assert_advice(document: &Value, variable: &str) {
 
 #[tokio::test]
 async fn a_parameter_that_cannot_be_read_is_told_alike_to_callers_alexa_and_the_log() {
-    let stage = Stage::set().await;
+    let stage = Stage::builder().start().await;
     let plain = json!({ "X-Fence": "open" }).to_string();
     stage.aws.put_parameter(PLAIN, &plain).await.unwrap();
     let command = json!({ "command": { "type": "ping" } });
     for case in cases() {
-        let options = stage.options().env(case.variable, case.value);
+        let options = stage.options(BOOTSTRAP).env(case.variable, case.value);
         let function = Function::start(options).await.unwrap();
         let direct = invoke(&function, &command).await;
         let over_http = body(&invoke(&function, &sample("events/http-api-command.json")).await);
@@ -142,7 +142,7 @@ async fn a_parameter_that_cannot_be_read_is_told_alike_to_callers_alexa_and_the_
 
 #[tokio::test]
 async fn a_callers_secret_that_cannot_be_read_is_not_told_as_a_fault_of_the_token() {
-    let stage = Stage::set().await;
+    let stage = Stage::builder().start().await;
     stage
         .aws
         .put_parameter(PLAIN, callers::SECRET)
@@ -161,7 +161,7 @@ async fn a_callers_secret_that_cannot_be_read_is_not_told_as_a_fault_of_the_toke
         ),
     ] {
         let options = stage
-            .options()
+            .options(BOOTSTRAP)
             .env("CALLER_AUTH", "jwt")
             .env("CALLER_JWT_ISSUER", callers::ISSUER)
             .env("CALLER_JWT_AUDIENCE", callers::AUDIENCE)
@@ -185,7 +185,7 @@ async fn a_callers_secret_that_cannot_be_read_is_not_told_as_a_fault_of_the_toke
 #[tokio::test]
 async fn a_parameter_of_a_stored_home_is_told_by_what_it_holds() {
     const PREFIX: &str = "/latchkey/homes";
-    let stage = Stage::set().await;
+    let stage = Stage::builder().start().await;
     let url = stage.home.url();
     let put = async |leaf: &str, value: &str| {
         let name = format!("{PREFIX}/cabin/{leaf}");
@@ -193,7 +193,7 @@ async fn a_parameter_of_a_stored_home_is_told_by_what_it_holds() {
     };
     put("url", &url).await;
     let command = json!({ "command": { "type": "ping" }, "home": "cabin" });
-    let options = lambda::options(&stage.aws, "").env("HOMES_PARAMETER_PREFIX", PREFIX);
+    let options = testkit::options(BOOTSTRAP, &stage.aws, "").env("HOMES_PARAMETER_PREFIX", PREFIX);
     let function = Function::start(options).await.unwrap();
     let answer = invoke(&function, &command).await;
     assert_eq!(problem(&answer), "not-found");

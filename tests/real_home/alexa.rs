@@ -1,9 +1,9 @@
 //! Alexa's directives, with the home's own answers and, where there is none, Alexa's form of a failure.
 
 use serde_json::{Value, json};
+use testkit::callers::token;
 
-use crate::callers::token;
-use crate::{behind_the_door, in_process, lambda};
+use crate::behind_the_door;
 
 fn directive(name: &str, token: &str) -> Value {
     json!({ "directive": {
@@ -37,9 +37,7 @@ fn kind(answer: &Value) -> &str {
 #[tokio::test]
 async fn directives_reach_the_home_and_failures_are_alexas() {
     let (home, aws, app) = behind_the_door().await;
-    let tell = async |name: &str, token: &str| {
-        in_process::handle(&app, &directive(name, token).to_string()).await
-    };
+    let tell = async |name: &str, token: &str| app.handle(&directive(name, token)).await;
     let good = token(&["call:alexa.smart_home"], &json!({}));
     for (name, state) in [("TurnOn", "on"), ("TurnOff", "off")] {
         let answer = tell(name, &good).await;
@@ -58,7 +56,7 @@ async fn directives_reach_the_home_and_failures_are_alexas() {
         "grant": { "type": "OAuth2.AuthorizationCode", "code": "code" },
         "grantee": { "type": "BearerToken", "token": good },
     });
-    let answer = in_process::handle(&app, &grant.to_string()).await;
+    let answer = app.handle(&grant).await;
     let header = &answer["event"]["header"];
     assert_eq!(header["namespace"], "Alexa.Authorization", "{answer}");
     assert_eq!(header["name"], "AcceptGrant.Response", "{answer}");
@@ -80,7 +78,7 @@ async fn directives_reach_the_home_and_failures_are_alexas() {
     home.revoke(home.token()).await.unwrap();
     assert_eq!(kind(&tell("TurnOn", &good).await), "INTERNAL_ERROR");
     let other = home.mint_token("other").await.unwrap();
-    aws.put_token(lambda::PARAMETER, &other).await.unwrap();
+    aws.put_token(testkit::PARAMETER, &other).await.unwrap();
     home.stop().await;
     assert_eq!(kind(&tell("TurnOn", &good).await), "BRIDGE_UNREACHABLE");
     aws.stop().await;

@@ -4,25 +4,25 @@ use std::process::{Output, Stdio};
 
 use latchkey_dev::stack::{AwsEmulator, LocalPort, RealHome, script, tool};
 use serde_json::json;
+use testkit::callers::token;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
 use crate::behind_the_door;
-use crate::callers::token;
 
 /// All that one caller may do who has a light of their own.
 const LIMITED: [&str; 2] = ["read:light.*", "call:light.*:light.bed_light"];
 
-pub(crate) struct Stage {
+pub(crate) struct ClientStage {
     home: RealHome,
     aws: AwsEmulator,
     pub(crate) port: LocalPort,
 }
 
-impl Stage {
+impl ClientStage {
     pub(crate) async fn set() -> Self {
-        let (home, aws, function) = behind_the_door().await;
-        let port = LocalPort::open(function).await.unwrap();
+        let (home, aws, app) = behind_the_door().await;
+        let port = LocalPort::open(app.function).await.unwrap();
         Self { home, aws, port }
     }
 
@@ -68,7 +68,7 @@ pub(crate) fn text(output: &Output) -> String {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_published_library_works_as_it_is() {
-    let stage = Stage::set().await;
+    let stage = ClientStage::set().await;
     stage.run("rest_client.py", &[], &["admin"]).await;
     stage.run("rest_client.py", &["--limited"], &LIMITED).await;
     stage.end().await;
@@ -76,7 +76,7 @@ async fn a_published_library_works_as_it_is() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_published_command_line_works_as_it_is() {
-    let stage = Stage::set().await;
+    let stage = ClientStage::set().await;
     stage.run("cli_client.py", &[], &["admin"]).await;
     stage.run("cli_client.py", &["--limited"], &LIMITED).await;
     stage.end().await;

@@ -1,10 +1,10 @@
 //! Commands, by every door, with what they did read back from the home.
 
-use latchkey_dev::stack::{AwsEmulator, Function, RealHome};
+use latchkey_dev::stack::{Function, RealHome};
 use serde_json::{Value, json};
+use testkit::{Stage, invoke, light, sample};
 
-use crate::lambda::{self, PARAMETER, invoke, light, sample};
-use crate::watched;
+use crate::BOOTSTRAP;
 
 /// The members of an object, which JSON keeps sorted here.
 fn members(value: &Value) -> Vec<&str> {
@@ -35,12 +35,9 @@ fn http_body(answer: &Value, status: u16) -> Value {
 
 #[tokio::test]
 async fn commands_steer_the_home_by_every_door() {
-    let home = RealHome::start(watched()).await.unwrap();
-    let aws = AwsEmulator::start().await.unwrap();
-    aws.put_token(PARAMETER, home.token()).await.unwrap();
-    let function = Function::start(lambda::options(&aws, home.url()))
-        .await
-        .unwrap();
+    let stage = Stage::real().start().await;
+    let function = stage.function(BOOTSTRAP).await;
+    let Stage { home, aws, .. } = stage;
 
     directly(&function, &home).await;
     over_http(&function, &home).await;
@@ -52,7 +49,7 @@ async fn commands_steer_the_home_by_every_door() {
         assert_eq!(health["service"], "latchkey");
         assert_eq!(members(&health), ["service", "status", "timestamp"]);
     }
-    assert_eq!(aws.calls_of(lambda::GET_PARAMETER).await.unwrap(), 1);
+    assert_eq!(aws.calls_of(testkit::GET_PARAMETER).await.unwrap(), 1);
     assert_eq!(home.failed_logins().await.unwrap(), 0);
     function.stop().await;
     aws.stop().await;

@@ -7,15 +7,7 @@
     reason = "tests may panic, also in what they share"
 )]
 
-#[path = "../lambda/app.rs"]
-mod in_process;
-#[path = "../lambda/mod.rs"]
-mod lambda;
-
 mod alexa;
-#[allow(dead_code, reason = "each test binary uses a part of this")]
-#[path = "../lambda/callers.rs"]
-mod callers;
 mod clients;
 mod commands;
 mod members;
@@ -23,23 +15,22 @@ mod metrics;
 mod narrow_callers;
 mod openapi;
 mod rejection;
+mod replacement;
 mod rest;
 mod rotation;
 mod routes;
-#[path = "../support/seed.rs"]
-mod seed;
+mod token_life;
 
-use std::sync::Arc;
-
-use callers::{SECRET, SECRET_PARAMETER, variables};
-use latchkey::doors::function::Function;
 use latchkey_dev::relay::Relay;
-use latchkey_dev::stack::{AwsEmulator, RealHome, RealHomeOptions};
+use latchkey_dev::stack::{AwsEmulator, RealHome};
+// The paths that `rotation/crashes.rs` names these by.
+use rotation::{Stage, WITHIN, operator, state};
+use testkit::Sandbox;
+use testkit::callers::variables;
+use testkit::canary as search;
 
-/// A home that counts failed logins: without a limit to them Home Assistant does not even log those over REST.
-fn watched() -> RealHomeOptions {
-    RealHomeOptions::default().login_attempts_threshold(9)
-}
+/// The function's executable, as this build has made it.
+const BOOTSTRAP: &str = env!("CARGO_BIN_EXE_bootstrap");
 
 /// Revokes a token, and waits until the function's socket, opened with it through `relay`, is closed.
 async fn revoke(home: &RealHome, relay: &Relay, token: &str) {
@@ -51,17 +42,11 @@ async fn revoke(home: &RealHome, relay: &Relay, token: &str) {
 }
 
 /// A home, AWS, and a function that lets in callers who prove who they are.
-async fn behind_the_door() -> (RealHome, AwsEmulator, Arc<Function>) {
-    let home = RealHome::start(watched()).await.unwrap();
-    let aws = AwsEmulator::start().await.unwrap();
-    aws.put_token(lambda::PARAMETER, home.token())
-        .await
-        .unwrap();
-    aws.put_token(SECRET_PARAMETER, SECRET).await.unwrap();
+async fn behind_the_door() -> (RealHome, AwsEmulator, Sandbox) {
+    let stage = testkit::Stage::real().callers().start().await;
+    let sandbox = stage.sandbox().envs(variables(stage.home.url()));
     // One caller stands for many here, and asks as fast as the home answers.
-    let [url, issuer, audience, secret, namespace] = variables(home.url());
-    let rates = ("CALLER_RATE_LIMITS", "*=unlimited");
-    let variables = [url, issuer, audience, secret, namespace, rates];
-    let function = in_process::app(&aws, &variables).await;
-    (home, aws, function)
+    let sandbox = sandbox.env("CALLER_RATE_LIMITS", "*=unlimited");
+    let sandbox = sandbox.start().await;
+    (stage.home, stage.aws, sandbox)
 }

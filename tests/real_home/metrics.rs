@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use latchkey_dev::relay::{Relay, RelayOptions};
-use latchkey_dev::stack::{AwsEmulator, Function, Metric, RealHome};
+use latchkey_dev::stack::{AwsEmulator, Function, Metric};
 use serde_json::json;
+use testkit::{Stage, invoke, options, relay_to};
 use tokio::net::TcpListener;
 
-use crate::lambda::{self, PARAMETER, invoke};
-use crate::{revoke, watched};
+use crate::{BOOTSTRAP, revoke};
 
 const NAMESPACE: &str = "LEE/HomeAssistant";
 const WITHIN: Duration = Duration::from_secs(20);
@@ -37,31 +36,28 @@ async fn arrived(aws: &AwsEmulator, name: &str, enough: impl Fn(f64, f64) -> boo
 
 #[tokio::test]
 async fn metrics_tell_a_good_token_from_a_bad_one_and_from_an_unknown_one() {
-    let home = RealHome::start(watched()).await.unwrap();
-    let aws = AwsEmulator::start().await.unwrap();
+    let Stage { home, aws, .. } = Stage::real().start().await;
     let keep_warm = json!({ "source": "keep-warm" });
 
     // A port that was free a moment ago: nobody answers there.
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let nowhere = format!("http://{}", closed.local_addr().unwrap());
     drop(closed);
-    aws.put_token(PARAMETER, home.token()).await.unwrap();
-    let options = lambda::options(&aws, &nowhere).timeout(Duration::from_secs(3));
-    let unreachable = Function::start(options).await.unwrap();
+    let unreachable = options(BOOTSTRAP, &aws, &nowhere).timeout(Duration::from_secs(3));
+    let unreachable = Function::start(unreachable).await.unwrap();
     let warm = invoke(&unreachable, &keep_warm).await;
     assert_eq!(warm["token"]["valid"], json!(null), "{warm}");
-    assert_eq!(lambda::problem(&warm["problem"]), "home-unreachable");
+    assert_eq!(testkit::problem(&warm["problem"]), "home-unreachable");
     let metrics = arrived(&aws, "TokenRefresh", |yes, no| (yes, no) == (1.0, 0.0)).await;
     let (reached, not_reached) = yes_and_no(&metrics, "HomeReachable");
     assert!(reached == 0.0 && not_reached >= 1.0, "{metrics:?}");
     assert_eq!(metric(&metrics, "TokenValid"), None);
     unreachable.stop().await;
 
-    let target = home.url().trim_start_matches("http://").parse().unwrap();
-    let relay = Relay::start(target, RelayOptions::default()).await.unwrap();
-    let function = Function::start(lambda::options(&aws, &format!("http://{}", relay.addr())))
-        .await
-        .unwrap();
+    let relay = relay_to(home.url()).await;
+    let url = format!("http://{}", relay.addr());
+    let function = Function::start(options(BOOTSTRAP, &aws, &url)).await;
+    let function = function.unwrap();
     assert_eq!(invoke(&function, &keep_warm).await["token"]["valid"], true);
     let metrics = arrived(&aws, "TokenValid", |yes, no| (yes, no) == (1.0, 0.0)).await;
     assert_eq!(yes_and_no(&metrics, "TokenRefresh"), (2.0, 0.0));

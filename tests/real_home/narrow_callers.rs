@@ -6,18 +6,17 @@ mod leaks;
 mod people;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use fastrand::Rng;
 use futures_util::{StreamExt as _, stream};
-use latchkey::doors::function::Function;
 use latchkey_dev::stack::RealHome;
 use serde_json::{Value, json};
+use testkit::{Sandbox, callers, seed};
 
 use self::corpus::{Asked, Corpus};
 use self::leaks::Secrets;
 use self::people::{OWN, Person, SUBJECTS};
-use crate::{behind_the_door, callers, in_process, seed};
+use crate::behind_the_door;
 
 const REQUESTS: usize = 6_000;
 const AT_ONCE: usize = 16;
@@ -136,11 +135,11 @@ async fn secrets(home: &RealHome) -> Secrets {
 }
 
 /// The status and the body of an answer.
-async fn ask(app: &Arc<Function>, person: &Person, asked: &Asked) -> (u64, String) {
+async fn ask(app: &Sandbox, person: &Person, asked: &Asked) -> (u64, String) {
     let body = asked.body.as_ref();
     let mut event = callers::request(asked.method, &asked.path, Some(&person.token), body);
     event["rawQueryString"] = json!(asked.query);
-    let answer = in_process::handle(app, &event.to_string()).await;
+    let answer = app.handle(&event).await;
     // A picture is not looked at.
     let body = match answer["isBase64Encoded"] == true {
         true => String::new(),
@@ -275,7 +274,7 @@ async fn narrow_callers_reach_and_see_nothing_of_others() {
 
 /// What would be found in an administrator's answers, had a narrow caller got them.
 async fn everything(
-    app: &Arc<Function>,
+    app: &Sandbox,
     admin: &Person,
     secrets: &Secrets,
     narrow: &Person,

@@ -2,9 +2,9 @@
 
 use latchkey_dev::stack::tool;
 use serde_json::json;
+use testkit::callers::token;
 
-use crate::callers::token;
-use crate::clients::{Stage, fed, text};
+use crate::clients::{ClientStage, fed, text};
 
 /// What is checked of every answer.
 const CHECKS: &str = "status_code_conformance,content_type_conformance,response_headers_conformance,\
@@ -18,7 +18,7 @@ const NOTHING: &str = "^$";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_door_is_as_it_is_described() {
-    let stage = Stage::set().await;
+    let stage = ClientStage::set().await;
     let own = format!("{CHECKS},{OWN_CHECKS}");
     let without_faults = format!("{CHECKS},not_a_server_error");
     for (paths, but, checks, examples) in [

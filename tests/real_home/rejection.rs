@@ -3,10 +3,11 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use latchkey_dev::stack::{AwsEmulator, Function, RealHome, RealHomeOptions};
+use latchkey_dev::stack::RealHomeOptions;
 use serde_json::{Value, json};
+use testkit::{PARAMETER, Stage, invoke, light, problem, sample};
 
-use crate::lambda::{self, PARAMETER, invoke, light, problem, sample};
+use crate::BOOTSTRAP;
 
 const LIGHT: &str = "light.bed_light";
 
@@ -41,12 +42,10 @@ fn assert_rejected(document: &Value) {
 async fn the_wrong_token_costs_one_strike() {
     // One strike more than allowed, and the good token would be banned with it.
     let options = RealHomeOptions::default().login_attempts_threshold(2);
-    let home = RealHome::start(options).await.unwrap();
-    let aws = AwsEmulator::start().await.unwrap();
-    aws.put_token(PARAMETER, &forged_token()).await.unwrap();
-    let function = Function::start(lambda::options(&aws, home.url()))
-        .await
-        .unwrap();
+    let stage = Stage::real().home(options).token(forged_token());
+    let stage = stage.start().await;
+    let function = stage.function(BOOTSTRAP).await;
+    let Stage { home, aws, .. } = stage;
     let command = json!({ "command": light("turn_on", LIGHT) });
     let before = home.state(LIGHT).await.unwrap();
 

@@ -1,18 +1,16 @@
 //! Home Assistant's own REST API through the door, with a caller's token in place of its own.
 
-use std::sync::Arc;
-
-use latchkey::doors::function::Function;
 use latchkey_dev::stack::http_client;
 use serde_json::{Value, json};
+use testkit::Sandbox;
+use testkit::callers::{request, token};
 
-use crate::callers::{request, token};
-use crate::{behind_the_door, in_process, lambda};
+use crate::behind_the_door;
 
 const LIGHT: &str = "light.bed_light";
 
 async fn ask(
-    app: &Arc<Function>,
+    app: &Sandbox,
     method: &str,
     path: &str,
     permissions: &[&str],
@@ -22,7 +20,7 @@ async fn ask(
     let (path, query) = path.split_once('?').unwrap_or((path, ""));
     let mut event = request(method, path, Some(&jwt), body.as_ref());
     event["rawQueryString"] = json!(query);
-    let answer = in_process::handle(app, &event.to_string()).await;
+    let answer = app.handle(&event).await;
     let text = answer["body"].as_str().unwrap_or_default();
     let body = serde_json::from_str(text).unwrap_or_else(|_| json!(text));
     (answer["statusCode"].as_u64().unwrap(), body)
@@ -84,7 +82,7 @@ async fn the_rest_api_is_the_homes_own() {
     let mut event = request("POST", "/api/services/light/toggle", Some(&jwt), None);
     event["headers"]["content-type"] = json!("application/json; charset=utf-7");
     event["body"] = json!(disguised);
-    let answer = in_process::handle(&app, &event.to_string()).await;
+    let answer = app.handle(&event).await;
     assert_ne!(answer["statusCode"], 200, "{answer}");
     assert_eq!(home.state("light.ceiling_lights").await.unwrap(), before);
 
@@ -126,7 +124,7 @@ async fn the_rest_api_is_the_homes_own() {
     // A token revoked and replaced: the request is repeated once with the other.
     let other = home.mint_token("other").await.unwrap();
     home.revoke(home.token()).await.unwrap();
-    aws.put_token(lambda::PARAMETER, &other).await.unwrap();
+    aws.put_token(testkit::PARAMETER, &other).await.unwrap();
     let (status, _) = ask(&app, "GET", "/api/config", &["read"], None).await;
     assert_eq!(status, 200);
     assert_eq!(home.failed_logins().await.unwrap(), 1);

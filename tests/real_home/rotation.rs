@@ -1,85 +1,94 @@
-//! The token is replaced and the old one revoked: by the next command, or ahead of it by keep-warm.
+//! Rotation against a real Home Assistant, which bans whoever fails to log in three times: by the function under
+//! Lambda's emulator and by the operator's command line, alone, interrupted, and at once.
 
-use latchkey_dev::relay::{Relay, RelayOptions};
-use latchkey_dev::stack::{AwsEmulator, Function, RealHome};
-use serde_json::json;
+mod crashes;
+mod neighbours;
+pub(crate) mod operator;
+mod plans;
+mod rollback;
+mod whole;
 
-use crate::lambda::{self, GET_PARAMETER, PARAMETER, invoke, light};
-use crate::{revoke, watched};
+use std::time::Duration;
 
-const LIGHT: &str = "light.bed_light";
+use latchkey_dev::stack::{
+    AwsEmulator, FunctionOptions, RealHome, RealHomeOptions, StoredVersion, TokenEntry,
+};
+use serde_json::Value;
+use testkit::PARAMETER;
 
-/// Stores a new token and revokes the one before, which closes its socket.
-async fn rotate(
-    home: &RealHome,
-    relay: &Relay,
-    aws: &AwsEmulator,
-    old: &str,
-    name: &str,
-) -> String {
-    let new = home.mint_token(name).await.unwrap();
-    aws.put_token(PARAMETER, &new).await.unwrap();
-    revoke(home, relay, old).await;
-    new
+const TABLE: &str = "latchkey";
+/// A key of the operator's own, which every version must be encrypted with.
+const KEY: &str = "alias/house";
+/// Waits that end as soon as what they are for has happened.
+pub(crate) const WITHIN: Duration = Duration::from_secs(120);
+
+/// Short limits, and with them a short drain and a short lease, that a busy machine can still keep.
+const SHORT: [(&str, &str); 4] = [
+    ("TOKEN_TTL_SECONDS", "1"),
+    ("HA_VALIDATE_TIMEOUT_MS", "800"),
+    ("HA_CONNECT_TIMEOUT_MS", "800"),
+    ("HA_COMMAND_TIMEOUT_MS", "1500"),
+];
+
+/// A home, and an emulated AWS with the home's token in it.
+pub(crate) struct Stage {
+    home: RealHome,
+    aws: AwsEmulator,
 }
 
-/// Switches the light over and sees that it did.
-async fn steer(function: &Function, home: &RealHome) {
-    let before = home.state(LIGHT).await.unwrap();
-    let answer = invoke(function, &json!({ "command": light("toggle", LIGHT) })).await;
-    assert_eq!(answer["results"][0]["success"], true, "{answer}");
-    assert_ne!(home.state(LIGHT).await.unwrap(), before);
+impl Stage {
+    async fn set() -> Self {
+        let options = RealHomeOptions::default().login_attempts_threshold(3);
+        let stage = testkit::Stage::real().home(options).key(KEY).table(TABLE);
+        let testkit::Stage { home, aws, .. } = stage.start().await;
+        Self { home, aws }
+    }
+
+    /// A function with the shared table.
+    fn function(&self) -> FunctionOptions {
+        testkit::options(crate::BOOTSTRAP, &self.aws, self.home.url())
+            .env("TABLE_NAME", TABLE)
+            .timeout(Duration::from_secs(60))
+    }
+
+    /// The owner's tokens, but for the one that steers the home.
+    async fn tokens(&self) -> Vec<TokenEntry> {
+        let mut tokens = self.home.tokens().await.unwrap();
+        tokens.retain(|token| !token.is_current);
+        tokens
+    }
+
+    async fn history(&self) -> Vec<StoredVersion> {
+        self.aws.history(PARAMETER).await.unwrap()
+    }
+
+    /// The token in use.
+    async fn stored(&self) -> String {
+        self.history().await.pop().unwrap().value
+    }
+
+    /// The home knows one token, which is the one in use, and nobody has ever failed to log in.
+    async fn assert_settled(&self) {
+        let stored = self.stored().await;
+        let ids: Vec<_> = self.tokens().await.into_iter().map(|it| it.id).collect();
+        assert_eq!(ids, [issuer(&stored)]);
+        assert!(self.home.accepts(&stored).await.unwrap());
+        assert_eq!(self.home.failed_logins().await.unwrap(), 0);
+    }
+
+    async fn stop(self) {
+        self.aws.stop().await;
+        self.home.stop().await;
+    }
 }
 
-#[tokio::test]
-async fn a_revoked_token_is_replaced_by_one_refetch() {
-    let home = RealHome::start(watched()).await.unwrap();
-    let target = home.url().trim_start_matches("http://").parse().unwrap();
-    let relay = Relay::start(target, RelayOptions::default()).await.unwrap();
-    let aws = AwsEmulator::start().await.unwrap();
-    aws.put_token(PARAMETER, home.token()).await.unwrap();
-    let function = Function::start(lambda::options(&aws, &format!("http://{}", relay.addr())))
-        .await
-        .unwrap();
-    let reads = async || aws.calls_of(GET_PARAMETER).await.unwrap();
+/// By what the home knows a token.
+fn issuer(token: &str) -> String {
+    RealHome::issuer_of(token).unwrap()
+}
 
-    steer(&function, &home).await;
-    assert_eq!(reads().await, 1);
-
-    // The next command finds out.
-    let second = rotate(&home, &relay, &aws, home.token(), "second").await;
-    steer(&function, &home).await;
-    assert_eq!(reads().await, 2, "exactly one refetch");
-    assert!(home.failed_logins().await.unwrap() <= 1);
-    steer(&function, &home).await;
-    assert_eq!(reads().await, 2);
-
-    // Keep-warm finds out first.
-    let strikes = home.failed_logins().await.unwrap();
-    rotate(&home, &relay, &aws, &second, "third").await;
-    let warm = invoke(&function, &json!({ "source": "keep-warm" })).await;
-    assert_eq!(warm["statusCode"], 200);
-    assert_eq!(warm["warm"], true);
-    assert_eq!(warm["token"]["valid"], true, "{warm}");
-    assert_eq!(warm["token"]["refreshed"], true);
-    assert_eq!(warm["token"]["version"], 3);
-    assert_eq!(warm["token"]["fingerprint"].as_str().unwrap().len(), 8);
-    assert_eq!(warm["session"], "ready");
-    assert_eq!(reads().await, 3);
-    assert!(home.failed_logins().await.unwrap() <= strikes + 1);
-
-    // The command after it needs nothing but the socket.
-    let connections = relay.counters().connections;
-    steer(&function, &home).await;
-    assert_eq!(reads().await, 3);
-    assert_eq!(relay.counters().connections, connections);
-
-    // And with nothing to refresh, keep-warm says so.
-    let warm = invoke(&function, &json!({ "source": "keep-warm" })).await;
-    assert_eq!(warm["token"]["valid"], true);
-    assert_eq!(warm["token"]["refreshed"], false);
-    assert_eq!(reads().await, 3);
-    function.stop().await;
-    aws.stop().await;
-    home.stop().await;
+/// How far a run came.
+pub(crate) fn state(answer: &Value) -> &str {
+    let state = answer["rotation"]["state"].as_str();
+    state.unwrap_or_else(|| panic!("no rotation: {answer}"))
 }

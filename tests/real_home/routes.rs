@@ -1,11 +1,9 @@
 //! Each route as each kind of caller: nobody, one whose token has ended, one of another tenant, one who may not, one
 //! who may.
 
-use latchkey_dev::stack::{AwsEmulator, RealHome};
 use serde_json::{Value, json};
-
-use crate::callers::{AUDIENCE, ISSUER, SECRET, SECRET_PARAMETER, request, token};
-use crate::{in_process, watched};
+use testkit::callers::{AUDIENCE, ISSUER, SECRET_PARAMETER, request, token};
+use testkit::{Sandbox, Stage};
 
 const PREFIX: &str = "/homes";
 const TENANT: &str = "cabin";
@@ -133,9 +131,7 @@ fn routes() -> Vec<Route> {
 
 #[tokio::test]
 async fn each_route_is_for_those_who_may() {
-    let home = RealHome::start(watched()).await.unwrap();
-    let aws = AwsEmulator::start().await.unwrap();
-    aws.put_token(SECRET_PARAMETER, SECRET).await.unwrap();
+    let Stage { home, aws, .. } = Stage::real().callers().start().await;
     aws.put_parameter(&format!("{PREFIX}/{TENANT}/url"), home.url())
         .await
         .unwrap();
@@ -150,12 +146,12 @@ async fn each_route_is_for_those_who_may() {
         ("CALLER_RATE_LIMITS", "*=unlimited"),
         ("METRICS", "off"),
     ];
-    let app = in_process::app(&aws, &variables).await;
+    let app = Sandbox::builder().aws(&aws).envs(variables).start().await;
     let status = async |route: &Route, jwt: Option<&str>| {
         let (path, query) = route.path.split_once('?').unwrap_or((route.path, ""));
         let mut event = request(route.method, path, jwt, route.body.as_ref());
         event["rawQueryString"] = json!(query);
-        let answer = in_process::handle(&app, &event.to_string()).await;
+        let answer = app.handle(&event).await;
         (answer["statusCode"].as_u64().unwrap(), answer)
     };
     let own = |permissions: &[&str]| token(permissions, &json!({ "tenant": TENANT }));

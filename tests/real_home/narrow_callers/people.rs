@@ -2,8 +2,7 @@
 
 use fastrand::Rng;
 use serde_json::json;
-
-use crate::callers::token;
+use testkit::callers::token;
 
 /// Entities that some caller may be allowed to call or to read. All others of the home are nobody's.
 pub(super) const OWN: [&str; 14] = [

@@ -1,0 +1,106 @@
+//! Callers' own tokens, and the home's while they are served: neither shows up, whatever the door makes of a request.
+
+use latchkey_dev::home::RestFault;
+use latchkey_dev::stack::Function;
+use serde_json::{Value, json};
+use testkit::callers::{request, token, variables};
+use testkit::canary::Canary;
+use testkit::{Stage, invoke};
+
+/// What Alexa sends when a user gives their consent: a code and a token, both Amazon's.
+const GRANT_CODE: &str = "RHqZwkJxVbGnTyUiOpLmKjHgFdSaQwErTyUiOpZxCvBnM0192837465\
+    qPwOeIrUtYlAkSjDhFgZmXnCbV5566778899aabbccddeeffQQWWEERR";
+const AMAZONS_TOKEN: &str = "Atza|IwEBIJxWcVtBrNyMuKiLoPzAqSwDeFrGtHyJuKiLo9182736450\
+    mNbVcXzLkJhGfDsApOiUyTrEwQ1122334455zzxxccvvbbnnmmLLKKJJ";
+
+#[tokio::test]
+async fn no_token_of_the_home_or_of_a_caller_is_shown() {
+    let Stage {
+        home,
+        aws,
+        token: homes_own,
+    } = Stage::builder().callers().start().await;
+    let url = home.url();
+    let options = variables(&url).into_iter().fold(
+        testkit::options(crate::BOOTSTRAP, &aws, &url)
+            .env("LOG_LEVEL", "trace")
+            .env("METRICS", "emf")
+            .env("CALLER_AUTH", "jwt")
+            .env("CORS_ORIGINS", "https://console.example"),
+        |options, (name, value)| options.env(name, value),
+    );
+    let function = Function::start(options).await.unwrap();
+    let admin = token(&["admin"], &json!({ "plan": "x" }));
+    let reader = token(&["read:light.*"], &json!({ "sub": "reader" }));
+    let expired = token(&["admin"], &json!({ "exp": 1_700_000_000 }));
+    let forged = format!("{}x", &admin[..admin.len() - 1]);
+    let mut canary = Canary::new(&homes_own);
+    for jwt in [&admin, &reader, &expired, &forged] {
+        canary.watch(jwt);
+    }
+    let call = json!({ "entity_id": "light.kitchen" });
+    let ping = json!({ "command": { "type": "ping" } });
+    let in_cookie = |jwt: &str| {
+        let mut event = request("GET", "/api/states", None, None);
+        event["cookies"] = json!([format!("latchkey_token={jwt}")]);
+        event["headers"]["origin"] = json!("https://console.example");
+        event
+    };
+    let in_directive = |jwt: &str| {
+        json!({ "directive": {
+            "header": {
+                "namespace": "Alexa.Discovery", "name": "Discover",
+                "payloadVersion": "3", "messageId": "1",
+            },
+            "payload": { "scope": { "type": "BearerToken", "token": jwt } },
+        } })
+    };
+    let in_grant = |token: &str| {
+        json!({ "directive": {
+            "header": {
+                "namespace": "Alexa.Authorization", "name": "AcceptGrant",
+                "payloadVersion": "3", "messageId": "1",
+            },
+            "payload": {
+                "grant": { "type": "OAuth2.AuthorizationCode", "code": GRANT_CODE },
+                "grantee": { "type": "BearerToken", "token": token },
+            },
+        } })
+    };
+    canary.watch(GRANT_CODE);
+    canary.watch(AMAZONS_TOKEN);
+    let mut events: Vec<Value> = vec![in_grant(AMAZONS_TOKEN)];
+    for jwt in [&admin, &reader, &expired, &forged] {
+        for (method, path, body) in [
+            ("POST", "/commands", Some(&ping)),
+            ("POST", "/commands", Some(&call)),
+            ("GET", "/health/detailed", None),
+            ("GET", "/api/config", None),
+            ("GET", "/api/states", None),
+            ("HEAD", "/api/states", None),
+            ("POST", "/api/services/light/toggle", Some(&call)),
+            ("POST", "/api/template", Some(&call)),
+            ("GET", "/nowhere", None),
+            ("DELETE", "/commands", None),
+            ("OPTIONS", "/commands", None),
+        ] {
+            events.push(request(method, path, Some(jwt), body));
+        }
+        events.push(in_cookie(jwt));
+        events.push(in_directive(jwt));
+        events.push(in_grant(jwt));
+        let mut two = in_cookie(&admin);
+        two["headers"]["authorization"] = json!(format!("Bearer {jwt}"));
+        events.push(two);
+    }
+    for fault in [None, Some(RestFault::CutBody), Some(RestFault::Close)] {
+        if let Some(fault) = fault {
+            home.set_fault(fault);
+        }
+        for event in &events {
+            let answer = invoke(&function, event).await;
+            canary.search("an answer", &answer.to_string());
+        }
+    }
+    canary.search("the function's output", &function.stop().await);
+}

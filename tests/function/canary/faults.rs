@@ -1,0 +1,130 @@
+//! Every fault of a home, and what is said and logged of it.
+
+use std::collections::BTreeSet;
+
+use futures_util::StreamExt as _;
+use futures_util::stream;
+use latchkey_dev::home::{ConnectionFault, Fault, RestFault, SocketFault};
+use latchkey_dev::stack::AwsEmulator;
+use serde_json::{Value, json};
+use testkit::canary::{Canary, Captured};
+use testkit::{Sandbox, home, light, problem, sample};
+
+/// So many homes at once: most of them only let time pass.
+const AT_ONCE: usize = 16;
+const LIMIT_MS: &str = "300";
+
+fn all_faults() -> Vec<Option<Fault>> {
+    let connection = ConnectionFault::all().into_iter().map(Fault::from);
+    let rest = RestFault::all().into_iter().map(Fault::from);
+    let socket = SocketFault::all().into_iter().map(Fault::from);
+    let faults = connection.chain(rest).chain(socket).map(Some);
+    std::iter::once(None).chain(faults).collect()
+}
+
+/// The problems and error codes in an answer.
+fn named(answer: &Value, into: &mut BTreeSet<String>) {
+    let body = answer["body"]
+        .as_str()
+        .and_then(|body| serde_json::from_str(body).ok());
+    let answer = body.as_ref().unwrap_or(answer);
+    for document in [answer, &answer["problem"]] {
+        if document["type"].is_string() {
+            into.insert(problem(document).to_owned());
+        }
+    }
+    for result in answer["results"].as_array().into_iter().flatten() {
+        let code = result["error"]["code"].as_str().unwrap_or("success");
+        into.insert(code.to_owned());
+    }
+}
+
+/// Meets a home with this fault in every way there is; returns what came of it.
+async fn meet(aws: &AwsEmulator, fault: Option<Fault>) -> (Canary, Vec<Value>) {
+    let home = home().await;
+    let token = home.mint_token("latchkey");
+    let url = home.url();
+    let app = Sandbox::builder()
+        .aws(aws)
+        .envs([
+            ("HA_URL", url.as_str()),
+            ("HA_TOKEN", token.as_str()),
+            ("HA_VALIDATE_TIMEOUT_MS", LIMIT_MS),
+            ("HA_CONNECT_TIMEOUT_MS", LIMIT_MS),
+            ("HA_COMMAND_TIMEOUT_MS", LIMIT_MS),
+            ("HA_MAX_MESSAGE_BYTES", "65536"),
+            ("CALLER_AUTH", "none"),
+            ("METRICS_NAMESPACE", "Canary"),
+        ])
+        .start()
+        .await;
+    if let Some(fault) = fault {
+        home.set_fault(fault);
+    }
+    let mut answers = Vec::new();
+    for event in [
+        json!({ "command": light("turn_on", "light.kitchen") }),
+        json!({ "source": "keep-warm" }),
+        sample("events/http-api-command.json"),
+        sample("events/http-api-health.json"),
+    ] {
+        answers.push(app.handle(&event).await);
+    }
+    app.function.app.flush_at_shutdown().await;
+    (Canary::new(&token), answers)
+}
+
+#[tokio::test]
+async fn no_fault_of_a_home_gives_the_token_away() {
+    let (captured, _guard) = Captured::start();
+    let aws = AwsEmulator::start().await.unwrap();
+    let faults = all_faults();
+    assert!(faults.len() > 100);
+    let met: Vec<_> = stream::iter(faults)
+        .map(|fault| meet(&aws, fault))
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
+    let log = captured.text();
+    let metrics = format!("{:?}", aws.metrics("Canary").await.unwrap());
+    let mut names = BTreeSet::new();
+    let mut canary = Canary::default();
+    let mut answers = Vec::new();
+    for (token, answered) in met {
+        canary.join(token);
+        answers.extend(answered);
+    }
+    for answer in &answers {
+        canary.search("an answer", &answer.to_string());
+        named(answer, &mut names);
+    }
+    canary.search("the log", &log);
+    canary.search("a metric", &metrics);
+    canary.search("the AWS emulator's output", &aws.logs());
+    // Otherwise nothing worth searching has happened.
+    for name in [
+        "command-outcome-unknown",
+        "home-banned",
+        "home-edge-blocked",
+        "home-proxy-not-trusted",
+        "home-starting",
+        "home-timeout",
+        "home-unreachable",
+        "message-too-large",
+        "not-home-assistant",
+        "success",
+        "token-rejected",
+    ] {
+        assert!(names.contains(name), "no {name} among {names:?}");
+    }
+    for event in [
+        "token fetched",
+        "token accepted",
+        "failed",
+        "trying again",
+        "connection over",
+    ] {
+        assert!(log.contains(event), "{event:?} was not logged");
+    }
+    assert!(metrics.contains("TokenValid"));
+}

@@ -1,0 +1,43 @@
+//! The proof that the search finds what it looks for.
+
+use testkit::canary::{Canary, Captured};
+
+const TOKEN: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiIwMTIzNDU2Nzg5YWJjZGVmMDEyMzQ1Njc4OWFiY2RlZiIs\
+    ImlhdCI6MTcwMDAwMDAwMCwiZXhwIjoyMDE1MzYwMDAwfQ.Zx81kPq3VbN7mTfYw0Lr6QhJ2sUoDe9iAcXg5yBvKtE";
+
+#[test]
+fn a_planted_leak_is_found() {
+    let canary = Canary::new(TOKEN);
+    let end = TOKEN.len();
+    for leak in [
+        TOKEN.to_owned(),
+        format!("Authorization: Bearer {TOKEN}\r\n"),
+        format!("{{\"access_token\":\"{TOKEN}\"}}"),
+        format!("…{}…", &TOKEN[end - 12..]),
+        format!("…{}…", &TOKEN[40..52]),
+        // The header's end and what follows it is not public any more.
+        format!("…{}…", &TOKEN[30..42]),
+        format!("{:?}", TOKEN.as_bytes()),
+        format!("Bytes {:?}.", &TOKEN.as_bytes()[end - 12..]),
+        format!("{:#?}", &TOKEN.as_bytes()[50..70]),
+    ] {
+        assert!(canary.leak(&leak).is_some(), "{leak}");
+    }
+    for harmless in [
+        "",
+        "an ordinary line",
+        "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9",
+        &format!("…{}…", &TOKEN[end - 11..]),
+        &format!("{:?}", &TOKEN.as_bytes()[end - 11..]),
+    ] {
+        assert_eq!(canary.leak(harmless), None, "{harmless}");
+    }
+}
+
+#[test]
+#[should_panic(expected = "the log gives the token away")]
+fn a_leak_into_the_log_is_found() {
+    let (captured, _guard) = Captured::start();
+    tracing::trace!(target: "latchkey::home::token", token = TOKEN, "fetched");
+    Canary::new(TOKEN).search("the log", &captured.text());
+}

@@ -1,0 +1,126 @@
+//! Parameter Store made to fail with each of its errors at each point of a token's life.
+
+use futures_util::future::join_all;
+use latchkey_dev::stack::{RealHome, RealHomeOptions};
+use testkit::{Stage, relay_to};
+
+use super::cell::{Act, Cell, Point};
+use super::errors::{Failure, Kind};
+
+/// What a caller gets, or what keep-warm says of the token: `token.valid` and the problem, `!` being the problem of the
+/// failure at hand. Then what that took: `p`resentations over REST, uses of a `s`tale token, `r`eads that went well /
+/// did not.
+///
+/// A command is never failed for want of a newer reading while the token in memory is good, and keep-warm says then
+/// that it is, and what is wrong beside. Whoever deletes the parameter means it. Where the home has said no, that is
+/// said.
+const TABLE: &str = "
+point                  | act       | unreadable          | hanging             | deleted             | expired
+cold                   | command   | ! p0 s0 r0/1        | ! p0 s0 r0/1        | ! p0 s0 r0/1        | ! p0 s0 r0/1
+cold                   | keep-warm | null ! p0 s0 r0/1   | null ! p0 s0 r0/1   | null ! p0 s0 r0/1   | false ! p0 s0 r0/1
+cold                   | event     | null ! p0 s0 r0/1   | null ! p0 s0 r0/1   | null ! p0 s0 r0/1   | false ! p0 s0 r0/1
+fresh                  | command   | ok p0 s0 r0/0       | ok p0 s0 r0/0       | ok p0 s0 r0/0       | ok p0 s0 r0/0
+fresh                  | keep-warm | true p0 s0 r0/0     | true p0 s0 r0/0     | true p0 s0 r0/0     | true p0 s0 r0/0
+fresh                  | event     | true ! p1 s0 r0/1   | true ! p1 s0 r0/1   | null ! p0 s0 r0/1   | true ! p1 s0 r0/1
+past soft              | command   | ok p0 s0 r0/1       | ok p0 s0 r0/1       | ok p0 s0 r0/1       | ok p0 s0 r0/1
+past soft              | keep-warm | true ! p1 s0 r0/1   | true ! p1 s0 r0/1   | null ! p0 s0 r0/1   | true ! p1 s0 r0/1
+past hard, live socket | command   | ok p0 s0 r0/1       | ok p0 s0 r0/1       | ok p0 s0 r0/1       | ok p0 s0 r0/1
+past hard, live socket | keep-warm | true ! p1 s1 r0/1   | true ! p1 s1 r0/1   | null ! p0 s0 r0/1   | true ! p1 s1 r0/1
+past hard, dead socket | command   | ok p1 s1 r0/1       | ok p1 s1 r0/1       | ! p0 s0 r0/1        | ok p1 s1 r0/1
+past hard, dead socket | keep-warm | true ! p1 s1 r0/1   | true ! p1 s1 r0/1   | null ! p0 s0 r0/1   | true ! p1 s1 r0/1
+revoked                | command   | ! p1 s0 r0/1        | ! p1 s0 r0/1        | ! p1 s0 r0/1        | ! p1 s0 r0/1
+revoked                | keep-warm | false ! p1 s0 r0/1  | false ! p1 s0 r0/1  | false ! p1 s0 r0/1  | false ! p1 s0 r0/1
+revoked                | event     | false ! p1 s0 r0/2  | false ! p1 s0 r0/2  | null ! p0 s0 r0/1   | false ! p1 s0 r0/2
+";
+
+/// A line of the table.
+struct Row {
+    point: &'static str,
+    act: &'static str,
+    unreadable: &'static str,
+    hanging: &'static str,
+    deleted: &'static str,
+    expired: &'static str,
+}
+
+impl Row {
+    fn all() -> Vec<Self> {
+        let lines = TABLE.trim().lines().skip(1);
+        lines
+            .map(|line| {
+                let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+                let [point, act, unreadable, hanging, deleted, expired] = cells[..] else {
+                    panic!("{line}");
+                };
+                Self {
+                    point,
+                    act,
+                    unreadable,
+                    hanging,
+                    deleted,
+                    expired,
+                }
+            })
+            .collect()
+    }
+
+    fn expected(&self, failure: &Failure) -> String {
+        let cell = match failure.kind {
+            Kind::Unreadable => self.unreadable,
+            Kind::Hanging => self.hanging,
+            Kind::Deleted => self.deleted,
+            Kind::Expired => self.expired,
+        };
+        cell.replace('!', failure.problem)
+    }
+}
+
+/// All rows of one failure, side by side; those cells that are not as expected.
+async fn differences(world: &Stage<RealHome>, number: usize, failure: &Failure) -> Vec<String> {
+    let rows = Row::all();
+    let relay = relay_to(world.aws.endpoint()).await;
+    let cells = rows.iter().enumerate().map(|(row, of)| {
+        let (point, act) = (Point::named(of.point), Act::named(of.act));
+        let id = format!("{number}-{row}");
+        let (world, relay) = (world, &relay);
+        async move { Cell::set(world, relay, &id, point, act).await }
+    });
+    let cells = join_all(cells).await;
+    let parameters: Vec<String> = cells.iter().map(|cell| cell.parameter.clone()).collect();
+    failure.strike(&world.aws, &relay, &parameters).await;
+    let outcomes = join_all(cells.iter().map(Cell::play)).await;
+    failure.relent(&relay);
+    let mut differences = Vec::new();
+    for ((row, cell), outcome) in rows.iter().zip(&cells).zip(outcomes) {
+        let seen = format!("{outcome} {}", cell.measured(world).await);
+        let expected = row.expected(failure);
+        if seen != expected {
+            let place = format!("{}, {}, {}", failure.name, row.point, row.act);
+            differences.push(format!("{place}: {seen}, not {expected}"));
+        }
+    }
+    differences
+}
+
+#[tokio::test]
+async fn every_error_at_every_point_comes_to_what_the_table_says() {
+    // Failed logins are logged only where they are limited.
+    let options = RealHomeOptions::default().login_attempts_threshold(1_000);
+    let world = Stage::real().home(options).start().await;
+    let failures = Failure::all();
+    let mut wrong = Vec::new();
+    for (number, failure) in failures.iter().enumerate() {
+        wrong.extend(differences(&world, number, failure).await);
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    // By the home's own account: each revoked token was presented once, by whoever came first.
+    let rows = Row::all();
+    let presented = failures.iter().flat_map(|failure| {
+        let revoked = rows.iter().filter(|row| row.point == "revoked");
+        revoked.filter(|row| row.expected(failure).contains(" p1 "))
+    });
+    let strikes = world.home.failed_logins().await.unwrap();
+    assert_eq!(strikes, presented.count());
+    world.aws.clear_faults().await.unwrap();
+    world.stop().await;
+}

@@ -1,0 +1,216 @@
+//! The function in the test's own process.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_config::SdkConfig;
+use aws_config::retry::RetryConfig;
+use aws_config::timeout::TimeoutConfig;
+use lambda_runtime::Context;
+use latchkey::base::clock::{Clock, ManualClock, SystemClock};
+use latchkey::base::config::Config;
+use latchkey::composition::{self, Aws};
+use latchkey::doors::function::Function;
+use latchkey::home::bridge::Health;
+use latchkey::home::home_assistant::SessionState;
+use latchkey_dev::stack::AwsEmulator;
+use serde_json::Value;
+
+use crate::event::COMMAND;
+
+/// The request ID of every invocation.
+const REQUEST_ID: &str = "8476a536-e9f4-11e8-9739-2dfe598c3fcd";
+
+/// The time limit of a call to AWS. It is longer than a caller with a stale token waits.
+const AWS_LIMIT: Duration = Duration::from_millis(2_000);
+
+/// An execution environment of the function, in this process.
+#[derive(Clone)]
+pub struct Sandbox {
+    /// The function.
+    pub function: Arc<Function>,
+    clock: Arc<dyn Clock>,
+    time: Duration,
+}
+
+impl Sandbox {
+    /// Prepares an execution environment without variables and without AWS, with the system's clock.
+    pub fn builder() -> SandboxBuilder {
+        SandboxBuilder {
+            aws: Aws::default(),
+            variables: BTreeMap::new(),
+            clock: Arc::new(SystemClock::new()),
+            seed: 1,
+            time: Duration::from_secs(20),
+        }
+    }
+
+    /// Hands over one event and returns the answer.
+    pub async fn handle(&self, event: impl Display) -> Value {
+        self.handle_within(self.time, event).await
+    }
+
+    /// Hands over one event with so much time, and returns the answer.
+    pub async fn handle_within(&self, time: Duration, event: impl Display) -> Value {
+        self.handle_in(Context::default(), time, event).await
+    }
+
+    /// Hands over one event for a tenant that Lambda keeps apart, and returns the answer.
+    pub async fn handle_for(&self, tenant: &str, event: impl Display) -> Value {
+        let mut context = Context::default();
+        context.tenant_id = Some(tenant.to_owned());
+        self.handle_in(context, self.time, event).await
+    }
+
+    async fn handle_in(&self, mut context: Context, time: Duration, event: impl Display) -> Value {
+        context.request_id = REQUEST_ID.to_owned();
+        context.deadline = self.end(time);
+        let reply = self.function.handle(&event.to_string(), context).await;
+        serde_json::to_value(reply).unwrap()
+    }
+
+    /// Runs a command that must succeed.
+    pub async fn command(&self) {
+        let answer = self.handle(COMMAND).await;
+        assert_eq!(answer["results"][0]["success"], true, "{answer}");
+    }
+
+    /// Does the work that follows an answer.
+    pub async fn after_answer(&self) {
+        self.after_answer_within(self.time).await;
+    }
+
+    /// Does the work that follows an answer, with so much time left.
+    pub async fn after_answer_within(&self, time: Duration) {
+        self.function.app.after_answer(self.end(time)).await;
+    }
+
+    /// Returns the state of the only home.
+    pub fn health(&self) -> Health {
+        let (_, health) = self.function.app.health().next().unwrap();
+        health
+    }
+
+    /// Waits until the function has noticed that its socket was closed.
+    pub async fn until_disconnected(&self) {
+        // The end of a socket is not announced, so the state is polled.
+        let mut poll = tokio::time::interval(Duration::from_millis(2));
+        while self.health().session.state == SessionState::Ready {
+            poll.tick().await;
+        }
+    }
+
+    /// The end of an invocation that begins now, in milliseconds since the Unix epoch.
+    fn end(&self, time: Duration) -> u64 {
+        let end = self.clock.now().after(time).unix;
+        u64::try_from(end.as_millis()).unwrap()
+    }
+}
+
+/// The settings that a [`Sandbox`] starts with.
+pub struct SandboxBuilder {
+    aws: Aws,
+    variables: BTreeMap<String, String>,
+    clock: Arc<dyn Clock>,
+    seed: u64,
+    time: Duration,
+}
+
+impl SandboxBuilder {
+    /// Sets the AWS emulator that it calls.
+    pub fn aws(self, aws: &AwsEmulator) -> Self {
+        self.sdk(aws.sdk_config().clone())
+    }
+
+    /// Sets the settings of its AWS clients.
+    pub fn sdk(mut self, config: SdkConfig) -> Self {
+        self.aws = config.into();
+        self
+    }
+
+    /// Sets a variable of the environment, in place of an earlier one of that name.
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.variables.insert(name.into(), value.into());
+        self
+    }
+
+    /// Sets some variables of the environment, in place of earlier ones of their names.
+    pub fn envs<N, V>(mut self, variables: impl IntoIterator<Item = (N, V)>) -> Self
+    where
+        N: Into<String>,
+        V: Into<String>,
+    {
+        for (name, value) in variables {
+            self = self.env(name, value);
+        }
+        self
+    }
+
+    /// Accepts every caller, and turns metrics off.
+    pub fn local(self) -> Self {
+        self.env("CALLER_AUTH", "none").env("METRICS", "off")
+    }
+
+    /// As [`SandboxBuilder::local`], with limits that a busy machine can keep: 15 s for the token check and 60 s for an
+    /// event.
+    pub fn patient(self) -> Self {
+        let builder = self.local().env("HA_VALIDATE_TIMEOUT_MS", "15000");
+        builder.time(Duration::from_secs(60))
+    }
+
+    /// Sets the clock, which also dates the deadlines of events.
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// Sets the seed of all its randomness. It is 1 by default.
+    pub fn seed(mut self, seed: u64) -> Self {
+        self.seed = seed;
+        self
+    }
+
+    /// Sets a random seed. Several execution environments need different ones.
+    pub fn any_seed(self) -> Self {
+        self.seed(fastrand::u64(..))
+    }
+
+    /// Sets how long an event may take. It is 20 s by default.
+    pub fn time(mut self, time: Duration) -> Self {
+        self.time = time;
+        self
+    }
+
+    /// Starts the function without warming it up. There is almost no delay between attempts.
+    pub async fn start(self) -> Sandbox {
+        let mut config = Config::read(&self.variables).unwrap();
+        config.retry.base = Duration::from_millis(1);
+        let clock = self.clock.clone();
+        let function = composition::function(config, &self.aws, clock, self.seed).await;
+        Sandbox {
+            function: Arc::new(function),
+            clock: self.clock,
+            time: self.time,
+        }
+    }
+}
+
+/// Returns a clock that shows the present and stands still.
+pub fn stopped_clock() -> Arc<ManualClock> {
+    Arc::new(ManualClock::at(SystemClock::new().now().unix))
+}
+
+/// Returns the emulator's settings with another endpoint. Calls time out after 2 s and are not retried.
+pub fn impatient(aws: &AwsEmulator, endpoint: &str) -> SdkConfig {
+    let timeouts = TimeoutConfig::builder()
+        .operation_attempt_timeout(AWS_LIMIT)
+        .build();
+    aws.sdk_config()
+        .to_builder()
+        .endpoint_url(endpoint)
+        .timeout_config(timeouts)
+        .retry_config(RetryConfig::disabled())
+        .build()
+}
