@@ -1,0 +1,12 @@
+//! The documentation is checked: each example, command, link, variable, problem and figure that a program can check.
+//!
+//! Each check returns its findings. It runs on the real pages, where it must find nothing, and on a page with a planted
+//! fault, where it must find something.
+
+mod example;
+mod form;
+mod page;
+mod shell;
+mod stack;
+mod table;
+mod variable;
