@@ -49,8 +49,8 @@ help: ## This list.
 # What `run` may need on top depends on which home it is asked for.
 .PHONY: run
 run: $(AWS) $(SAM_VENV) $(if $(filter real,$(HOME_ASSISTANT)),$(HOME_ASSISTANT_VENV)) ## The main job once, on the local stack.
-	@cargo build --package latchkey --bin bootstrap --package latchkey-dev --bin latchkey-dev </dev/null
-	@$(TARGET_DIR)/debug/latchkey-dev run --bootstrap $(abspath $(TARGET_DIR)/debug/bootstrap)
+	@cargo build --package latchkey --bin bootstrap --package latchkey-local --bin latchkey-local </dev/null
+	@$(TARGET_DIR)/debug/latchkey-local --bootstrap $(abspath $(TARGET_DIR)/debug/bootstrap)
 
 # On the release build, since that is what runs in Lambda. The tests go last: their summary closes the output.
 .PHONY: test
@@ -78,12 +78,12 @@ check: $(SAM_VENV) $(DENY) ## Format, lints, docs, dependencies, template.
 .PHONY: bench
 bench: $(AWS) ## Speed, memory and size, next to what cannot be beaten.
 	cargo build --release --package latchkey --bin bootstrap
-	cargo build --release --package latchkey-dev --bin latchkey-dev --bin bare
+	cargo build --release --package latchkey-bench --bin latchkey-bench --bin bare
 	@for name in bootstrap bare; do \
 	    rm -f $(RELEASE)/$$name.zip; \
 	    $(LATCHKEY_TOOLS)/aws/bin/python -m zipfile -c $(RELEASE)/$$name.zip $(RELEASE)/$$name; \
 	done
-	$(RELEASE)/latchkey-dev bench --bootstrap $(abspath $(RELEASE)/bootstrap) --bare $(abspath $(RELEASE)/bare) \
+	$(RELEASE)/latchkey-bench --bootstrap $(abspath $(RELEASE)/bootstrap) --bare $(abspath $(RELEASE)/bare) \
 	    --report $(TARGET_DIR)/bench.json
 
 .PHONY: build

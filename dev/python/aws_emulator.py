@@ -13,6 +13,8 @@ Prints one JSON line, {"endpoint": ...}, when it is ready, and ends when its sta
     DELETE /_latchkey/faults   clears them, and lets go of calls that hang
     GET    /_latchkey/hanging?action=ssm:GetParameter&seconds=10
                                answers when such a call hangs: {"hangs": true}, or false after this time
+    POST   /_latchkey/parameter_age  {"seconds": 60}
+                               dates the versions of parameters that are stored from now on this long before now
 """
 
 import contextlib
@@ -113,6 +115,8 @@ class Emulator:
         elif route == ("GET", "hanging"):
             query = dict(urllib.parse.parse_qsl(environ["QUERY_STRING"]))
             answer = {"hangs": self.faults.until_hanging(query["action"], float(query["seconds"]))}
+        elif route == ("POST", "parameter_age"):
+            ssm_exact.date_back(json.loads(body)["seconds"])
         else:
             status, answer = "404 Not Found", {"message": "no such control path"}
         content = json.dumps(answer).encode()

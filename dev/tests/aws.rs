@@ -1,5 +1,4 @@
-//! The AWS emulator where it has to be as exact as AWS: conditional writes, versions of
-//! parameters, and faults that strike at a certain moment of a certain call.
+//! The AWS emulator: conditional writes, versions of parameters, and faults of single calls.
 #![expect(clippy::unwrap_used, reason = "a call that fails fails the test")]
 
 use std::collections::HashMap;
@@ -20,7 +19,7 @@ const PUT: &str = "ssm:PutParameter";
 const ANY_TIME: Duration = Duration::from_secs(60);
 const RIVALS: usize = 32;
 
-/// A client that takes the first answer for final.
+/// Returns a client without retries.
 fn ssm(aws: &AwsEmulator) -> aws_sdk_ssm::Client {
     let once = aws_sdk_ssm::config::retry::RetryConfig::disabled();
     aws_sdk_ssm::Client::new(&aws.sdk_config().to_builder().retry_config(once).build())
@@ -37,7 +36,7 @@ async fn table() -> (AwsEmulator, aws_sdk_dynamodb::Client) {
     (aws, client)
 }
 
-/// Puts an item that must not be there yet.
+/// Creates an item that must not exist.
 async fn claim(
     client: &aws_sdk_dynamodb::Client,
     key: &str,
@@ -54,7 +53,7 @@ async fn claim(
     put.send().await.map(drop)
 }
 
-/// Gives an item to another owner, who must be the right one's successor.
+/// Changes the owner of an item, which must be `from`.
 async fn succeed(
     client: &aws_sdk_dynamodb::Client,
     key: &str,
@@ -75,13 +74,13 @@ async fn succeed(
     update.send().await.map(drop)
 }
 
-/// The item that was in the way.
+/// Returns the owner of the item that made a condition fail.
 fn owner(item: Option<&HashMap<String, AttributeValue>>) -> usize {
     item.unwrap()["owner"].as_n().unwrap().parse().unwrap()
 }
 
 #[tokio::test]
-async fn one_of_many_conditional_writes_wins() {
+async fn exactly_one_concurrent_conditional_write_succeeds() {
     let (aws, client) = table().await;
     for key in ["LOCK#a", "LOCK#b", "LOCK#c", "LOCK#d"] {
         let claims = join_all((1..=RIVALS).map(|rival| claim(&client, key, rival))).await;
@@ -110,7 +109,7 @@ async fn one_of_many_conditional_writes_wins() {
             }
         }
     }
-    // Nothing is in the way of an update of what is not there.
+    // An update of a missing item fails without an item.
     let nothing = succeed(&client, "LOCK#e", 1, 2).await.unwrap_err();
     match nothing.into_service_error() {
         UpdateItemError::ConditionalCheckFailedException(refused) => {
@@ -122,7 +121,7 @@ async fn one_of_many_conditional_writes_wins() {
 }
 
 #[tokio::test]
-async fn a_table_is_made_and_read() {
+async fn table_has_its_items_and_its_time_to_live() {
     let (aws, client) = table().await;
     for (key, number) in [("b", "1.5"), ("a", "1700000000")] {
         client
@@ -155,7 +154,7 @@ async fn a_table_is_made_and_read() {
 }
 
 #[tokio::test]
-async fn a_hanging_write_holds_up_nobody() {
+async fn hanging_write_does_not_block_other_writes() {
     let (aws, client) = table().await;
     let action = "dynamodb:PutItem";
     let fault = Fault::new(action, "hang").after().containing("LOCK#a");
@@ -165,13 +164,13 @@ async fn a_hanging_write_holds_up_nobody() {
         async move { claim(&client, "LOCK#a", 1).await }
     });
     aws.until_hanging(action, ANY_TIME).await.unwrap();
-    // It has taken effect, and others go on.
+    // The hanging write has taken effect, and another write succeeds.
     claim(&client, "LOCK#b", 2).await.unwrap();
     let items = aws.items(TABLE).await.unwrap();
     let owners: Vec<_> = items.iter().map(|item| &item["owner"]).collect();
     assert_eq!(owners, [1, 2]);
     assert!(!hanging.is_finished());
-    // Each call that hangs is told of once.
+    // Each hanging call ends only one wait.
     let again = aws.until_hanging(action, Duration::from_millis(1)).await;
     assert!(matches!(again, Err(Error::Timeout { .. })));
     hanging.abort();
@@ -192,7 +191,7 @@ async fn put(client: &aws_sdk_ssm::Client, name: &str, value: &str) -> Result<i6
 }
 
 #[tokio::test]
-async fn faults_strike_where_they_are_aimed() {
+async fn fault_affects_only_matching_calls() {
     let aws = AwsEmulator::start().await.unwrap();
     let client = ssm(&aws);
     let aimed = Fault::new(PUT, "InternalServerError")
@@ -202,7 +201,7 @@ async fn faults_strike_where_they_are_aimed() {
     aws.inject(&aimed).await.unwrap();
     let late = Fault::new(PUT, "ThrottlingException").after().times(1);
     aws.inject(&late).await.unwrap();
-    // The second fault means this call; the first does not, and its count stays.
+    // Only the second fault matches this call, so the first fault does not count it.
     assert_eq!(
         put(&client, TOKEN, "a").await.unwrap_err(),
         "ThrottlingException"
@@ -217,14 +216,14 @@ async fn faults_strike_where_they_are_aimed() {
     let values = |history: Vec<latchkey_dev::stack::StoredVersion>| {
         history.into_iter().map(|it| it.value).collect::<Vec<_>>()
     };
-    // What failed after its effect is there, what failed before is not.
+    // A call that failed after its effect has stored a version. A call that failed before has not.
     assert_eq!(values(aws.history(TOKEN).await.unwrap()), ["a", "b"]);
     assert_eq!(values(aws.history("/other").await.unwrap()), ["c", "e"]);
     aws.stop().await;
 }
 
 #[tokio::test]
-async fn each_version_is_kept_with_its_key() {
+async fn history_has_each_version_with_its_key() {
     let aws = AwsEmulator::start().await.unwrap();
     let start = SystemTime::now() - Duration::from_secs(1);
     assert_eq!(
@@ -286,6 +285,14 @@ async fn each_version_is_kept_with_its_key() {
         ["/nowhere", &format!("{TOKEN}:9")]
     );
 
+    let day = Duration::from_secs(24 * 60 * 60);
+    aws.date_versions_back(day).await.unwrap();
+    aws.put_token(TOKEN, "old").await.unwrap();
+    let history = aws.history(TOKEN).await.unwrap();
+    assert!(history[1].modified >= start);
+    assert!(history[2].modified <= SystemTime::now() - day);
+    aws.date_versions_back(Duration::ZERO).await.unwrap();
+
     aws.delete_parameter(TOKEN).await.unwrap();
     assert!(aws.history(TOKEN).await.is_err());
     assert!(aws.delete_parameter(TOKEN).await.is_err());
@@ -294,10 +301,10 @@ async fn each_version_is_kept_with_its_key() {
 }
 
 #[tokio::test]
-async fn long_lists_come_in_pages() {
+async fn long_lists_have_pages() {
     let aws = AwsEmulator::start().await.unwrap();
     let client = ssm(&aws);
-    // Concurrent writers get a version each.
+    // Each concurrent write gets its own version.
     let puts = join_all((0..60).map(|_| put(&client, TOKEN, "value"))).await;
     let mut versions: Vec<_> = puts.into_iter().map(Result::unwrap).collect();
     versions.sort_unstable();

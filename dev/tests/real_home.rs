@@ -1,4 +1,4 @@
-//! The stack's handle on a real Home Assistant.
+//! The stack's handle of a real Home Assistant.
 
 use latchkey_dev::stack::{Error, RealHome, RealHomeOptions, http_client};
 use reqwest::StatusCode;
@@ -14,7 +14,7 @@ async fn config(home: &RealHome, token: &str) -> StatusCode {
 }
 
 #[tokio::test]
-async fn a_real_home_is_steered_and_watched() {
+async fn real_home_runs_commands_and_counts_failed_logins() {
     let options = RealHomeOptions::default().login_attempts_threshold(4);
     let home = RealHome::start(options).await.unwrap();
     assert_eq!(config(&home, home.token()).await, StatusCode::OK);
@@ -40,7 +40,7 @@ async fn a_real_home_is_steered_and_watched() {
         assert_eq!(config(&home, &second).await, StatusCode::UNAUTHORIZED);
         assert_eq!(home.failed_logins().await.unwrap(), failures);
     }
-    // Neither steering nor reading has wiped out the strikes: the fourth is the last.
+    // Commands and reads have not reset the count, so the fourth failure bans the address.
     assert_eq!(config(&home, home.token()).await, StatusCode::OK);
     assert_eq!(config(&home, &second).await, StatusCode::UNAUTHORIZED);
     assert_eq!(config(&home, home.token()).await, StatusCode::FORBIDDEN);
@@ -48,7 +48,7 @@ async fn a_real_home_is_steered_and_watched() {
 }
 
 #[tokio::test]
-async fn tokens_are_told_apart_without_presenting_them() {
+async fn tokens_are_listed_and_checked_without_a_login() {
     let home = RealHome::start(RealHomeOptions::default()).await.unwrap();
     let minted = home.mint_token("latchkey-2").await.unwrap();
     assert!(matches!(

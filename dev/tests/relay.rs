@@ -1,5 +1,5 @@
 //! The relay over real sockets.
-#![expect(clippy::unwrap_used, reason = "a test may end in a panic")]
+#![expect(clippy::unwrap_used, reason = "a call that fails fails the test")]
 
 use std::{io, net::SocketAddr, time::Duration};
 
@@ -14,7 +14,7 @@ use tokio::{
     time::Instant,
 };
 
-/// Sends back what it gets.
+/// Starts a server that returns all bytes.
 async fn echo() -> (SocketAddr, JoinHandle<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -41,7 +41,7 @@ async fn exchange(stream: &mut TcpStream, bytes: &[u8]) -> io::Result<Vec<u8>> {
     Ok(back)
 }
 
-/// What can be read until the end, and how the end came.
+/// Reads until the end. Returns the number of bytes, and the error if there is one.
 async fn read_out(stream: &mut TcpStream) -> (usize, Option<io::ErrorKind>) {
     let mut bytes = Vec::new();
     let end = stream.read_to_end(&mut bytes).await;
@@ -49,7 +49,7 @@ async fn read_out(stream: &mut TcpStream) -> (usize, Option<io::ErrorKind>) {
 }
 
 #[tokio::test]
-async fn passes_everything_and_counts() {
+async fn relay_passes_and_counts_all_bytes() {
     let (target, _server) = echo().await;
     let relay = relay_to(target).await;
     let mut first = TcpStream::connect(relay.addr()).await.unwrap();
@@ -67,7 +67,7 @@ async fn passes_everything_and_counts() {
 }
 
 #[tokio::test]
-async fn latency_costs_no_throughput_and_a_connect_costs_a_round_trip() {
+async fn latency_does_not_reduce_throughput_and_connecting_takes_a_round_trip() {
     let (target, _server) = echo().await;
     let round_trip = Duration::from_millis(50);
     let relay = Relay::start(target, RelayOptions { round_trip })
@@ -76,13 +76,13 @@ async fn latency_costs_no_throughput_and_a_connect_costs_a_round_trip() {
     let started = Instant::now();
     let mut stream = TcpStream::connect(relay.addr()).await.unwrap();
     exchange(&mut stream, b"x").await.unwrap();
-    // Never too early; how late depends on the machine.
+    // Only the lower bound is exact; the delay beyond it depends on the machine.
     assert!(started.elapsed() >= round_trip * 2);
     let again = Instant::now();
     exchange(&mut stream, b"x").await.unwrap();
     assert!(again.elapsed() >= round_trip);
 
-    // Were chunks to wait for one another, these would take over a minute.
+    // If chunks waited for one another, these would take more than a minute.
     let megabytes = vec![7; 64 << 20];
     let (mut from, mut to) = stream.split();
     let mut back = vec![0; megabytes.len()];
@@ -93,7 +93,7 @@ async fn latency_costs_no_throughput_and_a_connect_costs_a_round_trip() {
 }
 
 #[tokio::test]
-async fn cuts_at_the_very_byte() {
+async fn cut_after_ends_a_connection_at_the_exact_byte() {
     for ending in [Ending::Fin, Ending::Reset] {
         let kind = (ending == Ending::Reset).then_some(io::ErrorKind::ConnectionReset);
         let (target, _server) = echo().await;
@@ -115,7 +115,7 @@ async fn cuts_at_the_very_byte() {
         let after = relay.counters();
         assert_eq!(after.bytes_to_server - before.bytes_to_server, 7);
 
-        // Spent: the next connection is whole. A cut after 0 lets nothing through.
+        // The cut takes effect once, so the next connection is intact. A cut after 0 bytes passes nothing.
         let mut stream = TcpStream::connect(relay.addr()).await.unwrap();
         assert_eq!(exchange(&mut stream, b"whole").await.unwrap(), b"whole");
         relay.cut_after(Direction::ToServer, 0, ending);
@@ -126,7 +126,7 @@ async fn cuts_at_the_very_byte() {
 }
 
 #[tokio::test]
-async fn a_black_hole_takes_open_connections_and_spares_new_ones() {
+async fn black_hole_affects_only_the_chosen_connections() {
     let (target, _server) = echo().await;
     let relay = relay_to(target).await;
     let mut lost = TcpStream::connect(relay.addr()).await.unwrap();
@@ -148,7 +148,7 @@ async fn a_black_hole_takes_open_connections_and_spares_new_ones() {
 }
 
 #[tokio::test]
-async fn drops_refuses_and_accepts_again() {
+async fn relay_drops_refuses_and_accepts_connections() {
     let (target, _server) = echo().await;
     let relay = relay_to(target).await;
     for (ending, kind) in [
@@ -173,7 +173,7 @@ async fn drops_refuses_and_accepts_again() {
 }
 
 #[tokio::test]
-async fn follows_its_target() {
+async fn set_target_affects_new_connections() {
     let first = SimulatedHome::start(HomeOptions::default()).await.unwrap();
     let second = SimulatedHome::start(HomeOptions::default()).await.unwrap();
     let relay = relay_to(first.address()).await;
@@ -187,7 +187,7 @@ async fn follows_its_target() {
         .wait_for(|counters| counters.tcp_connections == 1)
         .await;
 
-    // Nobody there any more: the client is reset.
+    // Without a server, the relay resets the client.
     drop(second);
     let (gone, server) = echo().await;
     server.abort();

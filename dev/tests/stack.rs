@@ -1,11 +1,10 @@
-//! The stack on its real parts: moto, the Runtime Interface Emulator with a bare function.
+//! The stack: moto, and the error for a missing function.
 
 use std::time::Duration;
 
 use aws_sdk_cloudwatch::types::{Dimension, MetricDatum, StandardUnit};
 use aws_sdk_ssm::error::ProvideErrorMetadata;
 use latchkey_dev::stack::{AwsEmulator, Error, Fault, Function, FunctionOptions};
-use serde_json::json;
 
 const TOKEN: &str = "/homeautomation/tokens/home-assistant";
 const GET: &str = "ssm:GetParameter";
@@ -27,14 +26,14 @@ async fn get(client: &aws_sdk_ssm::Client) -> Result<String, String> {
     }
 }
 
-/// A client that takes the first answer for final.
+/// Returns a client without retries.
 fn ssm(aws: &AwsEmulator) -> aws_sdk_ssm::Client {
     let once = aws_sdk_ssm::config::retry::RetryConfig::disabled();
     aws_sdk_ssm::Client::new(&aws.sdk_config().to_builder().retry_config(once).build())
 }
 
 #[tokio::test]
-async fn a_token_is_kept_encrypted_and_its_reads_are_counted() {
+async fn token_is_encrypted_and_its_reads_are_counted() {
     let aws = AwsEmulator::start().await.unwrap();
     assert_eq!(aws.put_token(TOKEN, "first").await.unwrap(), 1);
     assert_eq!(aws.put_token(TOKEN, "second").await.unwrap(), 2);
@@ -50,7 +49,7 @@ async fn a_token_is_kept_encrypted_and_its_reads_are_counted() {
 }
 
 #[tokio::test]
-async fn faults_are_used_up_in_order() {
+async fn faults_take_effect_in_order() {
     let aws = AwsEmulator::start().await.unwrap();
     aws.put_token(TOKEN, "good").await.unwrap();
     for fault in [
@@ -79,7 +78,7 @@ async fn faults_are_used_up_in_order() {
 }
 
 #[tokio::test]
-async fn a_hanging_call_is_answered_when_faults_are_cleared() {
+async fn clear_faults_ends_a_hanging_call() {
     let aws = AwsEmulator::start().await.unwrap();
     aws.put_token(TOKEN, "good").await.unwrap();
     aws.inject(&Fault::new(GET, "hang")).await.unwrap();
@@ -102,7 +101,7 @@ async fn a_hanging_call_is_answered_when_faults_are_cleared() {
 }
 
 #[tokio::test]
-async fn metrics_are_read_back_as_they_were_put() {
+async fn metrics_have_the_values_that_were_put() {
     let aws = AwsEmulator::start().await.unwrap();
     let client = aws_sdk_cloudwatch::Client::new(aws.sdk_config());
     let datum = |name: &str, value: f64| {
@@ -113,7 +112,7 @@ async fn metrics_are_read_back_as_they_were_put() {
             .timestamp(std::time::SystemTime::now().into())
     };
     let home = Dimension::builder().name("Home").value("cabin").build();
-    // Enough of them to be compressed by the SDK.
+    // So many data that the SDK compresses the request.
     let crowd = (0..400).map(|_| datum("Crowd", 1.0));
     let data = [datum("TokenValid", 1.0), datum("TokenValid", 0.0)]
         .into_iter()
@@ -152,24 +151,7 @@ async fn metrics_are_read_back_as_they_were_put() {
 }
 
 #[tokio::test]
-async fn a_function_answers_and_its_output_is_kept() {
-    let options = FunctionOptions::new(env!("CARGO_BIN_EXE_bare")).timeout(Duration::from_secs(5));
-    let function = Function::start(options).await.unwrap();
-    let event = json!({ "source": "keep-warm" });
-    let (first, second) = tokio::join!(function.invoke(&event), function.invoke(&event));
-    for invocation in [first.unwrap(), second.unwrap()] {
-        assert_eq!(invocation.status, 200);
-        assert_eq!(
-            invocation.json(),
-            json!({ "statusCode": 200, "event": event })
-        );
-    }
-    let log = function.stop().await;
-    assert!(log.contains("END RequestId"), "{log}");
-}
-
-#[tokio::test]
-async fn a_function_that_is_not_there_is_named() {
+async fn missing_function_error_names_its_path() {
     let missing = Function::start(FunctionOptions::new("/nowhere/bootstrap")).await;
     assert!(
         missing

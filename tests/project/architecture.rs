@@ -16,7 +16,12 @@ use rules::Violation;
 use source::Source;
 
 /// The packages of this repository: the directory of their sources, and their name in `use` paths.
-const PACKAGES: &[(&str, &str)] = &[("src/", "latchkey")];
+const PACKAGES: &[(&str, &str)] = &[
+    ("src/", "latchkey"),
+    ("dev/src/", "latchkey_dev"),
+    ("dev/bench/src/", "latchkey_bench"),
+    ("dev/local/src/", "latchkey_local"),
+];
 
 /// The most names at the top of `src`.
 const MAX_TOP_NAMES: usize = 12;

@@ -2,7 +2,8 @@
 
 use std::process::{Output, Stdio};
 
-use latchkey_dev::stack::{AwsEmulator, LocalPort, RealHome, script, tool};
+use latchkey_dev::stack::{AwsEmulator, RealHome, script, tool};
+use latchkey_local::LocalPort;
 use serde_json::json;
 use testkit::callers::token;
 use tokio::io::AsyncWriteExt as _;

@@ -23,11 +23,8 @@ mod token_life;
 
 use latchkey_dev::relay::Relay;
 use latchkey_dev::stack::{AwsEmulator, RealHome};
-// The paths that `rotation/crashes.rs` names these by.
-use rotation::{Stage, WITHIN, operator, state};
 use testkit::Sandbox;
 use testkit::callers::variables;
-use testkit::canary as search;
 
 /// The function's executable, as this build has made it.
 const BOOTSTRAP: &str = env!("CARGO_BIN_EXE_bootstrap");

@@ -1,12 +1,12 @@
-//! Home Assistant's IP ban: failed logins are counted by address until one too many.
+//! Home Assistant's IP ban: a count of failed logins for each address.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
     net::IpAddr,
 };
 
-/// Failed logins and banned addresses. As in Home Assistant, nothing short of a person lifts a
-/// ban, and only a login over the socket, not a REST request, resets the count.
+/// Failed logins and banned addresses. As in Home Assistant, only a person can remove a ban. A login
+/// over the WebSocket resets the count; a REST request does not.
 #[derive(Debug)]
 pub(super) struct Bans {
     threshold: Option<u32>,

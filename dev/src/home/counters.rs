@@ -1,61 +1,61 @@
-//! What a home has seen, so that tests can prove what was, and was not, sent.
+//! Counters of everything that a home received, for the assertions of tests.
 
 use std::{collections::BTreeMap, sync::Mutex};
 
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::locked;
+use crate::lock::locked;
 
-/// What a home has seen since it started.
+/// What a home has received and done since its start.
 #[derive(Clone, Debug, Default)]
 pub struct Counters {
     /// TCP connections accepted.
     pub tcp_connections: u64,
-    /// HTTP requests by path, socket upgrades included.
+    /// HTTP requests by path, including WebSocket upgrades.
     pub http_requests: BTreeMap<String, u64>,
-    /// Requests for `/api/config`, whatever the answer.
+    /// Requests for `/api/config`, with any response.
     pub config_checks: u64,
-    /// Requests for `/api/websocket`, whatever the answer.
+    /// Requests for `/api/websocket`, with any response.
     pub upgrade_requests: u64,
-    /// Upgrades that were answered with 101.
+    /// Upgrades that got a response with status 101.
     pub websocket_upgrades: u64,
-    /// Sockets authenticated and open now.
+    /// Authenticated WebSockets that are open now.
     pub open_sockets: u64,
-    /// `auth_ok` sent.
+    /// `auth_ok` messages sent.
     pub auth_ok: u64,
-    /// `auth_invalid` sent.
+    /// `auth_invalid` messages sent.
     pub auth_invalid: u64,
-    /// Strikes towards the ban: wrong tokens, over REST or the socket.
+    /// Failed logins: wrong tokens, over REST or the WebSocket. They count towards the ban.
     pub failed_logins: u64,
-    /// Commands received on authenticated sockets, by type, executed or not.
+    /// Commands received on authenticated WebSockets, by type, executed or not.
     pub commands: BTreeMap<String, u64>,
-    /// Service calls executed, in order.
+    /// Executed service calls, in order.
     pub service_calls: Vec<ServiceCall>,
     /// WebSocket ping frames received.
     pub ping_frames: u64,
     /// WebSocket pong frames received.
     pub pong_frames: u64,
-    /// Close frames received, by code (1005 when there was none).
+    /// Close frames received, by code. A frame without a code counts as 1005.
     pub close_frames: BTreeMap<u16, u64>,
-    /// How often each distinct token was presented, over REST or the socket.
+    /// How often each token was presented, over REST or the WebSocket.
     pub tokens_presented: BTreeMap<String, u64>,
     /// How often a fault took effect.
     pub faults_hit: u64,
 }
 
 impl Counters {
-    /// Requests for this path.
+    /// Returns the number of requests for this path.
     pub fn requests(&self, path: &str) -> u64 {
         self.http_requests.get(path).copied().unwrap_or_default()
     }
 
-    /// `type: ping` commands and ping frames received.
+    /// Returns the number of `ping` commands and ping frames received.
     pub fn pings(&self) -> u64 {
         self.ping_frames + self.commands.get("ping").copied().unwrap_or_default()
     }
 
-    /// How often this token was presented.
+    /// Returns how often this token was presented.
     pub fn presented(&self, token: &str) -> u64 {
         self.tokens_presented
             .get(token)
@@ -63,7 +63,7 @@ impl Counters {
             .unwrap_or_default()
     }
 
-    /// How often this service was executed with this entity among its targets.
+    /// Returns how often this service was executed with this entity among its targets.
     pub fn calls_of(&self, domain: &str, service: &str, entity_id: &str) -> usize {
         self.service_calls
             .iter()
@@ -76,20 +76,20 @@ impl Counters {
     }
 }
 
-/// A service call the home has executed.
+/// A service call that the home executed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ServiceCall {
-    /// The service's domain, `light`.
+    /// The service's domain, such as `light`.
     pub domain: String,
-    /// The service's name, `turn_on`.
+    /// The service's name, such as `turn_on`.
     pub service: String,
-    /// The entities named, known or not.
+    /// The entities that the call names, known or unknown.
     pub entity_ids: Vec<String>,
-    /// Service data and target merged, as Home Assistant does.
+    /// Service data and target, merged as in Home Assistant.
     pub data: Value,
 }
 
-/// Counters that can be awaited.
+/// Counters that a task can wait for.
 #[derive(Debug)]
 pub(super) struct Tally {
     counters: Mutex<Counters>,
@@ -124,7 +124,7 @@ impl Tally {
                 }
             }
             if changed.changed().await.is_err() {
-                // The sender lives in `self`, so this cannot end; waiting is the honest answer.
+                // Unreachable: `self` owns the sender.
                 std::future::pending::<()>().await;
             }
         }

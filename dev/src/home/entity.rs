@@ -1,13 +1,12 @@
-//! The home's entities and what its services do to them.
+//! The entities of the home.
 
 use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
-use time::OffsetDateTime;
 
-use super::{counters::ServiceCall, service::Service, token::hex};
+use super::context::{self, timestamp};
 
-/// Bytes of attribute text in one filler sensor.
+/// The bytes of attribute text in one filler sensor.
 const FILLER_TEXT_BYTES: usize = 900;
 
 #[derive(Clone, Debug)]
@@ -32,11 +31,12 @@ impl Entity {
     }
 }
 
-/// Every entity of the home by id.
+/// All entities of the home by id.
 #[derive(Debug)]
 pub(super) struct Entities {
     entities: BTreeMap<String, Entity>,
-    /// Filler sensors as JSON, each preceded by a comma: made once, as no service changes them.
+    /// Filler sensors as JSON, each preceded by a comma. The text is made once, because no service changes these
+    /// sensors.
     filler: String,
 }
 
@@ -76,7 +76,7 @@ impl Entities {
                 state: state.to_owned(),
                 attributes,
                 changed_at: timestamp(),
-                context: context(),
+                context: context::new(),
             },
         );
     }
@@ -84,7 +84,7 @@ impl Entities {
     fn fill(&mut self, states_bytes: usize) {
         let missing = states_bytes.saturating_sub(self.states_json().len());
         let changed_at = timestamp();
-        let context = context();
+        let context = context::new();
         let text = "x".repeat(FILLER_TEXT_BYTES);
         let mut filler = String::with_capacity(missing + 2 * FILLER_TEXT_BYTES);
         let mut number = 0_u32;
@@ -105,7 +105,7 @@ impl Entities {
         self.filler = filler;
     }
 
-    /// What `get_states` answers.
+    /// Returns the result of `get_states`.
     pub(super) fn states_json(&self) -> String {
         let mut states = String::with_capacity(self.filler.len() + 4096);
         states.push('[');
@@ -132,7 +132,7 @@ impl Entities {
             .map(|entity| entity.state.clone())
     }
 
-    /// Sets a state as an integration would, and says what to tell those who listen.
+    /// Sets a state as an integration would. Returns the event, or none if the state is unchanged.
     pub(super) fn set_state(
         &mut self,
         entity_id: &str,
@@ -163,26 +163,7 @@ impl Entities {
         }))
     }
 
-    /// Runs a service on its targets. Like Home Assistant it passes over entities it does not
-    /// know or of another domain.
-    pub(super) fn run(
-        &mut self,
-        service: Service,
-        call: &ServiceCall,
-        context: &Value,
-    ) -> Vec<Value> {
-        call.entity_ids
-            .iter()
-            .filter(|id| call.domain == "homeassistant" || belongs_to(id, &call.domain))
-            .filter_map(|entity_id| {
-                let state = self.entities.get(entity_id)?.state.clone();
-                let state = service.next_state(entity_id, &state);
-                self.set_state(entity_id, state, context)
-            })
-            .collect()
-    }
-
-    /// The ids `entity_id: all` stands for.
+    /// Returns the ids that `entity_id: all` stands for.
     pub(super) fn all_of(&self, domain: &str) -> Vec<String> {
         self.entities
             .keys()
@@ -192,26 +173,9 @@ impl Entities {
     }
 }
 
-fn belongs_to(entity_id: &str, domain: &str) -> bool {
+/// Returns true if the entity is of this domain.
+pub(super) fn belongs_to(entity_id: &str, domain: &str) -> bool {
     entity_id
         .split_once('.')
         .is_some_and(|(of, _)| of == domain)
-}
-
-/// A context, as every state and event has one.
-pub(super) fn context() -> Value {
-    json!({"id": hex(13).to_uppercase(), "parent_id": null, "user_id": hex(16)})
-}
-
-/// Now, as Home Assistant writes it.
-pub(super) fn timestamp() -> String {
-    let now = OffsetDateTime::now_utc();
-    format!(
-        "{}T{:02}:{:02}:{:02}.{:06}+00:00",
-        now.date(),
-        now.hour(),
-        now.minute(),
-        now.second(),
-        now.microsecond()
-    )
 }

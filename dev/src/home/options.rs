@@ -1,4 +1,4 @@
-//! How a [`SimulatedHome`](super::SimulatedHome) is to be.
+//! The options of a simulated home.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
@@ -6,29 +6,29 @@ use std::{
     time::Duration,
 };
 
-/// How a [`SimulatedHome`](super::SimulatedHome) is to be; the defaults are Home Assistant's own.
+/// The options of a simulated home. The defaults are those of Home Assistant.
 #[derive(Clone, Debug)]
 pub struct HomeOptions {
-    /// Where to listen; port 0 lets the system choose.
+    /// The address to listen on. With port 0, the system chooses a port.
     pub address: SocketAddr,
-    /// Failed logins from one address after which that address is banned
-    /// (`ip_ban_enabled` with `login_attempts_threshold`); never when absent.
+    /// The number of failed logins after which an address is banned (`ip_ban_enabled` with
+    /// `login_attempts_threshold`). `None` disables the ban.
     pub login_attempts_threshold: Option<u32>,
-    /// `get_states` and `GET /api/states` answer at least this many bytes, by means of filler
+    /// The minimum size of the results of `get_states` and `GET /api/states`, reached with filler
     /// sensors.
     pub states_bytes: Option<usize>,
-    /// How long a socket may stay unauthenticated.
+    /// The time limit for authentication on a WebSocket.
     pub auth_timeout: Duration,
-    /// Silence after which the home pings; the socket is dropped, without a close frame, when
-    /// half as long again brings nothing.
+    /// The idle time after which the home sends a ping. If nothing arrives for half of this time
+    /// after the ping, the home drops the WebSocket without a close frame.
     pub heartbeat: Duration,
-    /// The version the home says it runs.
+    /// The version that the home reports.
     pub ha_version: String,
-    /// Serve https and wss with this configuration.
+    /// The TLS configuration. `None` serves plain HTTP.
     pub tls: Option<Arc<rustls::ServerConfig>>,
-    /// A path in front of every path, as behind a reverse proxy; empty, or like `/home`.
+    /// A prefix of every path, as behind a reverse proxy: empty, or like `/home`.
     pub prefix: String,
-    /// Headers that something in front of the home demands; without them it answers with a login page.
+    /// Headers that an access proxy requires. A request without them gets a login page.
     pub required_headers: Vec<(String, String)>,
 }
 

@@ -1,4 +1,4 @@
-//! TCP, TLS and HTTP/1.1: one task a connection, all of them ending with the home.
+//! TCP, TLS and HTTP/1.1: one task for each connection. All tasks end with the home.
 
 use std::{
     convert::Infallible,
@@ -19,29 +19,24 @@ use tokio::{
 use tokio_rustls::TlsAcceptor;
 
 use super::{
-    ConnectionFault, Shared, locked, rest, socket,
+    connection::Connection,
+    fault::ConnectionFault,
+    router,
+    shared::Shared,
+    socket,
     wire::{Stream, Wire},
 };
+use crate::lock::locked;
 
-/// How long peers have to answer a close frame when the home stops.
-const GOODBYE: Duration = Duration::from_secs(1);
+/// The time limit for the peers' close frames when the home stops.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// One connection, as its requests see it.
-#[derive(Debug)]
-pub(super) struct Connection {
-    pub(super) shared: Arc<Shared>,
-    pub(super) peer: IpAddr,
-    pub(super) wire: Wire,
-    /// Set by a request that is answered with 101.
-    pub(super) upgrade: Mutex<Option<OnUpgrade>>,
-}
-
-/// Serves until the home stops, and then until its last connection has ended.
+/// Serves connections until the home stops and the last connection has ended.
 pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
     let mut connections = JoinSet::new();
     let mut stopping = shared.stopping.subscribe();
     let mut stopped = pin!(async move {
-        // An error means the home is gone, which is as good as stopped.
+        // An error means that the home is dropped, which has the same effect.
         let _ = stopping.wait_for(|stopping| *stopping).await;
     });
     loop {
@@ -56,9 +51,9 @@ pub(super) async fn serve(listener: TcpListener, shared: Arc<Shared>) {
         }
     }
     drop(listener);
-    let goodbyes = async { while connections.join_next().await.is_some() {} };
-    // Peers that do not answer a close frame are left behind.
-    let _ = tokio::time::timeout(GOODBYE, goodbyes).await;
+    let all_closed = async { while connections.join_next().await.is_some() {} };
+    // Connections without a close frame of their peer are aborted.
+    let _ = tokio::time::timeout(CLOSE_TIMEOUT, all_closed).await;
     connections.shutdown().await;
 }
 
@@ -69,7 +64,7 @@ async fn connection(tcp: TcpStream, peer: IpAddr, shared: Arc<Shared>) {
         _ = stopping.wait_for(|stopping| *stopping) => return,
         session = http(tcp, peer, Arc::clone(&shared)) => session,
     };
-    // A socket says goodbye by itself when the home stops.
+    // A WebSocket watches `stopping` itself, to send a close frame.
     if let Some((connection, upgrade)) = session {
         socket::run(connection, upgrade).await;
     }
@@ -81,9 +76,9 @@ async fn http(
     peer: IpAddr,
     shared: Arc<Shared>,
 ) -> Option<(Arc<Connection>, OnUpgrade)> {
-    // Best effort: it only costs latency when refused.
+    // Best effort: without this option, latency is higher.
     let _ = tcp.set_nodelay(true);
-    let tcp = spoil(tcp, &shared).await?;
+    let tcp = apply_fault(tcp, &shared).await?;
     let stream = match &shared.options.tls {
         Some(tls) => {
             let accepted = TlsAcceptor::from(Arc::clone(tls)).accept(tcp).await;
@@ -98,7 +93,7 @@ async fn http(
         wire: wire.clone(),
         upgrade: Mutex::default(),
     });
-    let service = service_fn(|request| rest::answer(Arc::clone(&connection), request));
+    let service = service_fn(|request| router::respond(Arc::clone(&connection), request));
     let served = http1::Builder::new()
         .serve_connection(TokioIo::new(wire), service)
         .with_upgrades()
@@ -110,8 +105,8 @@ async fn http(
         .map(|upgrade| (connection, upgrade))
 }
 
-/// Applies a connection fault; the connection comes back when there is none.
-async fn spoil(mut tcp: TcpStream, shared: &Shared) -> Option<TcpStream> {
+/// Applies a connection fault. Returns the connection if no fault is armed.
+async fn apply_fault(mut tcp: TcpStream, shared: &Shared) -> Option<TcpStream> {
     let Some(fault) = shared.connection_fault.take(|fault| Some(*fault)) else {
         return Some(tcp);
     };
@@ -127,7 +122,7 @@ async fn spoil(mut tcp: TcpStream, shared: &Shared) -> Option<TcpStream> {
             }
             .await;
             if sent.is_ok() {
-                // Closing with the peer's bytes unread would be a reset: read them first.
+                // Reads the peer's bytes, because closing with unread bytes would reset the connection.
                 let _ = tokio::io::copy(&mut tcp, &mut tokio::io::sink()).await;
             }
         }

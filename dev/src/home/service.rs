@@ -1,8 +1,11 @@
-//! The home's services: which exist, what data they accept, what they do.
+//! The services of the home: their names, their data and their effects.
 
 use serde_json::{Map, Value, json};
 
-use super::{counters::ServiceCall, entity::Entities};
+use super::{
+    counters::ServiceCall,
+    entity::{Entities, belongs_to},
+};
 
 const TARGET_FIELDS: [&str; 5] = ["entity_id", "device_id", "area_id", "floor_id", "label_id"];
 
@@ -25,7 +28,7 @@ const LIGHT_FIELDS: &[&str] = &[
     "xy_color",
 ];
 
-/// A service the home has.
+/// A service of the home.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Service {
     domain: &'static str,
@@ -87,8 +90,8 @@ impl Service {
             .copied()
     }
 
-    /// The state this service takes an entity to.
-    pub(super) fn next_state<'a>(&self, entity_id: &str, state: &'a str) -> &'a str {
+    /// Returns the state of an entity after this service.
+    fn next_state<'a>(&self, entity_id: &str, state: &'a str) -> &'a str {
         match self.effect {
             Effect::Become(state) => state,
             Effect::Nothing => state,
@@ -103,8 +106,10 @@ impl Service {
         }
     }
 
-    /// Checks data and target as Home Assistant's schema does; `Err` is its message for
-    /// `invalid_format`.
+    /// Checks data and target as Home Assistant's schema does.
+    ///
+    /// # Errors
+    /// Home Assistant's message for `invalid_format`.
     pub(super) fn check(
         &self,
         data: Option<&Value>,
@@ -146,6 +151,25 @@ impl Service {
         })
     }
 
+    /// Runs the service on the targets of a call, and returns the events. As in Home Assistant, unknown entities and
+    /// entities of another domain are skipped.
+    pub(super) fn run(
+        &self,
+        call: &ServiceCall,
+        entities: &mut Entities,
+        context: &Value,
+    ) -> Vec<Value> {
+        call.entity_ids
+            .iter()
+            .filter(|id| call.domain == "homeassistant" || belongs_to(id, &call.domain))
+            .filter_map(|entity_id| {
+                let state = entities.state(entity_id)?;
+                let state = self.next_state(entity_id, &state);
+                entities.set_state(entity_id, state, context)
+            })
+            .collect()
+    }
+
     fn entity_ids(&self, value: &Value, entities: &Entities) -> Result<Vec<String>, String> {
         let named: Vec<String> = match value {
             Value::String(one) if one == "none" => return Ok(Vec::new()),
@@ -167,7 +191,7 @@ impl Service {
     }
 }
 
-/// What `get_services` answers.
+/// Returns the result of `get_services`.
 pub(super) fn services_json() -> Value {
     let mut domains = Map::new();
     for service in SERVICES {

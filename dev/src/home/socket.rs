@@ -1,86 +1,25 @@
-//! The WebSocket: upgrade, authentication, then commands until either side has had enough.
+//! A WebSocket: authentication, then commands until one side closes.
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
-use http::{
-    HeaderValue, Request, Response, StatusCode,
-    header::{CONNECTION, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_KEY, UPGRADE},
-};
-use http_body_util::{BodyExt, Empty};
-use hyper::{body::Incoming, upgrade::OnUpgrade};
+use hyper::upgrade::OnUpgrade;
 use serde_json::{Value, json};
 use tokio::{
     sync::broadcast,
     time::{Instant, sleep_until, timeout},
 };
-use tokio_tungstenite::tungstenite::{Message, handshake::derive_accept_key};
+use tokio_tungstenite::tungstenite::Message;
 
 use super::{
-    Break, Refusal, SocketFault, SocketStage,
-    command::Session,
-    locked,
-    outgoing::{Ended, Peer},
-    rest::{self, Body},
-    server::Connection,
+    connection::Connection,
+    fault::{SocketFault, SocketStage},
+    peer::{Ended, Peer},
+    session::Session,
     token::Proven,
 };
+use crate::lock::locked;
 
-pub(super) const PATH: &str = "/api/websocket";
-
-/// Answers an upgrade request. The socket itself starts once the answer is on its way.
-pub(super) async fn upgrade(
-    connection: &Connection,
-    mut request: Request<Incoming>,
-) -> io::Result<Response<Body>> {
-    let shared = &connection.shared;
-    shared
-        .tally
-        .count(|counters| counters.upgrade_requests += 1);
-    let mut wrong_accept = false;
-    match shared.socket_fault(|fault| match fault {
-        SocketFault::Refuse(refusal) => Some(*refusal),
-        _ => None,
-    }) {
-        Some(Refusal::Status(code)) => return Ok(rest::status(rest::status_code(code))),
-        Some(Refusal::Redirect) => return Ok(rest::redirect()),
-        Some(Refusal::Html) => return Ok(rest::login_page()),
-        Some(Refusal::WrongAccept) => wrong_accept = true,
-        None => {}
-    }
-    if let Some(way) = break_at(connection, SocketStage::Upgrade) {
-        match way {
-            Break::Hang => std::future::pending::<()>().await,
-            Break::Close | Break::CloseFrame(_) => connection.wire.close().await,
-            Break::Reset => connection.wire.reset(),
-            Break::HalfOpen => connection.wire.freeze().await,
-        }
-        return Err(io::ErrorKind::ConnectionAborted.into());
-    }
-    if rest::is_banned(connection) {
-        return Ok(rest::status(StatusCode::FORBIDDEN));
-    }
-    let Some(key) = request.headers().get(SEC_WEBSOCKET_KEY) else {
-        return Ok(rest::status(StatusCode::BAD_REQUEST));
-    };
-    let key = if wrong_accept {
-        b"not the key"
-    } else {
-        key.as_bytes()
-    };
-    let accept = HeaderValue::from_str(&derive_accept_key(key)).map_err(io::Error::other)?;
-    *locked(&connection.upgrade) = Some(hyper::upgrade::on(&mut request));
-
-    let empty = Empty::new().map_err(|never| match never {});
-    let mut response = Response::new(empty.boxed_unsync());
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    let headers = response.headers_mut();
-    headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(UPGRADE, HeaderValue::from_static("websocket"));
-    headers.insert(SEC_WEBSOCKET_ACCEPT, accept);
-    Ok(response)
-}
-
-/// Runs a socket to its end.
+/// Runs a WebSocket until it ends.
 pub(super) async fn run(connection: Arc<Connection>, upgrade: OnUpgrade) {
     let Ok(upgraded) = upgrade.await else {
         return;
@@ -101,40 +40,32 @@ pub(super) async fn run(connection: Arc<Connection>, upgrade: OnUpgrade) {
     }
 }
 
-fn break_at(connection: &Connection, here: SocketStage) -> Option<Break> {
-    connection.shared.socket_fault(|fault| match fault {
-        SocketFault::At(stage, way) if *stage == here => Some(*way),
-        _ => None,
-    })
-}
-
+/// Authenticates the client and serves its commands.
 async fn converse(connection: &Connection, peer: &mut Peer<'_>) -> Result<(), Ended> {
+    let shared = &connection.shared;
     let token = authenticate(connection, peer).await?;
-    // Subscribed before the client hears `auth_ok`: no change after that is lost.
-    let session = Session::new(&connection.shared, token);
-    if !session.junk_at(SocketStage::Auth, peer).await? {
-        let version = &connection.shared.options.ha_version;
+    // The session subscribes to events before `auth_ok` is sent, so that no later event is lost.
+    let session = Session::new(shared, token);
+    if !peer.junk_at(SocketStage::Auth).await? {
+        let version = &shared.options.ha_version;
         let auth_ok = json!({"type": "auth_ok", "ha_version": version});
-        connection
-            .shared
-            .tally
-            .count(|counters| counters.auth_ok += 1);
+        shared.tally.count(|counters| counters.auth_ok += 1);
         peer.send(auth_ok.to_string()).await?;
     }
-    locked(&connection.shared.bans).login_succeeded(connection.peer);
-    if let Some(way) = break_at(connection, SocketStage::AuthOk) {
+    locked(&shared.bans).login_succeeded(connection.peer);
+    if let Some(way) = shared.break_at(SocketStage::AuthOk) {
         return Err(peer.break_off(way).await);
     }
     command_phase(connection, peer, session).await
 }
 
-/// Home Assistant's authentication phase: the token that the client proved to have.
+/// Runs Home Assistant's authentication phase. Returns the client's token.
 async fn authenticate(connection: &Connection, peer: &mut Peer<'_>) -> Result<Proven, Ended> {
     let shared = &connection.shared;
-    if let Some(way) = break_at(connection, SocketStage::AuthRequired) {
+    if let Some(way) = shared.break_at(SocketStage::AuthRequired) {
         return Err(peer.break_off(way).await);
     }
-    if !Session::junk(shared, SocketStage::AuthRequired, peer).await? {
+    if !peer.junk_at(SocketStage::AuthRequired).await? {
         let version = &shared.options.ha_version;
         let required = json!({"type": "auth_required", "ha_version": version});
         peer.send(required.to_string()).await?;
@@ -157,7 +88,7 @@ async fn authenticate(connection: &Connection, peer: &mut Peer<'_>) -> Result<Pr
                 .or_default() += 1;
         });
     }
-    if let Some(way) = break_at(connection, SocketStage::Auth) {
+    if let Some(way) = shared.break_at(SocketStage::Auth) {
         return Err(peer.break_off(way).await);
     }
     if let Some(fault) = malformed_auth(&auth) {
@@ -172,13 +103,13 @@ async fn authenticate(connection: &Connection, peer: &mut Peer<'_>) -> Result<Pr
     match proven {
         Some(proven) => Ok(proven),
         None => {
-            rest::login_failed(connection);
+            connection.login_failed();
             Err(refuse(connection, peer, "Invalid access token or password").await)
         }
     }
 }
 
-/// The first message that is not a ping or pong.
+/// Returns the first message that is not a ping or a pong.
 async fn first_message(peer: &mut Peer<'_>) -> Result<Message, Ended> {
     loop {
         let message = peer.receive().await?;
@@ -188,7 +119,7 @@ async fn first_message(peer: &mut Peer<'_>) -> Result<Message, Ended> {
     }
 }
 
-/// What is wrong with an `auth` message in form, in Home Assistant's words.
+/// Returns Home Assistant's error for the form of an `auth` message, if the form is wrong.
 fn malformed_auth(auth: &Value) -> Option<String> {
     let Some(fields) = auth.as_object() else {
         return Some("expected a dictionary".to_owned());
@@ -209,6 +140,7 @@ fn malformed_auth(auth: &Value) -> Option<String> {
     None
 }
 
+/// Sends `auth_invalid` and closes the WebSocket.
 async fn refuse(connection: &Connection, peer: &mut Peer<'_>, message: &str) -> Ended {
     connection
         .shared
@@ -221,6 +153,7 @@ async fn refuse(connection: &Connection, peer: &mut Peer<'_>, message: &str) -> 
     }
 }
 
+/// Serves commands and events until the WebSocket ends.
 async fn command_phase(
     connection: &Connection,
     peer: &mut Peer<'_>,
@@ -233,11 +166,11 @@ async fn command_phase(
     let mut is_pinged = false;
     loop {
         if !session.is_authorised() {
-            // No longer open, even while the peer takes its time over the goodbye.
+            // The WebSocket no longer counts as open, even if the peer closes late.
             drop(session);
             return Err(peer.close(1000).await);
         }
-        let patience = if is_pinged {
+        let silence = if is_pinged {
             heartbeat * 3 / 2
         } else {
             heartbeat
@@ -258,14 +191,14 @@ async fn command_phase(
                         Ok(frame) => session.handle(frame, peer).await?,
                         Err(_) => return Err(peer.close(1000).await),
                     },
-                    // No integration of this home takes binary messages.
+                    // No integration of this home accepts binary messages.
                     Message::Binary(bytes) if bytes.is_empty() => {
                         return Err(peer.close(1000).await);
                     }
                     _ => {}
                 }
             }
-            () = sleep_until(heard_at + patience) => {
+            () = sleep_until(heard_at + silence) => {
                 if is_pinged {
                     return Err(Ended);
                 }

@@ -1,36 +1,34 @@
-//! Long-lived access tokens, shaped like Home Assistant's: JWTs whose `iss` is the id of the
-//! refresh token they belong to. A token belongs to a user, who sees no others'.
-
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+//! Long-lived access tokens and their users.
+//!
+//! As in Home Assistant, a token is a JWT whose `iss` is the id of the token's refresh token. A user
+//! sees only that user's own tokens.
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use serde_json::{Value, json};
 
-use super::entity::timestamp;
+use super::context::{hex, timestamp};
+use crate::expiry::{has_expired, unix_now};
 
-/// PyJWT forgives this many seconds past `exp`, as Home Assistant asks it to.
-pub(crate) const LEEWAY_SECONDS: u64 = 10;
-
-/// The place of the owner among the users.
+/// The index of the owner in the list of users.
 pub(super) const OWNER: usize = 0;
 
-/// A long-lived token that a home has.
+/// A long-lived token of a home.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct HomeToken {
-    /// The id of its refresh token, which is its `iss`.
+    /// The id of the refresh token, which is the token's `iss`.
     pub id: String,
-    /// The name under which it was minted.
+    /// The name that the token was created with.
     pub client_name: String,
     /// The token itself.
     pub access_token: String,
-    /// Its `exp`, in seconds since 1970.
+    /// The token's `exp`, in seconds since 1970.
     pub expires_at: u64,
-    /// When it was minted, in ISO 8601.
+    /// The time of creation in ISO 8601.
     pub created_at: String,
-    /// Whose it is, by name.
+    /// The name of the user.
     pub user: String,
-    /// Whether that is the owner.
+    /// True if the user is the owner.
     pub is_owners: bool,
 }
 
@@ -44,18 +42,12 @@ struct Token {
     created_at: String,
 }
 
-impl Token {
-    fn has_expired(&self) -> bool {
-        unix_now() > self.expires_at.saturating_add(LEEWAY_SECONDS)
-    }
-}
-
-/// A token that is good, and whose it is.
+/// A valid token and its user.
 #[derive(Debug)]
 pub(super) struct Proven {
     /// The id of the refresh token.
     pub(super) id: String,
-    /// The user's place.
+    /// The index of the user in the list of users.
     pub(super) user: usize,
 }
 
@@ -74,7 +66,7 @@ pub(super) struct Tokens {
 }
 
 impl Tokens {
-    /// No tokens, and no user but the owner.
+    /// Creates a list without tokens, with the owner as the only user.
     pub(super) fn new() -> Self {
         let mut tokens = Self {
             tokens: Vec::new(),
@@ -84,7 +76,7 @@ impl Tokens {
         tokens
     }
 
-    /// Another user; their place.
+    /// Adds a user. Returns the user's index.
     pub(super) fn add_user(&mut self, name: &str, is_admin: bool) -> usize {
         self.users.push(User {
             id: hex(16),
@@ -94,7 +86,7 @@ impl Tokens {
         self.users.len() - 1
     }
 
-    /// A new token. Like Home Assistant's it is 183 characters long with a 32-digit `iss`.
+    /// Creates a token. As in Home Assistant, the token has 183 characters and its `iss` has 32 digits.
     pub(super) fn mint(&mut self, user: usize, client_name: &str, expires_at: u64) -> String {
         let id = hex(16);
         let header = URL_SAFE_NO_PAD.encode(r#"{"alg":"HS256","typ":"JWT"}"#);
@@ -116,10 +108,10 @@ impl Tokens {
         access_token
     }
 
-    /// What there is to an access token that is good now.
+    /// Returns an access token's id and user if the token is valid now.
     pub(super) fn validate(&self, access_token: &str) -> Option<Proven> {
         let token = self.find(access_token)?;
-        (!token.has_expired()).then(|| Proven {
+        (!has_expired(token.expires_at)).then(|| Proven {
             id: token.id.clone(),
             user: token.user,
         })
@@ -138,20 +130,20 @@ impl Tokens {
         self.user_of(id).is_some()
     }
 
-    /// Whose token this is.
+    /// Returns the index of the user of a token.
     pub(super) fn user_of(&self, id: &str) -> Option<usize> {
         let token = self.tokens.iter().find(|token| token.id == id)?;
         Some(token.user)
     }
 
-    /// Whether this user has a token of this name.
+    /// Returns true if this user has a token with this name.
     pub(super) fn is_named(&self, user: usize, client_name: &str) -> bool {
         self.tokens
             .iter()
             .any(|token| token.user == user && token.client_name == client_name)
     }
 
-    /// Deletes a token; false when there is none with this id.
+    /// Deletes a token. Returns false if the id is unknown.
     pub(super) fn delete(&mut self, id: &str) -> bool {
         let before = self.tokens.len();
         self.tokens.retain(|token| token.id != id);
@@ -173,11 +165,10 @@ impl Tokens {
             .collect()
     }
 
-    /// What `auth/refresh_tokens` answers on a socket that was opened with this token.
+    /// Returns the result of `auth/refresh_tokens` on a WebSocket that was opened with this token.
     ///
-    /// Home Assistant counts minting an access token as its use, and nothing after: of a
-    /// long-lived one `last_used_at` is the time when it was minted, however often it is
-    /// presented.
+    /// In Home Assistant, only the creation of an access token counts as a use of its refresh token.
+    /// So `last_used_at` of a long-lived token is always the time of creation.
     pub(super) fn list(&self, current: &Proven) -> Value {
         self.tokens
             .iter()
@@ -200,7 +191,7 @@ impl Tokens {
             .collect()
     }
 
-    /// What `auth/current_user` answers.
+    /// Returns the result of `auth/current_user`.
     pub(super) fn user_json(&self, user: usize) -> Value {
         let (is_owner, user) = (user == OWNER, &self.users[user]);
         json!({
@@ -212,19 +203,4 @@ impl Tokens {
             "mfa_modules": [{ "id": "totp", "name": "Authenticator app", "enabled": false }],
         })
     }
-}
-
-/// Seconds since 1970.
-pub(crate) fn unix_now() -> u64 {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .unwrap_or(Duration::ZERO)
-        .as_secs()
-}
-
-/// Random hexadecimal digits, two a byte.
-pub(super) fn hex(bytes: usize) -> String {
-    (0..bytes)
-        .map(|_| format!("{:02x}", fastrand::u8(..)))
-        .collect()
 }

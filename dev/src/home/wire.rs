@@ -1,4 +1,4 @@
-//! A connection's byte stream, which a fault can take out from under HTTP and WebSocket.
+//! The byte stream of a connection. A fault can close or freeze the stream while HTTP or WebSocket uses it.
 
 use std::{
     future::poll_fn,
@@ -14,7 +14,7 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use super::locked;
+use crate::lock::locked;
 
 /// A TCP connection, with or without TLS.
 #[derive(Debug)]
@@ -24,13 +24,13 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    /// Closes with RST in place of FIN.
+    /// Closes the connection with RST instead of FIN.
     pub(super) fn reset(self) {
         let tcp = match &self {
             Self::Plain(tcp) => tcp,
             Self::Tls(tls) => tls.get_ref().0,
         };
-        // A socket that refuses the option is already gone.
+        // An error means that the socket is already closed.
         let _ = tcp.set_zero_linger();
     }
 }
@@ -75,15 +75,15 @@ impl AsyncWrite for Stream {
     }
 }
 
-/// A shared [`Stream`]: hyper and tungstenite hold one end, the faults another.
+/// A shared [`Stream`]. hyper or tungstenite uses one handle, the faults use another.
 #[derive(Clone, Debug)]
 pub(super) struct Wire(Arc<Mutex<State>>);
 
 #[derive(Debug)]
 enum State {
     Open(Stream),
-    /// Open for the peer, while reads and writes on our side wait for ever.
-    Frozen(#[expect(dead_code, reason = "held so that it stays open")] Stream),
+    /// Open for the peer, while reads and writes on this side never complete.
+    Frozen(#[expect(dead_code, reason = "keeps the connection open")] Stream),
     Gone,
 }
 
@@ -109,12 +109,12 @@ impl Wire {
     /// Closes with FIN.
     pub(super) async fn close(&self) {
         if let Some(mut stream) = self.take() {
-            // A peer that has gone first makes no difference.
+            // An error means that the peer closed the connection first.
             let _ = stream.shutdown().await;
         }
     }
 
-    /// Keeps the connection open and never reads or writes again.
+    /// Keeps the connection open, but never reads or writes again. Never returns.
     pub(super) async fn freeze(&self) {
         if let Some(stream) = self.take() {
             *locked(&self.0) = State::Frozen(stream);
@@ -122,7 +122,7 @@ impl Wire {
         std::future::pending::<()>().await;
     }
 
-    /// Writes bytes past whatever protocol runs on the wire.
+    /// Writes raw bytes, below HTTP or WebSocket.
     pub(super) async fn write_all(&self, mut bytes: &[u8]) -> io::Result<()> {
         let mut wire = self.clone();
         while !bytes.is_empty() {

@@ -1,4 +1,4 @@
-//! One relayed connection: two queues of bytes with the times they are due.
+//! One relayed connection: a queue of bytes for each direction.
 
 use std::{
     io,
@@ -15,42 +15,45 @@ use tokio::{
     sync::mpsc,
 };
 
-use super::{Direction, Ending, Orders, RelayCounters, Shared, locked, timer::Timer};
+use super::{
+    network::{Direction, Ending, Network, Orders},
+    timer::Timer,
+};
+use crate::lock::locked;
 
 const READ_BYTES: usize = 64 << 10;
 
-/// Bytes and the time they are due; no bytes stand for the end.
+/// Bytes and the time of their delivery. Empty bytes stand for the end of the stream.
 type Parcel = (Instant, Vec<u8>);
 
-/// Counts a connection as open while it is held.
-struct Open<'a>(&'a Shared);
+/// Counts a connection as open until it is dropped.
+struct Open<'a>(&'a Network);
 
 impl<'a> Open<'a> {
-    fn new(shared: &'a Shared) -> Self {
-        shared.change(|network| {
-            network.counters.connections += 1;
-            network.counters.open_connections += 1;
+    fn new(network: &'a Network) -> Self {
+        network.change(|state| {
+            state.counters.connections += 1;
+            state.counters.open_connections += 1;
         });
-        Self(shared)
+        Self(network)
     }
 }
 
 impl Drop for Open<'_> {
     fn drop(&mut self) {
-        let close = |counters: &mut RelayCounters| counters.open_connections -= 1;
-        self.0.change(|network| close(&mut network.counters));
+        self.0.change(|state| state.counters.open_connections -= 1);
     }
 }
 
-/// Relays one connection to its end.
-pub(super) async fn run(mut client: TcpStream, shared: Arc<Shared>) {
+/// Relays one connection until it ends.
+pub(super) async fn run(mut client: TcpStream, network: Arc<Network>) {
     let accepted_at = Instant::now();
-    let open = Open::new(&shared);
-    let mut orders = shared.orders.subscribe();
+    let open = Open::new(&network);
+    let mut orders = network.orders.subscribe();
     let accepted_under = *orders.borrow_and_update();
     let (target, round_trip, is_swallowed) = {
-        let network = locked(&shared.network);
-        (network.target, network.round_trip, network.swallows_new)
+        let state = locked(&network.state);
+        (state.target, state.round_trip, state.swallows_new)
     };
     let ended = async {
         let changed = |now: &Orders| now.endings != accepted_under.endings;
@@ -72,7 +75,7 @@ pub(super) async fn run(mut client: TcpStream, shared: Arc<Shared>) {
                 return Some(Ending::Reset);
             };
             let line = Line {
-                shared: &shared,
+                network: &network,
                 accepted_under,
                 passes_from: accepted_at + round_trip,
                 one_way: round_trip / 2,
@@ -84,7 +87,7 @@ pub(super) async fn run(mut client: TcpStream, shared: Arc<Shared>) {
     match ending {
         Some(Ending::Reset) => {
             for stream in [Some(client), server].into_iter().flatten() {
-                // A socket that refuses the option is already gone.
+                // An error means that the socket is already closed.
                 let _ = stream.set_zero_linger();
             }
         }
@@ -100,32 +103,33 @@ pub(super) async fn run(mut client: TcpStream, shared: Arc<Shared>) {
     }
 }
 
-/// Reads into the void until the client leaves.
+/// Reads and discards bytes until the client closes.
 async fn swallow(client: &mut TcpStream) -> Option<Ending> {
-    // How the client left makes no difference.
+    // An error has the same meaning as a close.
     let _ = copy(client, &mut sink()).await;
     None
 }
 
-/// Says FIN, then reads what still comes: closing over unread bytes would be a reset.
+/// Sends FIN, then reads the remaining bytes, because closing with unread bytes would reset the connection.
 async fn finish(stream: &mut TcpStream) {
     if stream.shutdown().await.is_ok() {
         let _ = copy(stream, &mut sink()).await;
     }
 }
 
+/// A connection between client and server.
 struct Line<'a> {
-    shared: &'a Shared,
+    network: &'a Network,
     accepted_under: Orders,
-    /// On a network the connection would stand from this time only.
+    /// The time from which bytes pass: on a network, the connection would be open from then on.
     passes_from: Instant,
     one_way: Duration,
 }
 
 impl Line<'_> {
-    /// Relays both ways until both ends have ended, or one failed, or a cut is due.
+    /// Relays both directions until both sides have closed, one side fails or the connection is cut.
     async fn join(&self, client: &mut TcpStream, server: &mut TcpStream) -> Option<Ending> {
-        // Best effort: it only costs latency when refused.
+        // Best effort: without this option, latency is higher.
         let _ = client.set_nodelay(true);
         let _ = server.set_nodelay(true);
         let (from_client, to_client) = client.split();
@@ -162,7 +166,7 @@ impl Line<'_> {
             let due = Instant::now().max(self.passes_from) + self.one_way;
             let bytes = self.unless_lost(read).await?;
             let bytes = buffer.get(..bytes).unwrap_or_default();
-            // The receiver outlives this: both belong to one `try_join`.
+            // The receiver lives as long as this: both belong to one `try_join`.
             let _ = queue.send((due, bytes.to_vec()));
             if bytes.is_empty() {
                 return Ok(());
@@ -186,23 +190,23 @@ impl Line<'_> {
                 self.unless_lost(to.shutdown().await).await?;
                 return Ok(());
             }
-            let (allowed, ending) = self.shared.allow(direction, bytes.len());
+            let (allowed, ending) = self.network.allow(direction, bytes.len());
             let bytes = bytes.get(..allowed).unwrap_or_default();
             self.unless_lost(to.write_all(bytes).await).await?;
-            self.shared.count(direction, allowed);
+            self.network.count(direction, allowed);
             if let Some(ending) = ending {
                 return Err(ending);
             }
         }
-        // Only a black hole loses the end of the stream, and it never lets go.
+        // Only a black hole drops the end of the stream, and a black hole never ends.
         std::future::pending().await
     }
 
     fn is_black_hole(&self) -> bool {
-        self.shared.orders.borrow().black_holes != self.accepted_under.black_holes
+        self.network.orders.borrow().black_holes != self.accepted_under.black_holes
     }
 
-    /// A failure of one side resets the other, unless a black hole keeps it from knowing.
+    /// Resets the connection if one side fails. In a black hole, the other side does not learn of the failure.
     async fn unless_lost<T>(&self, outcome: io::Result<T>) -> Result<T, Ending> {
         match outcome {
             Ok(value) => Ok(value),

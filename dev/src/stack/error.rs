@@ -1,61 +1,71 @@
-//! What can go wrong with the stack itself.
+//! The errors of the stack.
 
 use std::path::PathBuf;
 
-/// A failure of the stack, as opposed to one of what is tested on it.
+/// A failure of the stack itself, not of the code under test.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A program that `make` installs is not there.
-    #[error("{} is not there: `make tools` installs it", .0.display())]
+    /// A file is missing.
+    #[error("{} does not exist: if it is a tool, run `make tools`", .0.display())]
     Missing(PathBuf),
-    /// A program could not be started or talked to.
+    /// A program could not be started, or communication with it failed.
     #[error("{name}: {source}")]
     Process {
-        /// Which program.
+        /// The program.
         name: &'static str,
-        /// What the system said.
+        /// The system's error.
         source: std::io::Error,
     },
-    /// A program ended, or fell silent, before it was ready.
-    #[error("{name} was not ready ({why}); it said:\n{output}")]
+    /// A program ended, or reached the time limit, before it was ready.
+    #[error("{name} did not become ready ({why}); its output:\n{output}")]
     NotReady {
-        /// Which program.
+        /// The program.
         name: &'static str,
-        /// How it failed to get ready.
+        /// The reason.
         why: String,
-        /// Its output so far.
+        /// The program's output.
         output: String,
     },
-    /// An HTTP request got no answer, or a failure for one.
+    /// An HTTP request failed.
     #[error("HTTP: {}", chain(.0))]
     Http(#[from] reqwest::Error),
     /// An AWS call failed.
     #[error("{call}: {why}")]
     Aws {
-        /// The call in IAM's style.
+        /// The call as an IAM action.
         call: &'static str,
-        /// The error with its causes.
+        /// The error with its sources.
         why: String,
     },
-    /// The real Home Assistant said something other than expected.
+    /// The real Home Assistant rejected a request, or its response was unexpected.
     #[error("Home Assistant: {0}")]
     HomeAssistant(String),
-    /// Something awaited did not come about in time.
-    #[error("waited {seconds} s in vain for {what}")]
+    /// A wait reached its time limit.
+    #[error("timed out after {seconds} s while waiting for {what}")]
     Timeout {
-        /// What was awaited.
+        /// The expected event.
         what: String,
-        /// For how long.
+        /// The time limit.
         seconds: u64,
     },
 }
 
-/// The stack's result.
+/// The result of an operation of the stack.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
-/// An error with all its causes: the first alone seldom says more than "error sending request".
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+impl Error {
+    /// Returns the error of a failed AWS call.
+    pub(super) fn aws(call: &'static str, error: &dyn std::error::Error) -> Self {
+        Self::Aws {
+            call,
+            why: chain(error),
+        }
+    }
+}
+
+/// Returns an error's text with the texts of all its sources. The first text is often only "error sending request".
+fn chain(error: &dyn std::error::Error) -> String {
     let mut text = error.to_string();
     let mut cause = error.source();
     while let Some(error) = cause {

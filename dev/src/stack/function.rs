@@ -1,4 +1,4 @@
-//! The function's own binary under the real Runtime Interface Emulator.
+//! The function's binary under the Lambda Runtime Interface Emulator.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -9,32 +9,35 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::process::Command;
 use tokio::sync::Mutex;
 
+use super::aws::AwsEmulator;
+use super::error::{Error, Result};
+use super::http_client::http_client;
 use super::process::Program;
-use super::{AwsEmulator, Error, Result, http_client, tools};
+use super::tools;
 
 const NAME: &str = "the Lambda Runtime Interface Emulator";
 const READY_WITHIN: Duration = Duration::from_secs(30);
-/// How long an invocation's last line in the log may lag behind its answer.
+/// The time limit for the last log line of an invocation, counted from the response.
 const REPORT_WITHIN: Duration = Duration::from_secs(2);
-/// How often a port is looked at that gives no sign when it opens.
+/// The interval between attempts to connect to the emulator's port.
 const PROBE_EVERY: Duration = Duration::from_millis(5);
-/// The ports are chosen before the emulator binds them; another process may be quicker.
+/// The ports are chosen before the emulator binds them, so another process can bind them first.
 const PORT_ATTEMPTS: usize = 3;
 
-/// How the function runs.
+/// The options of a function.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct FunctionOptions {
     /// The function's executable.
     pub bootstrap: PathBuf,
-    /// Its environment, all of it but what Lambda itself sets.
+    /// The function's environment, without the variables that Lambda sets.
     pub env: Vec<(String, String)>,
-    /// Lambda's timeout of one invocation.
+    /// The timeout of an invocation.
     pub timeout: Duration,
 }
 
 impl FunctionOptions {
-    /// A function with an empty environment and a timeout of 30 s.
+    /// Creates options with an empty environment and a timeout of 30 s.
     pub fn new(bootstrap: impl Into<PathBuf>) -> Self {
         Self {
             bootstrap: bootstrap.into(),
@@ -43,27 +46,27 @@ impl FunctionOptions {
         }
     }
 
-    /// Sets one variable.
+    /// Sets an environment variable.
     #[must_use]
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.env.push((name.into(), value.into()));
         self
     }
 
-    /// Points the function's AWS SDK at `aws`.
+    /// Makes the function's AWS SDK use `aws`.
     #[must_use]
     pub fn aws(mut self, aws: &AwsEmulator) -> Self {
         self.env.extend(aws.environment());
         self
     }
 
-    /// Tells the function that it runs locally, as SAM does.
+    /// Marks the environment as local, as SAM does.
     #[must_use]
     pub fn local(self) -> Self {
         self.env("AWS_SAM_LOCAL", "true")
     }
 
-    /// Sets Lambda's timeout of one invocation.
+    /// Sets the timeout of an invocation.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -71,42 +74,42 @@ impl FunctionOptions {
     }
 }
 
-/// What one invocation came to.
+/// The result of an invocation.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Invocation {
-    /// The emulator's status: 200 unless it could not run the function at all.
+    /// The emulator's HTTP status: 200 unless the emulator could not run the function.
     pub status: u16,
-    /// The function's answer, or Lambda's error document.
+    /// The function's response, or Lambda's error document.
     pub body: Vec<u8>,
-    /// From the request's start to the answer's last byte. Unlike Lambda, the emulator keeps the
-    /// answer back until the function's extensions are done as well.
+    /// The time from the start of the request to the last byte of the response. Unlike Lambda, the
+    /// emulator sends the response only when the function's extensions have finished.
     pub elapsed: Duration,
-    /// How long the function took to answer and ask for its next event, by the emulator's own
-    /// account: what a caller would have waited for. Nothing when it did not answer.
+    /// The time from the event to the function's response, from the emulator's log. A caller of Lambda
+    /// would wait this long. `None` if the function did not respond.
     pub answered_in: Option<Duration>,
 }
 
 impl Invocation {
-    /// The answer as JSON; `Null` when it is none.
+    /// Returns the body as JSON, or `Null` if the body is not JSON.
     pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or(Value::Null)
     }
 
-    /// The answer as text.
+    /// Returns the body as text.
     pub fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 }
 
-/// A function that can be invoked.
+/// A running function.
 #[derive(Debug)]
 pub struct Function {
     program: Program,
     address: SocketAddr,
     client: reqwest::Client,
-    /// The emulator, like one sandbox of Lambda's, takes one invocation at a time and refuses a
-    /// second.
+    /// Serialises invocations: like a Lambda execution environment, the emulator rejects a second
+    /// concurrent invocation.
     turn: Mutex<()>,
 }
 
@@ -114,7 +117,7 @@ impl Function {
     /// Starts the emulator, which starts the function.
     ///
     /// # Errors
-    /// When the emulator is not installed or does not start.
+    /// If the emulator is not installed or does not start.
     pub async fn start(options: FunctionOptions) -> Result<Self> {
         if !options.bootstrap.exists() {
             return Err(Error::Missing(options.bootstrap));
@@ -136,14 +139,14 @@ impl Function {
         let (address, runtime_api) = free_addresses().await?;
         let mut command = Command::new(tools::python("sam")?);
         command
-            // Nothing of the surroundings, no packages, no compiled files: it starts in half the
-            // time.
+            // Without the user's environment, packages and compiled files, Python starts in half
+            // the time.
             .args(["-I", "-S", "-B"])
             .arg(tools::script("supervise.py")?)
             .arg(tools::runtime_interface_emulator()?)
             .args(["--runtime-interface-emulator-address", &address.to_string()])
             .args(["--runtime-api-address", &runtime_api.to_string()])
-            // It would take the function's LOG_LEVEL for its own.
+            // Without this option, the emulator would use the function's LOG_LEVEL.
             .args(["--log-level", "info"])
             .arg(&options.bootstrap)
             .env_clear()
@@ -182,7 +185,7 @@ impl Function {
         }
     }
 
-    /// Where events are posted to.
+    /// Returns the URL that invokes the function.
     pub fn url(&self) -> String {
         format!(
             "http://{}/2015-03-31/functions/function/invocations",
@@ -190,18 +193,18 @@ impl Function {
         )
     }
 
-    /// Invokes it with `event`; a second call waits for its turn.
+    /// Invokes the function with `event`. Concurrent calls run one after another.
     ///
     /// # Errors
-    /// When the emulator does not answer.
+    /// If the emulator does not respond.
     pub async fn invoke(&self, event: &Value) -> Result<Invocation> {
         self.invoke_raw(event.to_string()).await
     }
 
-    /// Invokes it with a payload that need not be JSON.
+    /// Invokes the function with a payload, which can be invalid JSON.
     ///
     /// # Errors
-    /// When the emulator does not answer.
+    /// If the emulator does not respond.
     pub async fn invoke_raw(&self, payload: impl Into<reqwest::Body>) -> Result<Invocation> {
         let _turn = self.turn.lock().await;
         let log = self.program.log();
@@ -211,7 +214,7 @@ impl Function {
         let status = response.status().as_u16();
         let body = response.bytes().await?.to_vec();
         let elapsed = started.elapsed();
-        // It is printed before the answer comes, but on another way.
+        // The emulator prints the report before it sends the response, but the log can arrive later.
         let finished = log.find(logged, REPORT_WITHIN, |line| {
             line.starts_with("REPORT RequestId").then_some(())
         });
@@ -227,10 +230,10 @@ impl Function {
         })
     }
 
-    /// Waits until the function or the emulator has printed a line with `text` in it.
+    /// Waits until the log has a line that contains `text`. Returns the line.
     ///
     /// # Errors
-    /// When there is none `within` the time.
+    /// If the log has no such line `within` the time.
     pub async fn wait_for_log(&self, text: &str, within: Duration) -> Result<String> {
         let line = self.program.log().find(0, within, |line| {
             line.contains(text).then(|| line.to_owned())
@@ -241,12 +244,12 @@ impl Function {
         })
     }
 
-    /// Everything that the function and the emulator have printed.
+    /// Returns the output of the function and the emulator.
     pub fn logs(&self) -> String {
         self.program.log().text()
     }
 
-    /// Ends it and returns its complete output.
+    /// Stops the function and returns the complete output.
     pub async fn stop(self) -> String {
         let log = self.program.log().clone();
         self.program.stop().await;
@@ -254,7 +257,7 @@ impl Function {
     }
 }
 
-/// The duration in a line such as `… (rapid) INVOKE RTDONE(status: success, …, duration:
+/// Returns the duration in a line such as `… (rapid) INVOKE RTDONE(status: success, …, duration:
 /// 3.758000ms)`.
 fn answer_duration(line: &str) -> Option<Duration> {
     let (_, report) = line.split_once("INVOKE RTDONE(status: success")?;
@@ -263,14 +266,14 @@ fn answer_duration(line: &str) -> Option<Duration> {
     Some(Duration::from_secs_f64(milliseconds / 1000.0))
 }
 
-/// Ports below those that Linux hands out by itself.
+/// Ports below the range from which Linux assigns ports.
 const PORTS: std::ops::Range<u16> = 20_000..32_000;
 
-/// Two addresses that were free a moment ago: the emulator cannot be asked which port the system chose for it. They lie
-/// outside of what the system chooses from, so no other server takes them meanwhile.
+/// Returns two free addresses. The emulator cannot report a port that the system assigns, so the ports are chosen here.
+/// They are outside the range from which the system assigns ports, so other servers do not get them.
 async fn free_addresses() -> Result<(SocketAddr, SocketAddr)> {
     let mut found = Vec::new();
-    // Both held at once, or they might be the same.
+    // Both listeners stay open until both ports are chosen, so the ports differ.
     while found.len() < 2 {
         let port = fastrand::u16(PORTS);
         match TcpListener::bind((Ipv4Addr::LOCALHOST, port)).await {

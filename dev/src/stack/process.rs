@@ -1,7 +1,7 @@
-//! Programs beside ours, which end when we do.
+//! Child processes that end with this process.
 //!
-//! Each watches its standard input, whose other end only we hold: the kernel closes it however we
-//! end.
+//! Each program watches its standard input. Only this process has the other end of that pipe, and the
+//! kernel closes it in any case when this process ends.
 
 use std::process::Stdio;
 use std::sync::Arc;
@@ -13,9 +13,9 @@ use tokio::process::{Child, ChildStdin, ChildStdout, Command};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use super::{Error, Result};
+use super::error::{Error, Result};
 
-/// The lines that a program has printed.
+/// The lines of a program's output.
 #[derive(Clone, Debug)]
 pub(super) struct Log(Arc<watch::Sender<Vec<String>>>);
 
@@ -28,18 +28,18 @@ impl Log {
         self.0.send_modify(|lines| lines.push(line));
     }
 
-    /// All of it so far.
+    /// Returns the lines so far.
     pub(super) fn text(&self) -> String {
         self.0.borrow().join("\n")
     }
 
-    /// How many lines there are so far.
+    /// Returns the number of lines so far.
     pub(super) fn len(&self) -> usize {
         self.0.borrow().len()
     }
 
-    /// The first line after `start` that `find` makes something of; `None` when there is none
-    /// `within` the time.
+    /// Returns the first result of `find` for a line from `start` on. Waits for new lines, and returns
+    /// `None` after the time `within`.
     pub(super) async fn find<T>(
         &self,
         start: usize,
@@ -52,13 +52,13 @@ impl Log {
             found = lines.iter().skip(start).find_map(|line| find(line));
             found.is_some()
         });
-        // Whichever way the wait ends, `found` says how.
+        // An error means a timeout or the end of the log; `found` then stays `None`.
         let _ = tokio::time::timeout(within, search).await;
         found
     }
 }
 
-/// A running program. Dropped, it is told to end; `stop` also waits until it has.
+/// A running program. Dropping it tells the program to end; `stop` also waits for the end.
 #[derive(Debug)]
 pub(super) struct Program {
     name: &'static str,
@@ -69,15 +69,14 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Starts `command`, its output going to the log.
+    /// Starts a program and logs its output.
     pub(super) fn spawn(name: &'static str, command: Command) -> Result<Self> {
         let (mut program, stdout) = Self::start(name, command)?;
-        program.keep(stdout);
+        program.log_lines(stdout);
         Ok(program)
     }
 
-    /// Starts `command` and waits for its first line of output, a JSON document about how to reach
-    /// it.
+    /// Starts a program and waits for its first line of output: JSON with the program's address.
     pub(super) async fn spawn_announced<T: DeserializeOwned>(
         name: &'static str,
         command: Command,
@@ -86,17 +85,17 @@ impl Program {
         let (mut program, mut stdout) = Self::start(name, command)?;
         let announcement = match tokio::time::timeout(within, stdout.next_line()).await {
             Ok(Ok(Some(line))) => serde_json::from_str(&line).map_err(|error| error.to_string()),
-            Ok(Ok(None)) => Err("it ended".to_owned()),
+            Ok(Ok(None)) => Err("its output ended".to_owned()),
             Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!("nothing within {} s", within.as_secs())),
+            Err(_) => Err(format!("no output within {} s", within.as_secs())),
         };
         match announcement {
             Ok(announcement) => {
-                program.keep(stdout);
+                program.log_lines(stdout);
                 Ok((program, announcement))
             }
             Err(why) => {
-                // Stopped first, so that what it says while ending is part of the report.
+                // Stops the program first, so that the error has its complete output.
                 let log = program.log.clone();
                 program.stop().await;
                 Err(Error::NotReady {
@@ -120,7 +119,7 @@ impl Program {
             .spawn()
             .map_err(failed)?;
         let (Some(stdout), Some(stderr)) = (child.stdout.take(), child.stderr.take()) else {
-            return Err(failed(std::io::Error::other("no pipes to it")));
+            return Err(failed(std::io::Error::other("no pipes to the program")));
         };
         let mut program = Self {
             name,
@@ -129,13 +128,13 @@ impl Program {
             log: Log::new(),
             readers: Vec::new(),
         };
-        program.keep(BufReader::new(stderr).lines());
+        program.log_lines(BufReader::new(stderr).lines());
         Ok((program, BufReader::new(stdout).lines()))
     }
 
-    /// Goes on reading `lines` into the log, which also keeps the program from stalling on a full
+    /// Reads `lines` into the log until they end. Without a reader, the program would block on a full
     /// pipe.
-    fn keep<R: AsyncRead + Unpin + Send + 'static>(&mut self, mut lines: Lines<BufReader<R>>) {
+    fn log_lines<R: AsyncRead + Unpin + Send + 'static>(&mut self, mut lines: Lines<BufReader<R>>) {
         let log = self.log.clone();
         self.readers.push(tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
@@ -144,12 +143,12 @@ impl Program {
         }));
     }
 
-    /// What it has printed since it was ready.
+    /// Returns the log. The announcement is not part of it.
     pub(super) fn log(&self) -> &Log {
         &self.log
     }
 
-    /// The error of a program that did not get ready.
+    /// Returns the error of a program that did not become ready.
     pub(super) fn not_ready(&self, why: impl Into<String>) -> Error {
         Error::NotReady {
             name: self.name,
@@ -158,7 +157,7 @@ impl Program {
         }
     }
 
-    /// How it ended, if it has.
+    /// Returns the exit status if the program has ended.
     pub(super) fn ended(&mut self) -> Option<String> {
         match self.child.try_wait() {
             Ok(None) => None,
@@ -167,10 +166,10 @@ impl Program {
         }
     }
 
-    /// Asks it to end and waits until it has, and all it printed is in the log.
+    /// Tells the program to end, and waits until it has ended and the log is complete.
     pub(super) async fn stop(mut self) {
         drop(self.stdin.take());
-        // A failure to wait means that it is gone already.
+        // An error means that the program has already ended.
         let _ = self.child.wait().await;
         for reader in self.readers {
             let _ = reader.await;

@@ -1,12 +1,12 @@
-//! Where the programs are that `make` installs.
+//! The paths of the programs that `make` installs.
 
 use std::path::{Path, PathBuf};
 
 use tokio::process::Command;
 
-use super::{Error, Result};
+use super::error::{Error, Result};
 
-/// The tools directory: `LATCHKEY_TOOLS`, else the workspace's own.
+/// Returns the tools directory: `LATCHKEY_TOOLS`, or `.tools` of the workspace.
 fn directory() -> PathBuf {
     std::env::var_os("LATCHKEY_TOOLS").map_or_else(
         || Path::new(env!("CARGO_MANIFEST_DIR")).join("../.tools"),
@@ -22,15 +22,16 @@ fn existing(path: PathBuf) -> Result<PathBuf> {
     }
 }
 
-/// The Python interpreter of one of the virtual environments.
+/// Returns the Python interpreter of a virtual environment.
 pub(super) fn python(environment: &str) -> Result<PathBuf> {
     existing(directory().join(environment).join("bin/python"))
 }
 
-/// A program of one of the virtual environments, without anything of the surroundings; it ends with whoever runs it.
+/// Returns a command for a program of a virtual environment. The program gets only `PATH` from the environment. It ends
+/// when its handle is dropped.
 ///
 /// # Errors
-/// When it is not installed.
+/// If the program is not installed.
 pub fn tool(environment: &str, program: &str) -> Result<Command> {
     let path = directory().join(environment).join("bin").join(program);
     let mut command = Command::new(existing(path)?);
@@ -41,10 +42,10 @@ pub fn tool(environment: &str, program: &str) -> Result<Command> {
     Ok(command)
 }
 
-/// A script of `dev/python`.
+/// Returns the path of a script in `dev/python`.
 ///
 /// # Errors
-/// When it is not there.
+/// If the script does not exist.
 pub fn script(name: &str) -> Result<PathBuf> {
     existing(
         Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -53,7 +54,7 @@ pub fn script(name: &str) -> Result<PathBuf> {
     )
 }
 
-/// The Runtime Interface Emulator, which the AWS SAM CLI brings along.
+/// Returns the path of the Runtime Interface Emulator, which is part of the AWS SAM CLI.
 pub(super) fn runtime_interface_emulator() -> Result<PathBuf> {
     let machine = if cfg!(target_arch = "aarch64") {
         "arm64"
@@ -62,7 +63,7 @@ pub(super) fn runtime_interface_emulator() -> Result<PathBuf> {
     };
     let libraries = existing(directory().join("sam/lib"))?;
     let emulator = format!("site-packages/samcli/local/rapid/aws-lambda-rie-{machine}");
-    // The path between names the interpreter's version, which is the installer's choice.
+    // The name of the directory in between contains the version of Python.
     let versions = std::fs::read_dir(&libraries).map_err(|source| Error::Process {
         name: "the SAM CLI's libraries",
         source,

@@ -1,4 +1,4 @@
-//! Tokens, the ban, revocation, time limits, stopping and TLS.
+//! Tokens, the ban, time limits, restarts and TLS.
 
 use std::{net::Ipv4Addr, sync::Arc, time::Duration};
 
@@ -23,7 +23,7 @@ async fn config_status(home: &SimulatedHome, token: &str) -> u16 {
     response.status().as_u16()
 }
 
-/// Presents a token and expects `auth_invalid` and a close with 1000.
+/// Sends a first message. Expects `auth_invalid` and a close with 1000, and returns the error message.
 async fn refused(home: &SimulatedHome, message: Value) -> Value {
     let mut socket = connect(home).await.unwrap();
     receive(&mut socket).await;
@@ -34,7 +34,7 @@ async fn refused(home: &SimulatedHome, message: Value) -> Value {
 }
 
 #[tokio::test]
-async fn tokens_look_like_home_assistants() {
+async fn token_has_the_format_of_home_assistant() {
     let home = start().await;
     let token = home.mint_token("test");
     assert_eq!(token.len(), 183);
@@ -53,7 +53,7 @@ async fn tokens_look_like_home_assistants() {
 }
 
 #[tokio::test]
-async fn only_auth_is_heard_before_auth() {
+async fn first_message_must_be_a_valid_auth() {
     let home = start().await;
     let message = refused(&home, json!({"id": 1, "type": "ping"})).await;
     assert!(
@@ -78,7 +78,7 @@ async fn only_auth_is_heard_before_auth() {
 }
 
 #[tokio::test]
-async fn a_banned_address_gets_403_while_open_sockets_go_on() {
+async fn banned_address_gets_403_while_open_websockets_stay() {
     let options = HomeOptions {
         login_attempts_threshold: Some(3),
         ..HomeOptions::default()
@@ -87,7 +87,7 @@ async fn a_banned_address_gets_403_while_open_sockets_go_on() {
     let token = home.mint_token("test");
     assert_eq!(config_status(&home, "wrong").await, 401);
     refused(&home, auth("wrong")).await;
-    // A login on the socket forgives, a good REST request does not.
+    // A login over the WebSocket resets the count. A successful REST request does not.
     let mut socket = log_in(&home, &token).await;
     assert_eq!(config_status(&home, "wrong").await, 401);
     assert_eq!(config_status(&home, &token).await, 200);
@@ -98,7 +98,7 @@ async fn a_banned_address_gets_403_while_open_sockets_go_on() {
 
     assert_eq!(config_status(&home, &token).await, 403);
     let Err(Error::Http(response)) = connect(&home).await else {
-        panic!("a banned address was let in");
+        panic!("a banned address was accepted");
     };
     assert_eq!(response.status(), 403);
     assert_eq!(
@@ -112,7 +112,7 @@ async fn a_banned_address_gets_403_while_open_sockets_go_on() {
 }
 
 #[tokio::test]
-async fn a_revoked_token_closes_its_sockets_and_no_others() {
+async fn revoke_closes_only_the_websockets_of_the_token() {
     let home = start().await;
     let (revoked, kept) = (home.mint_token("a"), home.mint_token("b"));
     let mut closing = log_in(&home, &revoked).await;
@@ -130,10 +130,17 @@ async fn a_revoked_token_closes_its_sockets_and_no_others() {
 }
 
 #[tokio::test]
-async fn tokens_are_minted_listed_and_deleted_over_the_socket() {
+async fn websocket_creates_lists_and_deletes_tokens() {
     let home = start().await;
     let mut socket = log_in(&home, &home.mint_token("first")).await;
-    let mint = |id: u64| json!({"id": id, "type": "auth/long_lived_access_token", "client_name": "second", "lifespan": 30});
+    let mint = |id: u64| {
+        json!({
+            "id": id,
+            "type": "auth/long_lived_access_token",
+            "client_name": "second",
+            "lifespan": 30,
+        })
+    };
     let minted = ask(&mut socket, mint(1)).await["result"]
         .as_str()
         .unwrap()
@@ -153,7 +160,13 @@ async fn tokens_are_minted_listed_and_deleted_over_the_socket() {
             .find(|token| token["is_current"] == is_current);
         token.unwrap()["id"].clone()
     };
-    let delete = |id: u64, token: &Value| json!({"id": id, "type": "auth/delete_refresh_token", "refresh_token_id": token});
+    let delete = |id: u64, token: &Value| {
+        json!({
+            "id": id,
+            "type": "auth/delete_refresh_token",
+            "refresh_token_id": token,
+        })
+    };
     assert_eq!(
         ask(&mut socket, delete(4, &id_of(false))).await["result"],
         json!({})
@@ -162,13 +175,13 @@ async fn tokens_are_minted_listed_and_deleted_over_the_socket() {
     let again = ask(&mut socket, delete(5, &id_of(false))).await;
     assert_eq!(again["error"]["code"], "invalid_token_id");
 
-    // Deleting one's own token ends the socket before the result is out.
+    // If a client deletes its own token, the WebSocket closes before the result is sent.
     send(&mut socket, delete(6, &id_of(true))).await;
     assert_eq!(close_code(&mut socket).await, 1000);
 }
 
 #[tokio::test]
-async fn users_have_their_own_tokens() {
+async fn user_sees_only_own_tokens() {
     let home = start().await;
     let owners = home.mint_token("latchkey");
     let admins = home.mint_token_of_another_user("Ada", true);
@@ -193,9 +206,9 @@ async fn users_have_their_own_tokens() {
             panic!("not one token: {listed}");
         };
         assert_eq!(own["is_current"], true);
-        // Presenting it is no use of it to Home Assistant.
+        // Home Assistant does not count a login as a use of the token.
         assert_eq!(own["last_used_at"], own["created_at"]);
-        // The name is taken by another user, and free for this one.
+        // Another user's token can have the same name.
         let mint = json!({"id": 3, "type": "auth/long_lived_access_token", "client_name": "new", "lifespan": 1});
         assert_eq!(ask(&mut socket, mint).await["success"], true);
     }
@@ -214,7 +227,7 @@ async fn users_have_their_own_tokens() {
         (owners.as_str(), vec![("Ada", false)])
     );
 
-    // Nobody deletes another's token.
+    // A user cannot delete another user's token.
     let mut socket = log_in(&home, &users).await;
     let delete =
         json!({"id": 1, "type": "auth/delete_refresh_token", "refresh_token_id": tokens[0].id});
@@ -228,7 +241,7 @@ async fn users_have_their_own_tokens() {
 }
 
 #[tokio::test]
-async fn a_mint_can_take_effect_and_go_unanswered() {
+async fn break_during_affects_one_command_before_or_after_its_execution() {
     const MINT: &str = "auth/long_lived_access_token";
     let home = start().await;
     let token = home.mint_token("first");
@@ -254,7 +267,7 @@ async fn a_mint_can_take_effect_and_go_unanswered() {
 }
 
 #[tokio::test]
-async fn silence_ends_sockets() {
+async fn silent_websocket_is_closed() {
     let options = HomeOptions {
         auth_timeout: Duration::from_millis(20),
         ..HomeOptions::default()
@@ -269,7 +282,7 @@ async fn silence_ends_sockets() {
         ..HomeOptions::default()
     };
     let home = SimulatedHome::start(options).await.unwrap();
-    // Not reading, this client answers no ping.
+    // This client does not read, so it sends no pong.
     let mut frozen = log_in(&home, &home.mint_token("test")).await;
     home.wait_for(|counters| counters.auth_ok == 1 && counters.open_sockets == 0)
         .await;
@@ -280,7 +293,7 @@ async fn silence_ends_sockets() {
 }
 
 #[tokio::test]
-async fn a_home_restarts_on_its_port_and_keeps_its_tokens() {
+async fn restart_keeps_the_port_and_the_tokens() {
     let mut home = start().await;
     let (token, address) = (home.mint_token("test"), home.address());
     let mut socket = log_in(&home, &token).await;
@@ -304,7 +317,7 @@ async fn a_home_restarts_on_its_port_and_keeps_its_tokens() {
 }
 
 #[tokio::test]
-async fn tls_serves_both_doors() {
+async fn tls_serves_rest_and_websocket() {
     let certified = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
     let key = PrivatePkcs8KeyDer::from(certified.signing_key.serialize_der());
     let provider = Arc::new(rustls::crypto::ring::default_provider());

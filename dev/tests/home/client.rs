@@ -1,4 +1,4 @@
-//! A small Home Assistant client, strict enough to notice every fault.
+//! A small Home Assistant client that notices every fault.
 
 use futures_util::{SinkExt, StreamExt};
 use latchkey_dev::home::{HomeOptions, SimulatedHome};
@@ -15,14 +15,14 @@ pub(crate) async fn start() -> SimulatedHome {
     SimulatedHome::start(HomeOptions::default()).await.unwrap()
 }
 
-/// Connects and upgrades.
+/// Connects and upgrades to a WebSocket.
 pub(crate) async fn connect(home: &SimulatedHome) -> Result<Socket, Error> {
     let tcp = TcpStream::connect(home.address()).await?;
     let (socket, _) = client_async(home.websocket_url(), tcp).await?;
     Ok(socket)
 }
 
-/// The next text or binary message; everything else is passed over.
+/// Returns the next message that is not a ping or a pong.
 pub(crate) async fn next(socket: &mut Socket) -> Result<Message, Error> {
     loop {
         match socket
@@ -36,7 +36,7 @@ pub(crate) async fn next(socket: &mut Socket) -> Result<Message, Error> {
     }
 }
 
-/// The next message, which has to be JSON.
+/// Returns the next message, which must be JSON.
 pub(crate) async fn receive(socket: &mut Socket) -> Value {
     serde_json::from_str(next(socket).await.unwrap().to_text().unwrap()).unwrap()
 }
@@ -52,7 +52,7 @@ pub(crate) fn auth(token: &str) -> Value {
     json!({"type": "auth", "access_token": token})
 }
 
-/// An authenticated socket.
+/// Returns an authenticated WebSocket.
 pub(crate) async fn log_in(home: &SimulatedHome, token: &str) -> Socket {
     let mut socket = connect(home).await.unwrap();
     assert_eq!(receive(&mut socket).await["type"], "auth_required");
@@ -80,7 +80,7 @@ pub(crate) fn turn_on(id: u64, entity_id: &str) -> Value {
     })
 }
 
-/// The close code the socket ends with; nothing else may come before.
+/// Returns the code of the close frame, which must be the next message.
 pub(crate) async fn close_code(socket: &mut Socket) -> u16 {
     match next(socket).await.unwrap() {
         Message::Close(Some(frame)) => frame.code.into(),
@@ -88,9 +88,9 @@ pub(crate) async fn close_code(socket: &mut Socket) -> u16 {
     }
 }
 
-/// A REST client that neither follows redirects nor needs TLS.
+/// Returns a REST client that does not follow redirects.
 pub(crate) fn http() -> reqwest::Client {
-    // Another test of this process may have been first.
+    // An error means that another test has installed a provider.
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())

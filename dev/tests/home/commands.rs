@@ -1,4 +1,4 @@
-//! Commands over the socket, and their REST twins.
+//! Commands over the WebSocket and over REST.
 
 use futures_util::SinkExt;
 use latchkey_dev::home::{HomeOptions, ServiceCall, SimulatedHome, SocketFault};
@@ -8,7 +8,7 @@ use tokio_tungstenite::tungstenite::Message;
 use crate::client::{ask, auth, connect, http, log_in, next, receive, send, start, turn_on};
 
 #[tokio::test]
-async fn a_command_changes_a_state_and_is_counted_once() {
+async fn command_changes_a_state_and_is_counted_once() {
     let home = start().await;
     let mut socket = log_in(&home, &home.mint_token("test")).await;
     assert_eq!(home.state("light.kitchen").as_deref(), Some("off"));
@@ -34,7 +34,7 @@ async fn a_command_changes_a_state_and_is_counted_once() {
 }
 
 #[tokio::test]
-async fn services_act_by_their_kind() {
+async fn services_change_states_by_domain() {
     let home = start().await;
     let mut socket = log_in(&home, &home.mint_token("test")).await;
     for (id, (service, entity_id, state)) in (1_u64..).zip([
@@ -58,7 +58,7 @@ async fn services_act_by_their_kind() {
 }
 
 #[tokio::test]
-async fn refusals_are_home_assistants_own() {
+async fn invalid_command_gets_the_error_code_of_home_assistant() {
     let home = start().await;
     let mut socket = log_in(&home, &home.mint_token("test")).await;
     let call = |fields: Value| {
@@ -73,7 +73,7 @@ async fn refusals_are_home_assistants_own() {
         (json!({"id": "1", "type": "ping"}), "invalid_format"),
         (json!({"type": "ping"}), "invalid_format"),
         (json!("ping"), "invalid_format"),
-        // The unknown command above has not used up its id; a refused one has.
+        // An unknown command does not use its id. Another failed command does.
         (call(json!({"service": "explode"})), "not_found"),
         (json!({"id": 1, "type": "ping"}), "id_reuse"),
         (call(json!({"id": 2, "target": {}})), "invalid_format"),
@@ -103,7 +103,7 @@ async fn refusals_are_home_assistants_own() {
 }
 
 #[tokio::test]
-async fn commands_may_follow_auth_at_once_and_come_in_lists() {
+async fn commands_can_follow_auth_at_once_and_arrive_in_arrays() {
     let home = start().await;
     let token = home.mint_token("test");
     let mut socket = connect(&home).await.unwrap();
@@ -141,7 +141,7 @@ fn turn_on_first() -> Value {
 }
 
 #[tokio::test]
-async fn subscribers_hear_of_changes_before_the_result() {
+async fn event_arrives_before_the_result_of_its_command() {
     let home = start().await;
     let mut socket = log_in(&home, &home.mint_token("test")).await;
     let subscribe = json!({"id": 1, "type": "subscribe_events", "event_type": "state_changed"});
@@ -168,7 +168,7 @@ async fn subscribers_hear_of_changes_before_the_result() {
 }
 
 #[tokio::test]
-async fn states_can_be_as_large_as_asked() {
+async fn states_bytes_sets_the_size_of_states() {
     let options = HomeOptions {
         states_bytes: Some(5_000_000),
         ..HomeOptions::default()
@@ -189,7 +189,7 @@ async fn states_can_be_as_large_as_asked() {
 }
 
 #[tokio::test]
-async fn rest_does_as_the_socket_does_on_one_connection() {
+async fn rest_routes_work_over_one_connection() {
     let home = start().await;
     let token = home.mint_token("test");
     let http = http();
@@ -243,7 +243,7 @@ async fn rest_does_as_the_socket_does_on_one_connection() {
 }
 
 #[tokio::test]
-async fn held_replies_come_reversed_or_as_a_list() {
+async fn held_replies_arrive_in_reverse_or_as_an_array() {
     let home = start().await;
     let mut socket = log_in(&home, &home.mint_token("test")).await;
     home.set_fault_times(SocketFault::OutOfOrder(3), 1);

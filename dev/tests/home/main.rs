@@ -1,8 +1,8 @@
-//! The simulated home over real sockets.
+//! The simulated home over TCP.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    reason = "a test may end in a panic"
+    reason = "a call that fails fails the test"
 )]
 
 mod access;

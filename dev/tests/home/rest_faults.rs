@@ -1,4 +1,4 @@
-//! Every fault of a connection and of REST, as a client sees it.
+//! Every connection fault and every REST fault, as a client observes it.
 
 use std::time::Duration;
 
@@ -7,8 +7,8 @@ use serde_json::Value;
 
 use crate::client::{http, log_in, start};
 
-/// Long enough for an answer on loopback. Only faults that never answer run into it.
-const PATIENCE: Duration = Duration::from_secs(4);
+/// The time limit for a response on loopback. Only faults without a response reach it.
+const RESPONSE_WITHIN: Duration = Duration::from_secs(4);
 
 #[derive(Debug, PartialEq)]
 enum Answer {
@@ -29,13 +29,14 @@ async fn ask(home: &SimulatedHome, token: &str) -> Answer {
             Err(_) => Answer::Text(status, text),
         })
     };
-    match tokio::time::timeout(PATIENCE, answer).await {
+    match tokio::time::timeout(RESPONSE_WITHIN, answer).await {
         Ok(answer) => answer.unwrap_or(Answer::Failed),
         Err(_) => Answer::Nothing,
     }
 }
 
-fn is_as_meant(fault: &Fault, answer: &Answer) -> bool {
+/// Returns true if the fault causes this answer.
+fn is_expected(fault: &Fault, answer: &Answer) -> bool {
     match fault {
         Fault::Connection(ConnectionFault::Hang) => *answer == Answer::Nothing,
         Fault::Connection(_) => *answer == Answer::Failed,
@@ -65,10 +66,10 @@ fn is_as_meant(fault: &Fault, answer: &Answer) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_fault_is_seen_and_none_is_a_strike() {
+async fn each_fault_has_its_effect_and_is_not_a_failed_login() {
     let connection = ConnectionFault::all().into_iter().map(Fault::from);
     let rest = RestFault::all().into_iter().map(|fault| match fault {
-        // The default is for clients with a cap; this one has none.
+        // The default size is for clients with a size limit. This client has no limit.
         RestFault::HugeBody(_) => RestFault::HugeBody(1 << 20),
         fault => fault,
     });
@@ -78,7 +79,7 @@ async fn each_fault_is_seen_and_none_is_a_strike() {
         let token = home.mint_token("test");
         home.set_fault(fault.clone());
         let answer = ask(&home, &token).await;
-        assert!(is_as_meant(&fault, &answer), "{fault:?}: {answer:?}");
+        assert!(is_expected(&fault, &answer), "{fault:?}: {answer:?}");
         let counters = home.counters();
         assert!(counters.faults_hit > 0, "{fault:?}");
         assert_eq!(counters.failed_logins, 0, "{fault:?}");
@@ -90,11 +91,11 @@ async fn each_fault_is_seen_and_none_is_a_strike() {
 }
 
 #[tokio::test]
-async fn a_fault_can_be_for_a_few_times_only() {
+async fn set_fault_times_limits_the_number_of_effects() {
     let home = start().await;
     let token = home.mint_token("test");
     home.set_fault_times(RestFault::Status(503), 2);
-    // Sockets are none of its business.
+    // A REST fault does not affect WebSockets.
     log_in(&home, &token).await;
     for _ in 0..2 {
         assert!(matches!(ask(&home, &token).await, Answer::Text(503, _)));

@@ -1,4 +1,4 @@
-//! Every fault of a socket, as a client sees it.
+//! Every WebSocket fault, as a client observes it.
 
 use std::{io, time::Duration};
 
@@ -8,10 +8,10 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 
 use crate::client::{auth, connect, log_in, next, send, start, turn_on};
 
-/// Long enough for an answer on loopback. Only faults that never answer run into it.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// The time limit for a message on loopback. Only faults without a message reach it.
+const MESSAGE_WITHIN: Duration = Duration::from_secs(2);
 
-/// How one light was turned on, or why not.
+/// The result of a command that turns on a light.
 #[derive(Debug)]
 enum End {
     Answered(Value),
@@ -26,7 +26,7 @@ async fn step(
     stage: SocketStage,
     step: impl Future<Output = Result<Message, Error>>,
 ) -> Result<Value, End> {
-    match tokio::time::timeout(PATIENCE, step).await {
+    match tokio::time::timeout(MESSAGE_WITHIN, step).await {
         Err(_) => Err(End::Nothing(stage)),
         Ok(Err(error)) => Err(End::Failed(stage, error)),
         Ok(Ok(Message::Close(frame))) => Err(End::CloseFrame(
@@ -43,10 +43,9 @@ async fn step(
     }
 }
 
-/// Turns a light on, taking each message as what it is due to be. The end, and what `auth`
-/// was answered.
+/// Connects, authenticates and turns on a light. Returns the reply, or an error for the first unexpected message.
 async fn turn_light_on(home: &SimulatedHome, token: &str) -> Result<Value, End> {
-    let connected = tokio::time::timeout(PATIENCE, connect(home)).await;
+    let connected = tokio::time::timeout(MESSAGE_WITHIN, connect(home)).await;
     let mut socket = match connected {
         Err(_) => return Err(End::Nothing(SocketStage::Upgrade)),
         Ok(Err(Error::Http(response))) => return Err(End::Status(response.status().as_u16())),
@@ -65,7 +64,7 @@ async fn turn_light_on(home: &SimulatedHome, token: &str) -> Result<Value, End> 
     send(&mut socket, auth(token)).await;
     let verdict = step(SocketStage::Auth, next(&mut socket)).await?;
     due(SocketStage::Auth, verdict, "auth_ok")?;
-    // The socket may be gone already: then the read says how.
+    // If the connection is already closed, the next read returns the error.
     let command = Message::text(turn_on(1, "light.kitchen").to_string());
     let _ = futures_util::SinkExt::send(&mut socket, command).await;
     loop {
@@ -81,7 +80,7 @@ async fn turn_light_on(home: &SimulatedHome, token: &str) -> Result<Value, End> 
     }
 }
 
-/// Where a client notices that a socket broke off at a stage.
+/// Returns the stage at which a client notices a break at `stage`.
 fn noticed_at(stage: SocketStage) -> SocketStage {
     match stage {
         SocketStage::AuthOk | SocketStage::Command => SocketStage::Reply,
@@ -93,7 +92,8 @@ fn is_reset(error: &Error) -> bool {
     matches!(error, Error::Io(error) if error.kind() == io::ErrorKind::ConnectionReset)
 }
 
-fn is_as_meant(fault: &SocketFault, end: &End) -> bool {
+/// Returns true if the fault causes this end.
+fn is_expected(fault: &SocketFault, end: &End) -> bool {
     match (fault, end) {
         (SocketFault::Refuse(Refusal::Status(code)), End::Status(got)) => code == got,
         (SocketFault::Refuse(Refusal::Redirect), End::Status(302)) => true,
@@ -106,10 +106,10 @@ fn is_as_meant(fault: &SocketFault, end: &End) -> bool {
         }
         (SocketFault::At(stage, Break::Close), End::Failed(at, _)) => noticed_at(*stage) == *at,
         (SocketFault::At(stage, Break::Reset), End::Failed(at, error)) => {
-            // Before its first byte tungstenite calls any end an incomplete handshake, and after
-            // `auth_ok` sending the command may have met the reset before reading does.
-            let is_told = !matches!(stage, SocketStage::Upgrade | SocketStage::AuthOk);
-            noticed_at(*stage) == *at && (is_reset(error) || !is_told)
+            // Before the first byte, tungstenite reports any end as an incomplete handshake. After
+            // `auth_ok`, the command's send can consume the reset before the read.
+            let is_reported = !matches!(stage, SocketStage::Upgrade | SocketStage::AuthOk);
+            noticed_at(*stage) == *at && (is_reset(error) || !is_reported)
         }
         (SocketFault::At(stage, Break::CloseFrame(code)), End::CloseFrame(at, got)) => {
             noticed_at(*stage) == *at && code == got
@@ -136,11 +136,11 @@ fn is_as_meant(fault: &SocketFault, end: &End) -> bool {
     }
 }
 
-/// Whether the light is turned on all the same.
+/// Returns true if the light is turned on in spite of the fault.
 fn is_executed(fault: &SocketFault) -> bool {
     match fault {
         SocketFault::At(stage, _) => *stage == SocketStage::Reply,
-        // This client gives up on what is not due.
+        // This client stops at an unexpected message.
         SocketFault::Junk(stage, _) => *stage == SocketStage::Reply,
         SocketFault::Refuse(_) | SocketFault::AuthInvalid | SocketFault::ServicesMissing => false,
         _ => true,
@@ -148,10 +148,10 @@ fn is_executed(fault: &SocketFault) -> bool {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn each_fault_is_seen_as_meant() {
+async fn each_fault_has_its_effect() {
     let trials = SocketFault::all().into_iter().map(|fault| async move {
         let fault = match fault {
-            // The default is for clients with a cap; this one has none.
+            // The default size is for clients with a size limit. This client has no limit.
             SocketFault::HugeReply(_) => SocketFault::HugeReply(1 << 20),
             fault => fault,
         };
@@ -162,13 +162,13 @@ async fn each_fault_is_seen_as_meant() {
             Ok(reply) => End::Answered(reply),
             Err(end) => end,
         };
-        assert!(is_as_meant(&fault, &end), "{fault:?}: {end:?}");
+        assert!(is_expected(&fault, &end), "{fault:?}: {end:?}");
         let counters = home.counters();
         assert!(counters.faults_hit > 0, "{fault:?}");
         let executed = counters.calls_of("light", "turn_on", "light.kitchen");
         assert_eq!(executed, usize::from(is_executed(&fault)), "{fault:?}");
-        let strikes = u64::from(fault == SocketFault::AuthInvalid);
-        assert_eq!(counters.failed_logins, strikes, "{fault:?}");
+        let failed_logins = u64::from(fault == SocketFault::AuthInvalid);
+        assert_eq!(counters.failed_logins, failed_logins, "{fault:?}");
 
         home.clear_faults();
         assert_eq!(turn_light_on(&home, &token).await.unwrap()["success"], true);
@@ -177,7 +177,7 @@ async fn each_fault_is_seen_as_meant() {
 }
 
 #[tokio::test]
-async fn a_hanging_command_leaves_the_others_alone() {
+async fn hanging_command_does_not_affect_other_commands() {
     let home = start().await;
     let mut socket = log_in(&home, &home.mint_token("test")).await;
     home.set_fault_times(SocketFault::At(SocketStage::Reply, Break::Hang), 1);

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use latchkey_dev::home::{Break, RestFault, SocketFault, SocketStage};
-use latchkey_dev::stack::{LocalPort, http_client};
+use latchkey_dev::stack::http_client;
+use latchkey_local::LocalPort;
 use serde_json::json;
 use testkit::callers::{request, token};
 use testkit::problem;

@@ -1,116 +1,221 @@
-//! A rotation that is killed in the midst of it: at every renewal of its lease, which is before each of its steps, and
-//! while the token is stored. The next one waits until the dead one's lease has ended and goes on from what it finds.
+//! Rotations that are killed: at every renewal of the lease, which precedes each step, and while the token is stored.
+//!
+//! The killed run is a process of its own and uses the machine's clock. Each later run uses a clock that the test sets.
+//! So the test does not wait until the lease of the killed run ends, nor until the old token falls out of use.
 
+use std::sync::Arc;
+use std::time::Duration;
+
+use latchkey::base::clock::{Clock as _, ManualClock, SystemClock};
 use latchkey_dev::stack::Fault;
+use serde_json::Value;
+use testkit::Sandbox;
+use testkit::canary::{Canary, Captured};
 
-use crate::operator::{Run, run};
-use crate::search::Canary;
-use crate::{Stage, WITHIN, state};
+use super::operator::Run;
+use super::{SHORT, Stage, WITHIN, state};
 
 const PUT_ITEM: &str = "dynamodb:PutItem";
 const PUT_PARAMETER: &str = "ssm:PutParameter";
 
-/// At this renewal, counted from 0, the token has been stored: the lease was taken, and renewed before minting,
-/// proving and storing.
+/// The event that `latchkey rotate` handles.
+const ROTATE: &str = r#"{"source":"rotate-token","wait":true}"#;
+
+/// The number, counted from 0, of the first renewal after the token was stored. Number 0 takes the lease; 1, 2 and 3
+/// precede minting, proving and storing.
 const STORED: u32 = 4;
 
-/// Starts a rotation and kills it when the call that the fault is about hangs. False: it has ended before.
-async fn crash(stage: &Stage, action: &str, fault: Fault) -> bool {
-    stage.aws.inject(&fault).await.unwrap();
-    let mut doomed = Run::start(stage, &["rotate"], &[]);
-    let hangs = tokio::select! {
-        hangs = stage.aws.until_hanging(action, WITHIN) => {
-            hangs.unwrap();
-            true
+/// The number of the first renewal after the drain, which has two: a third of a lease is shorter than the drain.
+const DRAINED: u32 = STORED + 3;
+
+/// Longer than a lease, than the time in which a minted token may still be stored, and than the drain.
+const LATER: Duration = Duration::from_secs(3_600);
+
+/// Less time than a lease lasts, so that a run with this limit does not wait for one.
+const BRIEF: Duration = Duration::from_secs(6);
+
+/// A kill of a rotation in a certain call.
+struct Crash {
+    name: String,
+    action: &'static str,
+    fault: Fault,
+    /// Whether the killed run holds the lease.
+    is_leased: bool,
+    /// A time, since the Unix epoch, at which the killed run had not begun yet.
+    before: Duration,
+    /// The table of the killed run and of the runs after it. Each crash has its own: the rows of a run that is ahead
+    /// of the machine's clock must not meet the next run that is killed.
+    table: String,
+}
+
+impl Crash {
+    fn new(name: String, action: &'static str, fault: Fault, is_leased: bool) -> Self {
+        Self {
+            name,
+            action,
+            fault,
+            is_leased,
+            before: now(),
+            table: format!("latchkey-{:016x}", fastrand::u64(..)),
         }
-        () = doomed.until_ended() => false,
-    };
-    if hangs {
-        doomed.kill().await;
-    } else {
-        let ended = doomed.end().await;
-        assert!(ended.succeeded, "{}", ended.printed);
     }
-    stage.aws.clear_faults().await.unwrap();
-    // Whatever happened, what is stored is good.
-    let stored = stage.stored().await;
-    assert!(stage.home.accepts(&stored).await.unwrap());
-    hangs
+
+    fn at_renewal(number: u32) -> Self {
+        let fault = Fault::new(PUT_ITEM, "hang").containing("rotation#");
+        let name = format!("killed at renewal {number}");
+        Self::new(name, PUT_ITEM, fault.skip(number), number > 0)
+    }
+
+    fn while_storing(is_stored: bool) -> Self {
+        let fault = Fault::new(PUT_PARAMETER, "hang");
+        let fault = if is_stored { fault.after() } else { fault };
+        let name = format!("killed while storing, stored: {is_stored}");
+        Self::new(name, PUT_PARAMETER, fault, true)
+    }
+
+    /// Starts a rotation and kills it in its call. Returns false if it ended before that call. Either way the stored
+    /// token is good.
+    async fn happen(&self, stage: &Stage) -> bool {
+        stage.aws.create_table(&self.table).await.unwrap();
+        stage.aws.inject(&self.fault).await.unwrap();
+        let mut doomed = Run::start(stage, &["rotate"], &[("TABLE_NAME", &self.table)]);
+        let hangs = tokio::select! {
+            hangs = stage.aws.until_hanging(self.action, WITHIN) => {
+                hangs.unwrap();
+                true
+            }
+            () = doomed.until_ended() => false,
+        };
+        if hangs {
+            doomed.kill().await;
+        } else {
+            let ended = doomed.end().await;
+            assert!(ended.succeeded, "{}: {}", self.name, ended.printed);
+        }
+        stage.aws.clear_faults().await.unwrap();
+        let stored = stage.stored().await;
+        let is_good = stage.home.accepts(&stored).await.unwrap();
+        assert!(is_good, "{}", self.name);
+        hangs
+    }
+
+    /// Runs a rotation by a clock that stands at `now`, since the Unix epoch.
+    async fn rotate_at(&self, stage: &Stage, now: Duration, limit: Duration) -> Value {
+        let sandbox = Sandbox::builder()
+            .aws(&stage.aws)
+            .envs([
+                ("HA_URL", stage.home.url()),
+                ("TABLE_NAME", &self.table),
+                ("CALLER_AUTH", "none"),
+                ("METRICS", "off"),
+            ])
+            .envs(SHORT)
+            .clock(Arc::new(ManualClock::at(now)))
+            .any_seed()
+            .start()
+            .await;
+        sandbox.handle_within(limit, ROTATE).await
+    }
+
+    /// Checks that no other run begins while the lease of the killed run lasts, and that the next run after that ends
+    /// with one good token.
+    async fn recover(&self, stage: &Stage) {
+        let name = &self.name;
+        let mut canary = Canary::new(&stage.stored().await);
+        let (captured, _guard) = Captured::start();
+        let mut answers = Vec::new();
+        if self.is_leased {
+            let (history, tokens) = (stage.history().await, stage.tokens().await);
+            let busy = self.rotate_at(stage, self.before, BRIEF).await;
+            assert_eq!(state(&busy), "busy", "{name}: {busy}");
+            assert_eq!(stage.history().await, history, "{name}");
+            assert_eq!(stage.tokens().await, tokens, "{name}");
+            answers.push(busy);
+        }
+        let ended = self.rotate_at(stage, now() + LATER, LATER).await;
+        assert_eq!(ended["statusCode"], 200, "{name}: {ended}");
+        assert_eq!(state(&ended), "rotated", "{name}: {ended}");
+        answers.push(ended);
+        canary.watch(&stage.stored().await);
+        canary.search(name, &captured.text());
+        for answer in answers {
+            canary.search(name, &answer.to_string());
+        }
+        stage.assert_settled().await;
+    }
 }
 
-/// The fault that a run meets at its lease's renewal of this number.
-fn at_renewal(number: u32) -> Fault {
-    Fault::new(PUT_ITEM, "hang")
-        .containing("rotation#")
-        .skip(number)
+/// The time of the machine, since the Unix epoch.
+fn now() -> Duration {
+    SystemClock::new().now().unix
 }
 
-/// Runs a rotation to its end after one that was killed.
-async fn recover(stage: &Stage, crash: &str) {
-    let mut canary = Canary::new(&stage.stored().await);
-    let ended = run(stage, &["rotate"]).await;
-    assert!(ended.succeeded, "{crash}: {}", ended.printed);
-    assert_eq!(state(&ended.answer), "rotated", "{crash}: {}", ended.answer);
-    canary.watch(&stage.stored().await);
-    canary.search(crash, &ended.printed);
-    stage.assert_settled().await;
-}
-
-#[tokio::test]
-async fn a_rotation_killed_before_the_new_token_is_in_use_is_made_up_for() {
-    let stage = Stage::set().await;
+async fn kill_before_storing(stage: &Stage) {
     for number in 0..STORED {
         let (before, known) = (stage.stored().await, stage.tokens().await.len());
-        assert!(
-            crash(&stage, PUT_ITEM, at_renewal(number)).await,
-            "{number}"
-        );
+        let crash = Crash::at_renewal(number);
+        assert!(crash.happen(stage).await, "{number}");
         assert_eq!(stage.stored().await, before, "{number}");
         let orphans = usize::from(number >= 2);
         assert_eq!(stage.tokens().await.len(), known + orphans, "{number}");
-        recover(&stage, &format!("killed at renewal {number}")).await;
+        crash.recover(stage).await;
         assert_ne!(stage.stored().await, before, "{number}");
     }
-    stage.stop().await;
 }
 
-#[tokio::test]
-async fn a_rotation_killed_while_it_stores_the_new_token_is_made_up_for() {
-    let stage = Stage::set().await;
+async fn kill_while_storing(stage: &Stage) {
     for is_stored in [false, true] {
         let before = stage.stored().await;
-        let fault = Fault::new(PUT_PARAMETER, "hang");
-        let fault = if is_stored { fault.after() } else { fault };
-        assert!(crash(&stage, PUT_PARAMETER, fault).await);
+        let crash = Crash::while_storing(is_stored);
+        assert!(crash.happen(stage).await, "{is_stored}");
         assert_eq!(stage.stored().await != before, is_stored);
-        assert_eq!(stage.tokens().await.len(), 2);
+        assert_eq!(stage.tokens().await.len(), 2, "{is_stored}");
         let stored = stage.stored().await;
-        recover(
-            &stage,
-            &format!("killed while storing, stored: {is_stored}"),
-        )
-        .await;
-        // The one that was stored is finished, and no other begun.
+        crash.recover(stage).await;
+        // A rotation whose token was stored is finished, and no other begins.
         assert_eq!(stage.stored().await == stored, is_stored);
     }
-    stage.stop().await;
 }
 
-#[tokio::test]
-async fn a_rotation_killed_after_the_new_token_is_in_use_is_finished() {
-    let stage = Stage::set().await;
-    let mut number = STORED;
-    loop {
-        let before = stage.stored().await;
-        if !crash(&stage, PUT_ITEM, at_renewal(number)).await {
-            break;
-        }
-        assert_ne!(stage.stored().await, before, "{number}");
-        recover(&stage, &format!("killed at renewal {number}")).await;
-        number += 1;
+async fn kill_while_draining(stage: &Stage) {
+    // Before the wait, in its midst and at its end.
+    for number in STORED..DRAINED {
+        assert!(kill_after_storing(stage, number, 2).await, "{number}");
     }
-    // It waited at least once, looked again, and renewed its lease before the revocation and after it.
-    assert!(number > STORED + 3, "{number}");
+}
+
+async fn kill_after_draining(stage: &Stage) {
+    // The old token is out of use as soon as it is replaced, so that the killed run need not wait for that.
+    stage.aws.date_versions_back(LATER).await.unwrap();
+    // The first two renewals precede the revocation, the third follows it.
+    for (number, known) in (STORED..).zip([2, 2, 1]) {
+        assert!(kill_after_storing(stage, number, known).await, "{number}");
+    }
+    assert!(!kill_after_storing(stage, STORED + 3, 1).await);
     stage.assert_settled().await;
+}
+
+/// Kills a rotation at a renewal that comes after the new token is stored, when the home knows this many tokens.
+/// Returns false if the run ended before this renewal.
+async fn kill_after_storing(stage: &Stage, number: u32, known: usize) -> bool {
+    let before = stage.stored().await;
+    let crash = Crash::at_renewal(number);
+    let has_happened = crash.happen(stage).await;
+    assert_ne!(stage.stored().await, before, "{number}");
+    assert_eq!(stage.tokens().await.len(), known, "{number}");
+    if has_happened {
+        crash.recover(stage).await;
+    }
+    has_happened
+}
+
+// One test, so that Home Assistant starts once.
+#[tokio::test]
+async fn next_run_completes_a_rotation_killed_at_any_step() {
+    let stage = Stage::set().await;
+    kill_before_storing(&stage).await;
+    kill_while_storing(&stage).await;
+    kill_while_draining(&stage).await;
+    kill_after_draining(&stage).await;
     stage.stop().await;
 }

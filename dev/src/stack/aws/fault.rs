@@ -1,8 +1,8 @@
-//! Faults of AWS, on demand.
+//! Simulated failures of AWS calls.
 
 use serde::Serialize;
 
-/// A fault to answer calls of one action with.
+/// A fault of the calls of one action.
 #[derive(Clone, Debug, Serialize)]
 pub struct Fault {
     action: String,
@@ -18,9 +18,10 @@ pub struct Fault {
 }
 
 impl Fault {
-    /// Fails every call of `action` (such as `ssm:GetParameter`) with AWS's error `code`. Two
-    /// codes are ours: `hang` answers nothing until faults are cleared, and `KMSAccessDenied` is
-    /// Parameter Store's wording for a key it may not use; `500` is an internal error.
+    /// Creates a fault: every call of `action` (such as `ssm:GetParameter`) fails with AWS's error
+    /// `code`. Three codes are special. `hang` delays the response until the faults are cleared.
+    /// `KMSAccessDenied` is Parameter Store's error for a key without permission. `500` is an
+    /// internal error.
     pub fn new(action: impl Into<String>, code: impl Into<String>) -> Self {
         Self {
             action: action.into(),
@@ -34,22 +35,22 @@ impl Fault {
         }
     }
 
-    /// Lets the call take effect first; only its answer is the fault's.
+    /// Makes the call take effect before it fails.
     #[must_use]
     pub fn after(mut self) -> Self {
         self.after = true;
         self
     }
 
-    /// Lets the first `calls` through.
+    /// Does not affect the first `calls` matching calls.
     #[must_use]
     pub fn skip(mut self, calls: u32) -> Self {
         self.skip = calls;
         self
     }
 
-    /// Fails only calls whose body has this text in it, as the SDK sends it: JSON for Parameter
-    /// Store and DynamoDB (`{"S":"LOCK#…"}`), CBOR for CloudWatch. Others do not count for
+    /// Affects only calls whose body contains this text. The SDK sends JSON to Parameter Store and
+    /// DynamoDB (`{"S":"LOCK#…"}`), and CBOR to CloudWatch. Other calls do not count for
     /// [`Self::skip`] and [`Self::times`].
     #[must_use]
     pub fn containing(mut self, text: impl Into<String>) -> Self {
@@ -57,21 +58,21 @@ impl Fault {
         self
     }
 
-    /// Fails only the next `times` calls.
+    /// Affects only the next `times` matching calls.
     #[must_use]
     pub fn times(mut self, times: u32) -> Self {
         self.times = Some(times);
         self
     }
 
-    /// Sets the error's message.
+    /// Sets the message of the error.
     #[must_use]
     pub fn message(mut self, message: impl Into<String>) -> Self {
         self.message = Some(message.into());
         self
     }
 
-    /// Sets the HTTP status (400 unless the code says otherwise).
+    /// Sets the HTTP status. The default depends on the code, and is 400 for most codes.
     #[must_use]
     pub fn status(mut self, status: u16) -> Self {
         self.status = Some(status);

@@ -1,4 +1,4 @@
-//! Metrics as they are read back from CloudWatch.
+//! Reads metrics from CloudWatch.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, SystemTime};
@@ -7,10 +7,9 @@ use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::primitives::DateTime;
 use aws_sdk_cloudwatch::types::{Dimension, Statistic};
 
-use super::failed;
-use crate::stack::Result;
+use crate::stack::error::{Error, Result};
 
-/// Data points are looked for this far around now.
+/// The time range of data points, before and after the current time.
 const WINDOW: Duration = Duration::from_secs(3600);
 const PERIOD_SECONDS: i32 = 60;
 
@@ -18,11 +17,11 @@ const PERIOD_SECONDS: i32 = 60;
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct Metric {
-    /// Its name.
+    /// The metric's name.
     pub name: String,
-    /// Its dimensions, by name.
+    /// The values of the dimensions, by name.
     pub dimensions: BTreeMap<String, String>,
-    /// What was recorded, minute by minute, oldest first.
+    /// One data point for each minute, oldest first.
     pub points: Vec<Point>,
 }
 
@@ -32,28 +31,28 @@ pub struct Metric {
 pub struct Point {
     /// The minute's start, in seconds since 1970.
     pub timestamp_s: i64,
-    /// The sum of its values.
+    /// The sum of the values.
     pub sum: f64,
-    /// How many values there were.
+    /// The number of values.
     pub samples: f64,
-    /// The smallest.
+    /// The smallest value.
     pub minimum: f64,
-    /// The largest.
+    /// The largest value.
     pub maximum: f64,
 }
 
 impl Metric {
-    /// The sum of all values.
+    /// Returns the sum of all values.
     pub fn sum(&self) -> f64 {
         self.points.iter().map(|point| point.sum).sum()
     }
 
-    /// How many values there were.
+    /// Returns the number of values.
     pub fn samples(&self) -> f64 {
         self.points.iter().map(|point| point.samples).sum()
     }
 
-    /// The smallest value; infinite without any.
+    /// Returns the smallest value, or infinity if there are no values.
     pub fn minimum(&self) -> f64 {
         self.points
             .iter()
@@ -61,7 +60,7 @@ impl Metric {
             .fold(f64::INFINITY, f64::min)
     }
 
-    /// The largest value; negatively infinite without any.
+    /// Returns the largest value, or negative infinity if there are no values.
     pub fn maximum(&self) -> f64 {
         self.points
             .iter()
@@ -70,17 +69,17 @@ impl Metric {
     }
 }
 
-/// All metrics of `namespace`.
+/// Returns all metrics in `namespace`.
 pub(super) async fn read(client: &Client, namespace: &str) -> Result<Vec<Metric>> {
     let mut listed = client
         .list_metrics()
         .namespace(namespace)
         .into_paginator()
         .send();
-    // The emulator lists a metric once for every value.
+    // The emulator lists a metric once for each value.
     let mut known = BTreeSet::new();
     while let Some(page) = listed.next().await {
-        let page = page.map_err(|error| failed("cloudwatch:ListMetrics", &error))?;
+        let page = page.map_err(|error| Error::aws("cloudwatch:ListMetrics", &error))?;
         for metric in page.metrics() {
             let dimensions: BTreeMap<_, _> = metric
                 .dimensions()
@@ -132,7 +131,7 @@ async fn points(
         .statistics(Statistic::Maximum)
         .send()
         .await
-        .map_err(|error| failed("cloudwatch:GetMetricStatistics", &error))?;
+        .map_err(|error| Error::aws("cloudwatch:GetMetricStatistics", &error))?;
     let mut points: Vec<_> = output
         .datapoints()
         .iter()

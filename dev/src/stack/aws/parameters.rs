@@ -1,12 +1,13 @@
-//! Parameters, put in and looked at by tests.
+//! Parameter Store: stores and reads parameters.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use aws_sdk_ssm::Client;
 use aws_sdk_ssm::types::{ParameterHistory, ParameterType};
+use serde_json::json;
 
-use super::{AwsEmulator, failed};
-use crate::stack::{Error, Result};
+use super::emulator::AwsEmulator;
+use crate::stack::error::{Error, Result};
 
 const HISTORY: &str = "ssm:GetParameterHistory";
 
@@ -14,42 +15,42 @@ const HISTORY: &str = "ssm:GetParameterHistory";
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub struct StoredVersion {
-    /// Its number; the first is 1.
+    /// The version's number. The first version is 1.
     pub version: i64,
-    /// What it holds, decrypted.
+    /// The decrypted value.
     pub value: String,
-    /// The key that it was encrypted with, as it was named; none for plain text.
+    /// The name of the encryption key. `None` for plain text.
     pub key_id: Option<String>,
-    /// When it was stored.
+    /// The time of storage.
     pub modified: SystemTime,
-    /// Its labels.
+    /// The version's labels.
     pub labels: Vec<String>,
 }
 
 impl AwsEmulator {
-    /// Stores a token as a SecureString, over one that may be there; returns its version.
+    /// Stores a token as a SecureString, as a new version if the parameter exists. Returns the version.
     ///
     /// # Errors
-    /// When the call fails.
+    /// If the call fails.
     pub async fn put_token(&self, name: &str, value: &str) -> Result<i64> {
         self.put_secure(name, value, None).await
     }
 
-    /// Stores a SecureString under a key, without one under the account's own
-    /// (`alias/aws/ssm`), over one that may be there; returns its version. Nobody checks whether
-    /// there is such a key.
+    /// Stores a SecureString, as a new version if the parameter exists. Returns the version. Without
+    /// `key_id`, the key is the account's own (`alias/aws/ssm`). The emulator does not check that
+    /// the key exists.
     ///
     /// # Errors
-    /// When the call fails.
+    /// If the call fails.
     pub async fn put_secure(&self, name: &str, value: &str, key_id: Option<&str>) -> Result<i64> {
         self.put(name, value, ParameterType::SecureString, key_id)
             .await
     }
 
-    /// Stores a plain String parameter, over one that may be there; returns its version.
+    /// Stores a String, as a new version if the parameter exists. Returns the version.
     ///
     /// # Errors
-    /// When the call fails.
+    /// If the call fails.
     pub async fn put_parameter(&self, name: &str, value: &str) -> Result<i64> {
         self.put(name, value, ParameterType::String, None).await
     }
@@ -71,14 +72,25 @@ impl AwsEmulator {
             .overwrite(true)
             .send()
             .await
-            .map_err(|error| failed("ssm:PutParameter", &error))?;
+            .map_err(|error| Error::aws("ssm:PutParameter", &error))?;
         Ok(output.version())
     }
 
-    /// All versions of a parameter that are kept, oldest first.
+    /// Dates the versions that are stored from now on back by `age`, so that a test does not wait for them to grow old.
     ///
     /// # Errors
-    /// When there is no such parameter, or a call fails.
+    /// If the emulator does not answer.
+    pub async fn date_versions_back(&self, age: Duration) -> Result<()> {
+        let body = json!({ "seconds": age.as_secs() });
+        let request = self.client.post(self.control("parameter_age")).json(&body);
+        request.send().await?.error_for_status()?;
+        Ok(())
+    }
+
+    /// Returns all stored versions of a parameter, oldest first.
+    ///
+    /// # Errors
+    /// If the parameter does not exist, or a call fails.
     pub async fn history(&self, name: &str) -> Result<Vec<StoredVersion>> {
         let mut pages = self
             .ssm()
@@ -89,7 +101,7 @@ impl AwsEmulator {
             .send();
         let mut history = Vec::new();
         while let Some(page) = pages.next().await {
-            let page = page.map_err(|error| failed(HISTORY, &error))?;
+            let page = page.map_err(|error| Error::aws(HISTORY, &error))?;
             for version in page.parameters.unwrap_or_default() {
                 history.push(stored(version)?);
             }
@@ -97,18 +109,18 @@ impl AwsEmulator {
         Ok(history)
     }
 
-    /// Deletes a parameter with all its versions.
+    /// Deletes a parameter and all its versions.
     ///
     /// # Errors
-    /// When there is no such parameter, or the call fails.
+    /// If the parameter does not exist, or the call fails.
     pub async fn delete_parameter(&self, name: &str) -> Result<()> {
         let deletion = self.ssm().delete_parameter().name(name).send().await;
-        deletion.map_err(|error| failed("ssm:DeleteParameter", &error))?;
+        deletion.map_err(|error| Error::aws("ssm:DeleteParameter", &error))?;
         Ok(())
     }
 
     fn ssm(&self) -> Client {
-        Client::new(&self.config)
+        Client::new(self.sdk_config())
     }
 }
 

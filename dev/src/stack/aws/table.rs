@@ -1,4 +1,4 @@
-//! DynamoDB tables, made and looked at by tests.
+//! DynamoDB: creates and reads tables.
 
 use std::collections::HashMap;
 
@@ -12,21 +12,21 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Map, Number, Value};
 
-use super::{AwsEmulator, failed};
-use crate::stack::Result;
+use super::emulator::AwsEmulator;
+use crate::stack::error::{Error, Result};
 
 const CREATE: &str = "dynamodb:CreateTable";
 const EXPIRY: &str = "dynamodb:UpdateTimeToLive";
 const KEYS: [(&str, KeyType); 2] = [("pk", KeyType::Hash), ("sk", KeyType::Range)];
 
 impl AwsEmulator {
-    /// Makes a table as the template does: keys `pk` and `sk`, time to live `expires_at`. (The
-    /// emulator deletes nothing that has expired; AWS may take two days.)
+    /// Creates a table like the one in the template: keys `pk` and `sk`, time to live `expires_at`.
+    /// The emulator does not delete expired items; AWS can take two days.
     ///
     /// # Errors
-    /// When there is one of this name, or a call fails.
+    /// If the table exists, or a call fails.
     pub async fn create_table(&self, name: &str) -> Result<()> {
-        let client = Client::new(&self.config);
+        let client = Client::new(self.sdk_config());
         let mut table = client
             .create_table()
             .table_name(name)
@@ -42,7 +42,10 @@ impl AwsEmulator {
                 .attribute_definitions(built(CREATE, attribute.build())?)
                 .key_schema(built(CREATE, element.build())?);
         }
-        table.send().await.map_err(|error| failed(CREATE, &error))?;
+        table
+            .send()
+            .await
+            .map_err(|error| Error::aws(CREATE, &error))?;
         let expiry = TimeToLiveSpecification::builder()
             .attribute_name("expires_at")
             .enabled(true);
@@ -52,16 +55,16 @@ impl AwsEmulator {
             .time_to_live_specification(built(EXPIRY, expiry.build())?)
             .send()
             .await
-            .map_err(|error| failed(EXPIRY, &error))?;
+            .map_err(|error| Error::aws(EXPIRY, &error))?;
         Ok(())
     }
 
-    /// Everything in a table, by key. Binaries become base64, sets arrays.
+    /// Returns all items of a table, in order of their keys. Binaries become base64, and sets become arrays.
     ///
     /// # Errors
-    /// When there is no such table, or a call fails.
+    /// If the table does not exist, or a call fails.
     pub async fn items(&self, table: &str) -> Result<Vec<Map<String, Value>>> {
-        let mut pages = Client::new(&self.config)
+        let mut pages = Client::new(self.sdk_config())
             .scan()
             .table_name(table)
             .consistent_read(true)
@@ -70,7 +73,9 @@ impl AwsEmulator {
             .send();
         let mut items = Vec::new();
         while let Some(item) = pages.next().await {
-            items.push(map(item.map_err(|error| failed("dynamodb:Scan", &error))?));
+            items.push(map(
+                item.map_err(|error| Error::aws("dynamodb:Scan", &error))?
+            ));
         }
         items.sort_by_cached_key(|item| KEYS.map(|(key, _)| item.get(key).map(Value::to_string)));
         Ok(items)
@@ -78,7 +83,7 @@ impl AwsEmulator {
 }
 
 fn built<T>(call: &'static str, outcome: std::result::Result<T, BuildError>) -> Result<T> {
-    outcome.map_err(|error| failed(call, &error))
+    outcome.map_err(|error| Error::aws(call, &error))
 }
 
 fn map(attributes: HashMap<String, AttributeValue>) -> Map<String, Value> {
@@ -103,7 +108,7 @@ fn json(value: AttributeValue) -> Value {
     }
 }
 
-/// DynamoDB's numbers have more digits than JSON's; what JSON cannot hold stays text.
+/// Returns a JSON number, or text if the number has too many digits for JSON.
 fn number(digits: String) -> Value {
     match digits.parse::<Number>() {
         Ok(exact) => Value::Number(exact),

@@ -1,67 +1,68 @@
-//! The home's long-lived tokens and whose they are.
+//! The long-lived tokens of a real home and their users.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::{RealHome, authority, fresh_number};
-use crate::home::{LEEWAY_SECONDS, unix_now};
-use crate::stack::control::Control;
-use crate::stack::{Error, Result, http_client};
+use super::control::Control;
+use super::home::{RealHome, authority, fresh_number};
+use crate::expiry::has_expired;
+use crate::stack::error::{Error, Result};
+use crate::stack::http_client::http_client;
 
 const LONG_LIVED: &str = "long_lived_access_token";
 const LIFESPAN_DAYS: u32 = 365;
 const PASSWORD: &str = "only-ever-on-loopback";
 
-/// A long-lived token as its user sees it in Home Assistant: everything but itself.
+/// Home Assistant's description of a long-lived token, without the token itself.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[non_exhaustive]
 pub struct TokenEntry {
-    /// The id of its refresh token, which is the token's `iss`.
+    /// The id of the refresh token, which is the token's `iss`.
     pub id: String,
-    /// The name under which it was minted; a user has no two long-lived tokens of one name.
+    /// The name that the token was created with. It is unique among the tokens of the user.
     pub client_name: String,
-    /// Home Assistant's `type`, here always `long_lived_access_token`.
+    /// Home Assistant's `type`, which is always `long_lived_access_token` here.
     #[serde(rename = "type")]
     pub kind: String,
-    /// When it was minted, in ISO 8601.
+    /// The time of creation in ISO 8601.
     pub created_at: String,
-    /// Whether the connection that asked was opened with it.
+    /// True if the connection was opened with this token.
     pub is_current: bool,
 }
 
 impl RealHome {
-    /// The id of the refresh token behind a long-lived token; `None` for what is no token of Home
-    /// Assistant's.
+    /// Returns the id of the refresh token of a long-lived token, or `None` if the text is not a token
+    /// of Home Assistant.
     pub fn issuer_of(token: &str) -> Option<String> {
         claims(token)?["iss"].as_str().map(str::to_owned)
     }
 
-    /// The owner's long-lived tokens. The one that steers this home, `control`, is among them and
-    /// is the current one.
+    /// Returns the owner's long-lived tokens. They include `control`, the token of the control
+    /// connection, which is the current one.
     ///
     /// # Errors
-    /// When Home Assistant does not answer.
+    /// If Home Assistant does not respond.
     pub async fn tokens(&self) -> Result<Vec<TokenEntry>> {
         tokens(&self.control).await
     }
 
-    /// Mints another long-lived token of the owner's; `name` must be new.
+    /// Creates a long-lived token of the owner. `name` must be new.
     ///
     /// # Errors
-    /// When Home Assistant refuses.
+    /// If Home Assistant rejects the command.
     pub async fn mint_token(&self, name: &str) -> Result<String> {
         mint(&self.control, name).await
     }
 
-    /// Makes another user of this name, an administrator (but not the owner) or an ordinary one,
-    /// and mints a long-lived token of theirs, named alike.
+    /// Creates another user, who is not the owner, and a long-lived token of that user. Both have
+    /// this name. `admin` makes the user an administrator.
     ///
-    /// They log in for it, which makes Home Assistant forget the failed logins of this address.
+    /// The user logs in, which resets the count of failed logins from this address.
     ///
     /// # Errors
-    /// When Home Assistant refuses.
+    /// If Home Assistant rejects a command.
     pub async fn mint_token_of_another_user(&self, name: &str, admin: bool) -> Result<String> {
         let group = if admin {
             "system-admin"
@@ -71,7 +72,7 @@ impl RealHome {
         let created = self
             .call(json!({ "type": "config/auth/create", "name": name, "group_ids": [group] }))
             .await?;
-        // Usernames are lower case and have no spaces, names need not.
+        // Unlike names, usernames must be lower case and have no spaces.
         let username = format!("user{}", fresh_number());
         self.call(json!({
             "type": "config/auth_provider/homeassistant/create",
@@ -81,20 +82,20 @@ impl RealHome {
         }))
         .await?;
         let access_token = self.log_in(&username).await?;
-        let control = Control::connect(authority(&self.url), &access_token).await?;
+        let control = Control::connect(authority(self.url()), &access_token).await?;
         let token = mint(&control, name).await?;
-        // Only a user's own connection sees and revokes that user's tokens.
+        // Only a connection of the user can list and revoke the user's tokens.
         self.others.lock().await.push(control);
         Ok(token)
     }
 
-    /// Whether Home Assistant would accept a token that it has once issued, found out without
-    /// presenting it: its refresh token is there, the owner's or another user's made here, and by
-    /// its own word it has not expired. So a `false` is no failed login, and a `true` forgives
-    /// none. A signature is not looked at.
+    /// Returns true if Home Assistant would accept a token that it has issued: the refresh token
+    /// exists, and the token's `exp` has not passed. The check covers the owner and the users created
+    /// here. The token is not presented, so the count of failed logins does not change. The
+    /// signature is not checked.
     ///
     /// # Errors
-    /// When Home Assistant does not answer.
+    /// If Home Assistant does not respond.
     pub async fn accepts(&self, token: &str) -> Result<bool> {
         let Some(claims) = claims(token) else {
             return Ok(false);
@@ -102,15 +103,14 @@ impl RealHome {
         let (Some(issuer), Some(exp)) = (claims["iss"].as_str(), claims["exp"].as_u64()) else {
             return Ok(false);
         };
-        let has_expired = unix_now() > exp.saturating_add(LEEWAY_SECONDS);
-        Ok(!has_expired && self.holder_of(issuer).await?.is_some())
+        Ok(!has_expired(exp) && self.holder_of(issuer).await?.is_some())
     }
 
-    /// Revokes a token, the owner's or another user's made here, which closes the sockets that
-    /// were opened with it.
+    /// Revokes a token of the owner or of a user created here. Home Assistant closes the WebSockets
+    /// that were opened with the token.
     ///
     /// # Errors
-    /// When it is no token of this home.
+    /// If the token is not one of this home.
     pub async fn revoke(&self, token: &str) -> Result<()> {
         let unknown = || Error::HomeAssistant("not a token of this home".to_owned());
         let issuer = Self::issuer_of(token).ok_or_else(unknown)?;
@@ -121,7 +121,7 @@ impl RealHome {
         Ok(())
     }
 
-    /// The connection of the user whose long-lived token this is.
+    /// Returns the connection of the user of a long-lived token.
     async fn holder_of(&self, issuer: &str) -> Result<Option<Control>> {
         let others = self.others.lock().await;
         for control in std::iter::once(&self.control).chain(others.iter()) {
@@ -136,12 +136,12 @@ impl RealHome {
         Ok(None)
     }
 
-    /// Logs a user in as a browser would; returns an access token.
+    /// Logs a user in as a browser would. Returns an access token.
     async fn log_in(&self, username: &str) -> Result<String> {
         let client = http_client()?;
-        let client_id = format!("{}/", self.url);
+        let client_id = format!("{}/", self.url());
         let post = async |path: &str, body: Value| -> Result<Value> {
-            let request = client.post(format!("{}{path}", self.url)).json(&body);
+            let request = client.post(format!("{}{path}", self.url())).json(&body);
             Ok(request.send().await?.error_for_status()?.json().await?)
         };
         let flow = post(
@@ -165,10 +165,14 @@ impl RealHome {
             ("code", code),
             ("client_id", &client_id),
         ];
-        let request = client.post(format!("{}/auth/token", self.url)).form(&form);
+        let request = client
+            .post(format!("{}/auth/token", self.url()))
+            .form(&form);
         let issued: Value = request.send().await?.error_for_status()?.json().await?;
         let token = issued["access_token"].as_str().map(str::to_owned);
-        token.ok_or_else(|| Error::HomeAssistant("no access token in the answer".to_owned()))
+        token.ok_or_else(|| {
+            Error::HomeAssistant("the response to the login has no access token".to_owned())
+        })
     }
 }
 
@@ -201,9 +205,9 @@ async fn mint(control: &Control, name: &str) -> Result<String> {
         }))
         .await?;
     let token = token.as_str().map(str::to_owned);
-    token.ok_or_else(|| Error::HomeAssistant("no token in the answer".to_owned()))
+    token.ok_or_else(|| Error::HomeAssistant("the result has no token".to_owned()))
 }
 
 fn unexpected(answer: &Value) -> Error {
-    Error::HomeAssistant(format!("the login went otherwise: {answer}"))
+    Error::HomeAssistant(format!("unexpected response to the login: {answer}"))
 }
