@@ -7,12 +7,20 @@ use testkit::{PARAMETER, problem};
 use super::operator::{Run, run};
 use super::{Stage, TABLE, state};
 
+// One test, so that Home Assistant starts once.
 #[tokio::test]
-async fn of_two_rotations_at_once_one_is_done() {
+async fn rotation_is_not_done_in_a_dry_run_nor_twice_nor_without_the_owners_token() {
     let stage = Stage::set().await;
+    a_plan_changes_nothing(&stage).await;
+    of_two_rotations_at_once_one_is_done(&stage).await;
+    only_an_owners_token_is_rotated(&stage).await;
+    stage.stop().await;
+}
+
+async fn of_two_rotations_at_once_one_is_done(stage: &Stage) {
     let (one, other) = (
-        Run::start(&stage, &["rotate"], &[]),
-        Run::start(&stage, &["rotate"], &[]),
+        Run::start(stage, &["rotate"], &[]),
+        Run::start(stage, &["rotate"], &[]),
     );
     let (one, other) = tokio::join!(one.end(), other.end());
     for ended in [&one, &other] {
@@ -22,12 +30,9 @@ async fn of_two_rotations_at_once_one_is_done() {
     assert!(states.contains(&"rotated"), "{states:?}");
     stage.assert_settled().await;
     assert_eq!(stage.history().await.len(), 2, "{states:?}");
-    stage.stop().await;
 }
 
-#[tokio::test]
-async fn a_plan_changes_nothing() {
-    let stage = Stage::set().await;
+async fn a_plan_changes_nothing(stage: &Stage) {
     // That a token was presented is noted by whoever presents it; that is no part of a rotation.
     let items = async || {
         let mut items = stage.aws.items(TABLE).await.unwrap();
@@ -35,7 +40,7 @@ async fn a_plan_changes_nothing() {
         items
     };
     let before = (stage.tokens().await, stage.history().await, items().await);
-    let plan = run(&stage, &["rotate", "--dry-run"]).await;
+    let plan = run(stage, &["rotate", "--dry-run"]).await;
     assert!(plan.succeeded, "{}", plan.printed);
     assert_eq!(state(&plan.answer), "planned", "{}", plan.answer);
     let steps = plan.answer["rotation"]["steps"].to_string();
@@ -46,12 +51,9 @@ async fn a_plan_changes_nothing() {
     assert_eq!(after, before);
     assert_eq!(stage.aws.calls_of("ssm:PutParameter").await.unwrap(), 1);
     stage.assert_settled().await;
-    stage.stop().await;
 }
 
-#[tokio::test]
-async fn only_an_owners_token_is_rotated() {
-    let stage = Stage::set().await;
+async fn only_an_owners_token_is_rotated(stage: &Stage) {
     for (name, is_admin) in [("Another Admin", true), ("A Guest", false)] {
         let owners = stage.tokens().await;
         let token = stage.home.mint_token_of_another_user(name, is_admin);
@@ -59,7 +61,7 @@ async fn only_an_owners_token_is_rotated() {
         stage.aws.put_token(PARAMETER, &token).await.unwrap();
         let history = stage.history().await;
         for arguments in [&["rotate"][..], &["rotate", "--dry-run"]] {
-            let refused = run(&stage, arguments).await;
+            let refused = run(stage, arguments).await;
             assert!(!refused.succeeded, "{name}");
             assert_eq!(problem(&refused.answer), "forbidden", "{}", refused.answer);
             let detail = refused.answer["detail"].as_str().unwrap();
@@ -82,5 +84,4 @@ async fn only_an_owners_token_is_rotated() {
         assert_eq!(long_lived.count(), 1, "{name}");
     }
     assert_eq!(stage.home.failed_logins().await.unwrap(), 0);
-    stage.stop().await;
 }
