@@ -23,7 +23,16 @@ impl Sender {
         match trigger {
             Trigger::HttpV1 => Self::RestApi,
             Trigger::Alb => Self::LoadBalancer,
-            _ => Self::HttpApi,
+            Trigger::HttpV2
+            | Trigger::FunctionUrl
+            // These events carry no HTTP request.
+            | Trigger::KeepWarm
+            | Trigger::ParameterChange
+            | Trigger::WebSocket
+            | Trigger::Alexa
+            | Trigger::RotateToken
+            | Trigger::Doctor
+            | Trigger::Direct => Self::HttpApi,
         }
     }
 
