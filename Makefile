@@ -56,7 +56,7 @@ run: $(AWS) $(SAM_VENV) $(if $(filter real,$(HOME_ASSISTANT)),$(HOME_ASSISTANT_V
 .PHONY: test
 test: tools $(NEXTEST) ## All tests, with a real Home Assistant and the AWS emulator.
 	cargo build --release --bin bootstrap
-	cargo test --package latchkey --doc
+	cargo test --package latchkey --package testkit --doc
 	LATCHKEY_BOOTSTRAP=$(abspath $(RELEASE)/bootstrap) cargo nextest run --workspace
 
 .PHONY: check
