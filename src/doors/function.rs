@@ -18,7 +18,7 @@ use crate::doors::reply::{
 use crate::doors::trigger::{Trigger, changed_parameter};
 use crate::home::bridge::Warmth;
 use crate::service::access::Permitted;
-use crate::service::app::{App, AuthorisedCommands, PerHome, Room};
+use crate::service::app::{App, AuthorisedCommands, Room};
 use crate::service::commands::CommandsRequest;
 use crate::service::failure::{EventError, Failure};
 use crate::service::rotation::{RotationReport, RotationRequest};
@@ -110,23 +110,26 @@ impl Function {
         let invocation = invocation(&self.app, &context);
         match trigger {
             Trigger::KeepWarm => {
-                let warmed = self.app.keep_warm(&invocation).await?;
-                Ok(Reply::KeepWarm(self.render_warmth(warmed, &invocation.id)))
+                let finish = |warmth| self.finding(warmth, &invocation.id);
+                let warmed = self.app.keep_warm(&invocation, finish).await?;
+                Ok(Reply::KeepWarm(KeepWarmReply::of(warmed)))
             }
             Trigger::ParameterChange => {
                 let parameter = changed_parameter(payload)?;
-                let warmed = self.app.parameter_changed(&parameter, &invocation).await?;
-                Ok(Reply::KeepWarm(match warmed {
-                    Some(warmed) => self.render_warmth(warmed, &invocation.id),
+                let finish = |warmth| self.finding(warmth, &invocation.id);
+                let warmed = self.app.parameter_changed(&parameter, &invocation, finish);
+                Ok(Reply::KeepWarm(match warmed.await? {
+                    Some(warmed) => KeepWarmReply::of(warmed),
                     None => KeepWarmReply::ignored(),
                 }))
             }
             Trigger::RotateToken => {
                 let request = RotationRequest::parse(payload)?;
-                let rotated = self.app.rotate(&request, &invocation).await?;
-                Ok(Reply::Rotation(
-                    self.render_rotation(rotated, &invocation.id)?,
-                ))
+                let finish = |rotated: Result<RotationReport, Failure>| {
+                    rotated.map_err(|failure| report(&self.app, &failure, &invocation.id))
+                };
+                let rotated = self.app.rotate(&request, &invocation, finish).await?;
+                Ok(Reply::Rotation(RotationReply::of(rotated)))
             }
             Trigger::Direct => {
                 let request = CommandsRequest::parse(payload)?;
@@ -167,51 +170,20 @@ impl Function {
         }
     }
 
-    /// Logs the problems of the warmed homes, and renders the result of each home.
-    fn render_warmth(&self, warmed: PerHome<Warmth>, request_id: &str) -> KeepWarmReply {
-        let finding = |warmth: Result<Warmth, Failure>| {
-            let (warmth, failure) = match warmth {
-                Ok(warmth) => {
-                    let failure = warmth.error.clone().map(Failure::Bridge);
-                    (Some(warmth), failure)
-                }
-                Err(failure) => (None, Some(failure)),
-            };
-            (
-                warmth,
-                failure.map(|failure| report(&self.app, &failure, request_id)),
-            )
-        };
-        match warmed {
-            PerHome::Only(warmth) => KeepWarmReply::one(vec![finding(warmth)]),
-            PerHome::Each(homes) => {
-                let homes = homes.into_iter();
-                KeepWarmReply::several(
-                    homes
-                        .map(|(name, warmth)| (name, finding(warmth)))
-                        .collect(),
-                )
-            }
-        }
-    }
-
-    /// Logs the failed rotations, and renders all rotations. The failure of an only home is the whole reply.
-    fn render_rotation(
+    /// Logs the problem of a warmed home, and returns the home's status with its problem.
+    fn finding(
         &self,
-        rotated: PerHome<RotationReport>,
+        warmth: Result<Warmth, Failure>,
         request_id: &str,
-    ) -> Result<RotationReply, Failure> {
-        match rotated {
-            PerHome::Only(rotated) => rotated.map(RotationReply::one),
-            PerHome::Each(homes) => {
-                let homes = homes.into_iter().map(|(name, rotated)| {
-                    (
-                        name,
-                        rotated.map_err(|failure| report(&self.app, &failure, request_id)),
-                    )
-                });
-                Ok(RotationReply::several(homes.collect()))
+    ) -> (Option<Warmth>, Option<Problem>) {
+        let (warmth, failure) = match warmth {
+            Ok(warmth) => {
+                let failure = warmth.error.clone().map(Failure::Bridge);
+                (Some(warmth), failure)
             }
-        }
+            Err(failure) => (None, Some(failure)),
+        };
+        let problem = failure.map(|failure| report(&self.app, &failure, request_id));
+        (warmth, problem)
     }
 }

@@ -1,4 +1,4 @@
-//! How often the token is read: once for everyone, and not again while its TTL lasts.
+//! The token cache. Concurrent invocations share one read, and the token is not read again within its TTL.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use testkit::{PARAMETER, Sandbox, Stage, invoke};
 use crate::BOOTSTRAP;
 
 #[tokio::test]
-async fn a_hundred_first_uses_make_one_call() {
+async fn hundred_concurrent_first_uses_read_the_token_once() {
     let stage = Stage::builder().start().await;
     let clock = Arc::new(SystemClock::new());
     let client = aws_sdk_ssm::Client::new(stage.aws.sdk_config());
@@ -52,7 +52,7 @@ async fn a_hundred_first_uses_make_one_call() {
 }
 
 #[tokio::test]
-async fn a_thousand_warm_invocations_make_no_call() {
+async fn thousand_warm_invocations_do_not_read_the_token_again() {
     let stage = Stage::builder().start().await;
     let function = stage.function(BOOTSTRAP).await;
     let event = json!({ "command": { "type": "ping" } });
@@ -66,7 +66,7 @@ async fn a_thousand_warm_invocations_make_no_call() {
     assert_eq!((counters.auth_ok, counters.config_checks), (1, 1));
 }
 
-/// Many at once in one process, as on Managed Instances.
+/// Lambda Managed Instances run many invocations at once in one process.
 #[tokio::test]
 async fn concurrent_invocations_share_token_and_socket() {
     let stage = Stage::builder().start().await;
@@ -95,8 +95,8 @@ async fn concurrent_invocations_share_token_and_socket() {
 }
 
 #[tokio::test]
-async fn without_a_ttl_the_token_is_read_whenever_it_is_needed() {
-    // Without a TTL it is also read after each of the six answers, in case it was replaced.
+async fn zero_ttl_reads_the_token_at_each_use() {
+    // With a TTL of 0 the token is also read after each of the six answers, because it may have been replaced.
     for (ttl, reads) in [("0", 3 + 6), ("300", 1)] {
         let mut stage = Stage::builder().start().await;
         let function = Function::start(stage.options(BOOTSTRAP).env("TOKEN_TTL_SECONDS", ttl))
@@ -112,7 +112,7 @@ async fn without_a_ttl_the_token_is_read_whenever_it_is_needed() {
                 assert_eq!(answer["results"][0]["success"], true, "{answer}");
             }
         }
-        // An open socket needs no token: only the first command on each did.
+        // An open socket needs no token. Only the first command on each socket needs one.
         assert_eq!(stage.home.counters().auth_ok, 3);
         assert_eq!(stage.reads().await, reads, "TTL {ttl}");
     }

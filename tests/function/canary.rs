@@ -1,5 +1,7 @@
-//! The token shows up nowhere: every path is taken at the most talkative log level with tokens that can be recognised,
-//! and everything that comes out is searched for any twelve characters in a row of theirs.
+//! Searches of all output for tokens.
+//!
+//! The tests take every path at the most verbose log level, with known tokens. Twelve consecutive characters of a token
+//! in the output are a leak.
 
 mod callers_tokens;
 mod debug;

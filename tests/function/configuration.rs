@@ -1,4 +1,6 @@
-//! A configuration that cannot work ends the function at start, with one line that names every fault and no value.
+//! An invalid configuration ends the function at start.
+//!
+//! The function prints one line. The line names every faulty variable and does not contain values.
 
 use std::collections::BTreeSet;
 use std::process::{Command, Output};
@@ -9,7 +11,7 @@ use testkit::{Stage, invoke};
 
 use crate::BOOTSTRAP;
 
-/// Starts the executable where it can only end by itself.
+/// Runs the executable with only these variables until it ends.
 fn start(variables: &[(&str, &str)]) -> Output {
     Command::new(testkit::bootstrap(BOOTSTRAP))
         .env_clear()
@@ -18,7 +20,7 @@ fn start(variables: &[(&str, &str)]) -> Output {
         .unwrap()
 }
 
-/// The one line it printed before it ended.
+/// Returns the one line that the executable printed before it ended.
 fn fault(output: &Output) -> Value {
     assert_eq!(output.status.code(), Some(1), "{output:?}");
     assert!(output.stderr.is_empty(), "{output:?}");
@@ -29,11 +31,11 @@ fn fault(output: &Output) -> Value {
     serde_json::from_str(line).unwrap()
 }
 
-/// In Lambda, where no address answers.
+/// The variable that is set in Lambda. Nothing listens at its address.
 const IN_LAMBDA: (&str, &str) = ("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9");
 
 #[test]
-fn all_faults_are_told_at_once_without_their_values() {
+fn configuration_error_names_every_faulty_variable_without_its_value() {
     let variables = [
         ("HA_URL", "ftp://user-q7:secret-q7@home-q7"),
         ("HA_TOKEN", "token-q7"),
@@ -66,7 +68,7 @@ fn all_faults_are_told_at_once_without_their_values() {
 }
 
 #[test]
-fn a_missing_address_is_a_fault() {
+fn missing_home_url_is_reported() {
     let told = fault(&start(&[IN_LAMBDA]));
     assert!(
         told["error"]
@@ -77,7 +79,7 @@ fn a_missing_address_is_a_fault() {
 }
 
 #[test]
-fn what_is_for_local_use_is_refused_in_lambda() {
+fn local_only_variable_is_rejected_in_lambda() {
     let url = ("HA_URL", "http://127.0.0.1:8123");
     for variable in [
         ("HA_TOKEN", "token-q7"),
@@ -99,7 +101,7 @@ fn what_is_for_local_use_is_refused_in_lambda() {
 }
 
 #[tokio::test]
-async fn a_token_from_the_environment_or_a_file_works_locally() {
+async fn token_from_environment_or_file_works_locally() {
     let stage = Stage::builder().start().await;
     let file = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"))
         .join(format!("token-{}", std::process::id()));

@@ -1,5 +1,6 @@
-//! Every sample of an event gets an answer fit for its sender: those in `events/` are served, the others are told why
-//! not.
+//! Answers to sample events.
+//!
+//! The function serves each event in `events/`. Each other event gets an answer in the form that its sender expects.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +12,7 @@ use crate::input::assert_problem;
 
 use crate::BOOTSTRAP;
 
-/// What is in an answer over HTTP, and its status.
+/// Returns the status and the parsed body of an answer over HTTP.
 fn http_answer(answer: &Value) -> (u64, Value) {
     let status = answer["statusCode"].as_u64();
     let body = answer["body"]
@@ -23,14 +24,14 @@ fn http_answer(answer: &Value) -> (u64, Value) {
 }
 
 #[tokio::test]
-async fn the_samples_for_trying_it_out_are_all_served() {
+async fn every_sample_in_events_is_served() {
     let stage = Stage::builder().start().await;
     let function = stage.function(BOOTSTRAP).await;
     let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/events");
     let mut served = 0;
     for entry in std::fs::read_dir(directory).unwrap() {
         let name = entry.unwrap().file_name().into_string().unwrap();
-        // Variables for `sam local`, not an event.
+        // This file contains variables for `sam local` and is not an event.
         if name == "sam-env.json" {
             continue;
         }
@@ -48,7 +49,7 @@ async fn the_samples_for_trying_it_out_are_all_served() {
             let state = answer["rotation"]["state"].as_str();
             let expected = match name.as_str() {
                 "rotate-token-dry-run.json" => ["planned"; 2],
-                // The old token may be in use for ten minutes more.
+                // The old token may stay in use for ten more minutes.
                 _ => ["draining", "nothing-to-do"],
             };
             assert!(
@@ -78,13 +79,13 @@ async fn the_samples_for_trying_it_out_are_all_served() {
 }
 
 #[tokio::test]
-async fn every_event_of_another_service_is_told_apart_and_answered() {
+async fn every_event_fixture_is_classified_and_answered() {
     let stage = Stage::builder().start().await;
     let function = stage.function(BOOTSTRAP).await;
     let triggers: BTreeMap<String, String> =
         serde_json::from_value(sample("tests/fixtures/events/expected.json")).unwrap();
     assert!(triggers.len() > 90, "the samples are missing");
-    // These change what the others must find unchanged.
+    // These events replace or reload the token, so they run last.
     let (upkeep, others): (Vec<_>, Vec<_>) = triggers
         .iter()
         .partition(|(_, trigger)| matches!(trigger.as_str(), "rotate_token" | "parameter_change"));
@@ -96,7 +97,7 @@ async fn every_event_of_another_service_is_told_apart_and_answered() {
                 assert_problem(&answer, "unsupported-event", path);
                 assert_eq!(answer["statusCode"], 400, "{path}");
             }
-            // This home knows nothing of Alexa.
+            // The simulated home does not support Alexa.
             "alexa" => assert_eq!(
                 answer["event"]["payload"]["type"],
                 if path.contains("accept-grant") {
@@ -107,7 +108,7 @@ async fn every_event_of_another_service_is_told_apart_and_answered() {
                 "{path}: {answer}"
             ),
             "keep_warm" => assert_eq!(answer["token"]["valid"], true, "{path}: {answer}"),
-            // Options that this version does not have are refused.
+            // This version rejects unknown options.
             "direct" => assert_eq!(
                 answer["statusCode"],
                 if path.contains("options") { 400 } else { 200 },
@@ -124,7 +125,7 @@ async fn every_event_of_another_service_is_told_apart_and_answered() {
             other => panic!("{path}: no trigger is called {other}"),
         }
     }
-    still_the_same(&stage, &function).await;
+    assert_same_process(&stage, &function).await;
     assert!(!upkeep.is_empty());
     for (path, trigger) in upkeep {
         let answer = invoke(&function, &sample(&format!("tests/fixtures/events/{path}"))).await;
@@ -141,8 +142,8 @@ async fn every_event_of_another_service_is_told_apart_and_answered() {
     }
 }
 
-/// It runs a command, in the process it started in: on its first socket, with the token it read first.
-pub(crate) async fn still_the_same(stage: &Stage, function: &Function) {
+/// Asserts that the function still runs commands in its first process, with its first socket and its first token.
+pub(crate) async fn assert_same_process(stage: &Stage, function: &Function) {
     let answer = invoke(function, &json!({ "command": { "type": "ping" } })).await;
     assert_eq!(answer["results"][0]["success"], true, "{answer}");
     assert_eq!(stage.reads().await, 1);

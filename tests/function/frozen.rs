@@ -1,5 +1,7 @@
-//! A real freeze: the function's own executable, under Lambda's emulator, stopped and continued by signals as Lambda
-//! stops a sandbox between invocations.
+//! A frozen execution environment.
+//!
+//! Lambda freezes an execution environment between invocations. The test freezes the executable with SIGSTOP and
+//! continues it with SIGCONT.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,11 +16,11 @@ use crate::BOOTSTRAP;
 
 const LIGHT: &str = "light.kitchen";
 
-/// The function's process.
+/// The process of the function.
 struct Process(u32);
 
 impl Process {
-    /// The one that runs `executable` with this home, which nobody else has.
+    /// Finds the process that runs `executable` with this home. Each test has its own home.
     fn find(executable: &Path, home_url: &str) -> Option<Self> {
         let is_it = |process: &Path| {
             let environment = std::fs::read(process.join("environ")).unwrap_or_default();
@@ -43,7 +45,7 @@ impl Process {
 }
 
 #[tokio::test]
-async fn a_function_frozen_past_its_homes_patience_answers_the_next_invocation_once() {
+async fn function_frozen_past_the_heartbeat_executes_the_next_command_once() {
     let home = home_with(HomeOptions {
         heartbeat: Duration::from_secs(1),
         ..HomeOptions::default()
@@ -69,7 +71,7 @@ async fn a_function_frozen_past_its_homes_patience_answers_the_next_invocation_o
     let process = Process::find(&executable, &home.url()).unwrap();
     for round in 2..=3 {
         process.signal("STOP").await;
-        // It pings, waits half as long again, and hangs up without a word.
+        // The home sends a ping, waits half a heartbeat for the pong, and closes the connection.
         home.wait_for(|counters| counters.open_sockets == 0).await;
         process.signal("CONT").await;
         let answer = function.invoke(&toggle).await.unwrap().json();

@@ -1,4 +1,4 @@
-//! Several homes from outside: the executable under Lambda's emulator.
+//! The executable with several homes.
 
 use latchkey_dev::stack::{AwsEmulator, Function, FunctionOptions, Metric, http_client};
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use testkit::{PARAMETER, bootstrap, invoke, options, problem};
 
 use crate::BOOTSTRAP;
 
-/// A function that serves the stored homes alone.
+/// Returns the options of a function that serves only stored homes.
 fn homes_only(aws: &AwsEmulator) -> FunctionOptions {
     FunctionOptions::new(bootstrap(BOOTSTRAP))
         .aws(aws)
@@ -19,8 +19,8 @@ fn homes_only(aws: &AwsEmulator) -> FunctionOptions {
         .env("CALLER_AUTH", "none")
 }
 
-/// The sum and the number of values of a metric, of one home or of all together.
-fn told(metrics: &[Metric], name: &str, home: Option<&str>) -> (f64, f64) {
+/// Returns the sum and the number of values of a metric: of one home, or of all homes together.
+fn sum_and_samples(metrics: &[Metric], name: &str, home: Option<&str>) -> (f64, f64) {
     let is_it = |metric: &&Metric| {
         let of = metric.dimensions.get("Home").map(String::as_str);
         metric.name == name && of == home
@@ -30,7 +30,7 @@ fn told(metrics: &[Metric], name: &str, home: Option<&str>) -> (f64, f64) {
 }
 
 #[tokio::test]
-async fn homes_are_served_warmed_changed_and_measured() {
+async fn stored_homes_are_served_kept_warm_updated_and_measured() {
     let (aws, [cabin, beach]) = village(["cabin", "beach"]).await;
     let function = Function::start(homes_only(&aws)).await.unwrap();
     let answer = invoke(&function, &toggle()).await;
@@ -46,7 +46,7 @@ async fn homes_are_served_warmed_changed_and_measured() {
     let answer = invoke(&function, &toggle_in("nowhere")).await;
     assert_problem(&answer, "not-found", 404, &parameter("nowhere", "url"));
 
-    // The beach's token goes bad, and then it gets another.
+    // The token of the beach is revoked and then replaced.
     beach.home.revoke(&beach.token);
     beach
         .home
@@ -68,10 +68,10 @@ async fn homes_are_served_warmed_changed_and_measured() {
     cabin.assert_saw_only_its_own_token();
     assert_eq!(cabin.home.counters().presented(&second), 0);
 
-    // Every value counts for all homes together and for its own.
+    // Each value counts for its own home and for all homes together.
     let log = function.stop().await;
     let metrics = aws.metrics(NAMESPACE).await.unwrap();
-    let of = |name, home| told(&metrics, name, home);
+    let of = |name, home| sum_and_samples(&metrics, name, home);
     assert_eq!(of("TokenValid", Some("cabin")), (1.0, 1.0), "{log}");
     let (valid, asked) = of("TokenValid", Some("beach"));
     assert!(valid == 2.0 && asked >= 3.0, "{metrics:?}");
@@ -85,17 +85,17 @@ async fn homes_are_served_warmed_changed_and_measured() {
         assert!(known.contains(&home), "{metric:?}");
         assert_eq!(metric.dimensions.len(), usize::from(home.is_some()));
         let (sum, samples) = known[1..].iter().fold((0.0, 0.0), |(sum, samples), home| {
-            let (one, count) = told(&metrics, &metric.name, *home);
+            let (one, count) = sum_and_samples(&metrics, &metric.name, *home);
             (sum + one, samples + count)
         });
-        let (all, total) = told(&metrics, &metric.name, None);
+        let (all, total) = sum_and_samples(&metrics, &metric.name, None);
         assert_eq!(total, samples, "{metric:?}");
         assert!((all - sum).abs() <= 1e-6 * all.abs(), "{metric:?}");
     }
 }
 
 #[tokio::test]
-async fn a_home_without_a_name_stands_beside_the_named_ones() {
+async fn unnamed_home_is_served_alongside_named_homes() {
     let (aws, [cabin]) = village(["cabin"]).await;
     let main = House::build("main").await;
     aws.put_token(PARAMETER, &main.token).await.unwrap();
@@ -106,8 +106,11 @@ async fn a_home_without_a_name_stands_beside_the_named_ones() {
     assert_eq!((main.toggles(), cabin.toggles()), (1, 1));
     function.stop().await;
     let metrics = aws.metrics(NAMESPACE).await.unwrap();
-    assert_eq!(told(&metrics, "TokenValid", None), (2.0, 2.0));
-    assert_eq!(told(&metrics, "TokenValid", Some("cabin")), (1.0, 1.0));
+    assert_eq!(sum_and_samples(&metrics, "TokenValid", None), (2.0, 2.0));
+    assert_eq!(
+        sum_and_samples(&metrics, "TokenValid", Some("cabin")),
+        (1.0, 1.0)
+    );
     main.assert_saw_only_its_own_token();
     cabin.assert_saw_only_its_own_token();
 }
@@ -124,7 +127,7 @@ async fn invoke_for(function: &Function, tenant: &str, event: &Value) -> Value {
 }
 
 #[tokio::test]
-async fn lambdas_tenant_binds_the_sandbox() {
+async fn environment_serves_only_its_lambda_tenant() {
     let (aws, [cabin, beach]) = village(["cabin", "beach"]).await;
     let function = Function::start(homes_only(&aws)).await.unwrap();
     assert_done(&invoke_for(&function, "cabin", &toggle()).await);
@@ -142,5 +145,8 @@ async fn lambdas_tenant_binds_the_sandbox() {
     assert_eq!(beach.home.counters().tcp_connections, 0);
     function.stop().await;
     let metrics = aws.metrics(NAMESPACE).await.unwrap();
-    assert_eq!(told(&metrics, "TenantViolation", None), (3.0, 3.0));
+    assert_eq!(
+        sum_and_samples(&metrics, "TenantViolation", None),
+        (3.0, 3.0)
+    );
 }

@@ -1,4 +1,4 @@
-//! Two sandboxes of the function itself, which share a table, behind API Gateway.
+//! Idempotency keys of two execution environments that share a table.
 
 use latchkey_dev::stack::Function;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use crate::BOOTSTRAP;
 
 const TABLE: &str = "latchkey";
 
-/// The payload of a request for these commands under a key.
+/// Returns a request body with these commands and this idempotency key.
 fn request(key: &str, commands: &[Value]) -> String {
     json!({ "commands": commands, "idempotency_key": key }).to_string()
 }
@@ -17,7 +17,7 @@ fn toggle() -> Value {
     light("toggle", "light.kitchen")
 }
 
-/// Sends a body to `POST /commands`: the status, and the body that comes back.
+/// Sends a body to `POST /commands`. Returns the status and the body of the response.
 async fn post(function: &Function, body: String) -> (Value, Value) {
     let mut event = sample("events/http-api-command.json");
     event["body"] = body.into();
@@ -27,13 +27,13 @@ async fn post(function: &Function, body: String) -> (Value, Value) {
 }
 
 #[tokio::test]
-async fn the_function_remembers_in_the_table_whichever_door_is_used() {
+async fn repeat_with_idempotency_key_is_executed_once_across_environments() {
     let stage = Stage::builder().table(TABLE).start().await;
-    let sandbox = async || {
+    let environment = async || {
         let options = stage.options(BOOTSTRAP).env("TABLE_NAME", TABLE);
         Function::start(options).await.unwrap()
     };
-    let (one, two) = (sandbox().await, sandbox().await);
+    let (one, two) = (environment().await, environment().await);
     let body = request("k", &[toggle(), json!({ "type": "get_states" })]);
     let (status, first) = post(&one, body.clone()).await;
     assert_eq!(status, 200);

@@ -1,15 +1,14 @@
-//! Whatever is sent is answered: with the right problem, never with an error of the function's, and the function lives
-//! on.
+//! Answers to bad input. Each bad input gets the right problem document, and the function keeps running.
 
 use latchkey_dev::stack::Function;
 use serde_json::{Value, json};
 use testkit::{Stage, invoke, light, problem, sample};
 
-use crate::events::still_the_same;
+use crate::events::assert_same_process;
 
 use crate::BOOTSTRAP;
 
-/// A complete problem document of this name.
+/// Asserts that `document` is a complete problem document with this name. A failing test shows the request `of`.
 pub(crate) fn assert_problem(document: &Value, name: &str, of: &str) {
     let of: String = of.chars().take(200).collect();
     assert_eq!(problem(document), name, "{of}: {document}");
@@ -20,7 +19,7 @@ pub(crate) fn assert_problem(document: &Value, name: &str, of: &str) {
     }
     let status = document["status"].as_u64().unwrap();
     assert!((400..600).contains(&status), "{of}: {document}");
-    // Direct callers look at `statusCode`; over HTTP it is the answer's own.
+    // Direct callers read `statusCode`. Over HTTP the response itself has the status.
     if let Some(status_code) = document.get("statusCode") {
         assert_eq!(*status_code, status, "{of}");
     }
@@ -31,11 +30,11 @@ fn nested(depth: usize) -> String {
 }
 
 #[tokio::test]
-async fn what_is_no_request_is_answered_as_such() {
+async fn invalid_payload_gets_matching_problem() {
     const FIVE_MB: usize = 5 << 20;
     let stage = Stage::builder().start().await;
     let function = stage.function(BOOTSTRAP).await;
-    still_the_same(&stage, &function).await;
+    assert_same_process(&stage, &function).await;
     let deep = nested(100_000);
     let filler = "x".repeat(FIVE_MB);
     let many = vec![json!({ "type": "ping" }); 101];
@@ -99,7 +98,7 @@ async fn what_is_no_request_is_answered_as_such() {
         let answer = testkit::answer(&invocation, &payload);
         assert_problem(&answer, name, &payload);
         assert_eq!(answer["statusCode"], 400, "{answer}");
-        // It says what is wrong and does not hand the payload back.
+        // The answer describes the fault and does not contain the payload.
         assert!(invocation.body.len() < 2_000);
     }
     let large = format!(r#"{{"command":{{"type":"ping"}},"padding":"{filler}"}}"#);
@@ -107,7 +106,7 @@ async fn what_is_no_request_is_answered_as_such() {
     let answer = testkit::answer(&invocation, "a large request");
     assert_problem(&answer, "message-too-large", "a large request");
     assert_eq!(answer["statusCode"], 413, "{answer}");
-    // The emulator makes an empty object of no payload at all; Lambda does not let it through.
+    // The emulator turns an empty payload into an empty object. Lambda rejects an empty payload.
     for payload in ["", " ", "\u{0}", "\"\\ud800\""] {
         let invocation = function.invoke_raw(payload).await.unwrap();
         let answer = testkit::answer(&invocation, payload);
@@ -123,11 +122,11 @@ async fn what_is_no_request_is_answered_as_such() {
         "{answer}"
     );
     assert_eq!(stage.home.counters().commands["ping"], 1, "only ours");
-    still_the_same(&stage, &function).await;
+    assert_same_process(&stage, &function).await;
 }
 
 #[tokio::test]
-async fn what_only_the_home_can_judge_is_left_to_it() {
+async fn unknown_commands_and_data_are_forwarded_to_the_home() {
     let stage = Stage::builder().start().await;
     let function = stage.function(BOOTSTRAP).await;
     let strange = json!({ "commands": [
@@ -150,10 +149,11 @@ async fn what_only_the_home_can_judge_is_left_to_it() {
     assert_eq!(results[2]["error"]["code"], "invalid_format");
     assert_eq!(results[4]["success"], true);
     assert_eq!(stage.home.state("light.kitchen").as_deref(), Some("on"));
-    still_the_same(&stage, &function).await;
+    assert_same_process(&stage, &function).await;
 }
 
-async fn over_http(function: &Function, event: &Value) -> (u64, Value, Value) {
+/// Sends an HTTP event. Returns the status, the body and the whole answer.
+async fn http_answer(function: &Function, event: &Value) -> (u64, Value, Value) {
     let answer = invoke(function, event).await;
     let status = answer["statusCode"].as_u64().unwrap();
     let body = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
@@ -220,7 +220,7 @@ async fn bad_requests_over_http_get_problem_documents() {
         ),
     ] {
         let shown = members.to_string();
-        let (answered, body, answer) = over_http(&function, &event(members)).await;
+        let (answered, body, answer) = http_answer(&function, &event(members)).await;
         assert_eq!(answered, status, "{answer}");
         assert_problem(&body, name, &shown);
         assert_eq!(body.get("statusCode"), None, "{body}");
@@ -229,7 +229,7 @@ async fn bad_requests_over_http_get_problem_documents() {
             "application/problem+json"
         );
     }
-    // Events of a known kind that are damaged.
+    // These events are of a known kind and damaged.
     for (path, value) in [
         ("/requestContext/http", json!({})),
         ("/headers", json!(5)),
@@ -241,16 +241,16 @@ async fn bad_requests_over_http_get_problem_documents() {
         let status = answer["statusCode"].as_u64().unwrap();
         assert!((400..500).contains(&status), "{path}: {answer}");
     }
-    // Nobody looks at the others.
+    // latchkey does not read the other members.
     let mut odd = sample("events/http-api-health.json");
     odd["requestContext"]["timeEpoch"] = json!("soon");
     assert_eq!(invoke(&function, &odd).await["statusCode"], 200);
     assert_eq!(stage.home.counters().commands.get("ping"), None);
-    still_the_same(&stage, &function).await;
+    assert_same_process(&stage, &function).await;
 }
 
 #[tokio::test]
-async fn callers_over_http_are_refused_unless_told_otherwise() {
+async fn unauthenticated_http_callers_are_rejected() {
     let stage = Stage::builder().start().await;
     let options = stage.options(BOOTSTRAP).env("CALLER_AUTH", "jwt");
     let function = Function::start(options).await.unwrap();
@@ -260,14 +260,14 @@ async fn callers_over_http_are_refused_unless_told_otherwise() {
         "events/function-url-command.json",
         "tests/fixtures/events/alb-command.json",
     ] {
-        let (status, body, answer) = over_http(&function, &sample(event)).await;
+        let (status, body, answer) = http_answer(&function, &sample(event)).await;
         assert_eq!(status, 401, "{event}: {answer}");
         assert_problem(&body, "unauthenticated", event);
         assert!(answer.to_string().contains("www-authenticate"), "{answer}");
     }
     assert!(stage.home.counters().service_calls.is_empty());
-    // Health is anyone's, and whoever may invoke the function itself has proven enough.
-    let (status, _, _) = over_http(&function, &sample("events/http-api-health.json")).await;
+    // `GET /health` is public. A direct invocation needs no caller token.
+    let (status, _, _) = http_answer(&function, &sample("events/http-api-health.json")).await;
     assert_eq!(status, 200);
-    still_the_same(&stage, &function).await;
+    assert_same_process(&stage, &function).await;
 }

@@ -1,4 +1,4 @@
-//! What the function prints: one JSON object a line, and one line an error that says where to look.
+//! Log output: one JSON object per line, and one line per error.
 
 use latchkey_dev::home::{Break, RestFault, SocketFault, SocketStage};
 use latchkey_dev::stack::{Fault, Function};
@@ -7,7 +7,7 @@ use testkit::{GET_PARAMETER, Stage, invoke, sample};
 
 use crate::BOOTSTRAP;
 
-/// The lines that the function printed among the emulator's own.
+/// Returns the lines that the function printed, without the lines of the emulator.
 fn printed(log: &str) -> Vec<&str> {
     let of_the_emulator = |line: &str| {
         line.starts_with("START RequestId: ")
@@ -28,8 +28,8 @@ fn parsed(log: &str) -> Vec<Map<String, Value>> {
     printed(log).into_iter().map(parse).collect()
 }
 
-/// Goes through success, refusals and failures.
-async fn go_through_all(stage: &Stage, function: &Function) {
+/// Sends requests that succeed, requests that are rejected and requests that fail.
+async fn send_all_kinds_of_requests(stage: &Stage, function: &Function) {
     let command = json!({ "command": { "type": "ping" } });
     let throttled = Fault::new(GET_PARAMETER, "AccessDeniedException");
     stage.aws.inject(&throttled).await.unwrap();
@@ -48,12 +48,12 @@ async fn go_through_all(stage: &Stage, function: &Function) {
 }
 
 #[tokio::test]
-async fn every_line_is_a_json_object_and_errors_say_where_to_look() {
+async fn log_lines_are_json_and_errors_name_category_and_stage() {
     let stage = Stage::builder().start().await;
     let function = Function::start(stage.options(BOOTSTRAP).env("LOG_LEVEL", "trace"))
         .await
         .unwrap();
-    go_through_all(&stage, &function).await;
+    send_all_kinds_of_requests(&stage, &function).await;
     let lines = parsed(&function.stop().await);
     for line in &lines {
         for member in ["timestamp", "level", "message"] {
@@ -72,7 +72,7 @@ async fn every_line_is_a_json_object_and_errors_say_where_to_look() {
         }
         categories.push(line["category"].as_str().unwrap());
     }
-    // One line an error.
+    // Each error is logged on one line.
     assert_eq!(
         categories,
         ["token-source-unavailable", "home-banned", "token-rejected"]
@@ -86,14 +86,14 @@ async fn every_line_is_a_json_object_and_errors_say_where_to_look() {
 }
 
 #[tokio::test]
-async fn the_level_is_kept_and_text_is_for_people() {
+async fn log_level_and_text_format_are_applied() {
     let stage = Stage::builder().start().await;
     let options = stage
         .options(BOOTSTRAP)
         .env("LOG_LEVEL", "error")
         .env("LOG_FORMAT", "text");
     let function = Function::start(options).await.unwrap();
-    go_through_all(&stage, &function).await;
+    send_all_kinds_of_requests(&stage, &function).await;
     let log = function.stop().await;
     let lines = printed(&log);
     assert_eq!(lines.len(), 3, "{lines:#?}");
@@ -107,9 +107,9 @@ async fn the_level_is_kept_and_text_is_for_people() {
     }
 }
 
-/// Whether a door is open now is for somebody to look at, so nobody may miss it.
+/// An operator must check the home after an unknown outcome, so the log and a metric report the outcome.
 #[tokio::test]
-async fn a_command_without_an_answer_is_one_error_and_counted() {
+async fn unanswered_batch_is_logged_once_and_each_command_is_counted() {
     let stage = Stage::builder().start().await;
     let options = stage.options(BOOTSTRAP).env("METRICS", "emf");
     let function = Function::start(options).await.unwrap();

@@ -1,10 +1,12 @@
-//! The function under Lambda's emulator, with its token in an emulated AWS and a simulated home: what it does with bad
-//! input, bad configuration and a failing AWS, and what it prints and measures.
+//! Tests of the built executable.
+//!
+//! The executable runs under Lambda's emulator. An emulated AWS stores its token, and its home is simulated. The tests
+//! send bad input, set bad configurations and make AWS fail. They check the answers, the output and the metrics.
 
 #![expect(
     clippy::panic,
     clippy::unwrap_used,
-    reason = "tests may panic, also in what they share"
+    reason = "tests and their helpers may panic"
 )]
 
 mod cache;
@@ -22,5 +24,5 @@ mod metrics;
 mod parameter_store;
 mod settings;
 
-/// The function's executable, as this build has made it.
+/// The path of the executable of this build.
 const BOOTSTRAP: &str = env!("CARGO_BIN_EXE_bootstrap");

@@ -1,4 +1,4 @@
-//! How much memory large batches take.
+//! Memory use of large batches.
 
 use std::path::PathBuf;
 
@@ -11,7 +11,7 @@ use crate::BOOTSTRAP;
 const STATES_BYTES: usize = 1_200_000;
 const LIMIT_KIB: u64 = 64 << 10;
 
-/// The most memory that the function with this home ever had, by the kernel's account.
+/// Returns the peak memory of the function with this home, in KiB, as the kernel reports it.
 fn peak_kib(home_url: &str) -> u64 {
     let setting = format!("HA_URL={home_url}");
     let executable = std::fs::canonicalize(testkit::bootstrap(BOOTSTRAP)).unwrap();
@@ -31,8 +31,8 @@ fn peak_kib(home_url: &str) -> u64 {
     peak.unwrap().parse().unwrap()
 }
 
-/// All that is there of the first results, and a refusal for each that the reply has no room for.
-fn assert_as_many_as_fit(results: &Value) {
+/// Asserts that the first results are complete, and that each result beyond the size limit of the reply is an error.
+fn assert_results_fill_the_reply(results: &Value) {
     let results = results.as_array().unwrap();
     assert_eq!(results.len(), 100);
     let whole = results.iter().take_while(|one| one["success"] == true);
@@ -45,7 +45,7 @@ fn assert_as_many_as_fit(results: &Value) {
 }
 
 #[tokio::test]
-async fn a_batch_of_large_reads_stays_within_bounded_memory() {
+async fn large_read_batch_stays_within_memory_limit() {
     let options = HomeOptions {
         states_bytes: Some(STATES_BYTES),
         ..HomeOptions::default()
@@ -55,13 +55,13 @@ async fn a_batch_of_large_reads_stays_within_bounded_memory() {
     let batch = json!({ "commands": vec![json!({ "type": "get_states" }); 100] });
     let answer = invoke(&function, &batch).await;
     assert_eq!(answer["statusCode"], 200);
-    assert_as_many_as_fit(&answer["results"]);
+    assert_results_fill_the_reply(&answer["results"]);
     let mut event = sample("events/http-api-command.json");
     event["body"] = batch.to_string().into();
     let answer = invoke(&function, &event).await;
     assert_eq!(answer["statusCode"], 200, "{}", answer["body"]);
     let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
-    assert_as_many_as_fit(&body["results"]);
+    assert_results_fill_the_reply(&body["results"]);
     let peak = peak_kib(&stage.home.url());
     println!("peak {peak} KiB");
     assert!(peak < LIMIT_KIB, "{peak} KiB");

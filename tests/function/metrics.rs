@@ -1,4 +1,4 @@
-//! Where metrics go, and that nobody waits for them.
+//! Delivery of metrics to CloudWatch and to the log. Callers do not wait for the delivery.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::BOOTSTRAP;
 
 const PUT: &str = "cloudwatch:PutMetricData";
 const NAMESPACE: &str = "LEE/HomeAssistant";
-const WITHIN: Duration = Duration::from_secs(30);
+const WAIT_LIMIT: Duration = Duration::from_secs(30);
 
 fn sum(metrics: &[Metric], name: &str) -> Option<f64> {
     let metric = metrics.iter().find(|metric| metric.name == name)?;
@@ -22,7 +22,7 @@ fn sum(metrics: &[Metric], name: &str) -> Option<f64> {
 }
 
 #[tokio::test]
-async fn emf_prints_what_cloudwatch_reads_from_logs() {
+async fn emf_prints_metrics_in_cloudwatch_log_format() {
     let stage = Stage::builder().start().await;
     let options = stage
         .options(BOOTSTRAP)
@@ -66,7 +66,7 @@ async fn emf_prints_what_cloudwatch_reads_from_logs() {
 }
 
 #[tokio::test]
-async fn off_measures_nothing() {
+async fn metrics_off_disables_emf_and_cloudwatch() {
     let stage = Stage::builder().start().await;
     let function = Function::start(stage.options(BOOTSTRAP).env("METRICS", "off"))
         .await
@@ -80,7 +80,7 @@ async fn off_measures_nothing() {
 }
 
 #[tokio::test]
-async fn a_namespace_of_ones_own_is_used() {
+async fn configured_namespace_replaces_the_default() {
     let stage = Stage::builder().start().await;
     let options = stage.options(BOOTSTRAP).env("METRICS_NAMESPACE", "My/Home");
     let function = Function::start(options).await.unwrap();
@@ -88,22 +88,22 @@ async fn a_namespace_of_ones_own_is_used() {
     let arrived = |metrics: &[Metric]| sum(metrics, "TokenValid") == Some(1.0);
     let metrics = stage
         .aws
-        .metrics_until("My/Home", WITHIN, arrived)
+        .metrics_until("My/Home", WAIT_LIMIT, arrived)
         .await
         .unwrap();
     assert!(metrics.iter().all(|metric| metric.dimensions.is_empty()));
     assert!(stage.aws.metrics(NAMESPACE).await.unwrap().is_empty());
 }
 
-/// Another token, so that there is something new to tell.
+/// Revokes the token and stores another one, which causes new metrics.
 async fn replace_token(stage: &Stage) {
     stage.revoke().await;
     let token = stage.home.mint_token("second");
     stage.aws.put_token(PARAMETER, &token).await.unwrap();
 }
 
-/// What was measured of a token that was accepted, then rejected, and of its successor.
-fn assert_both_tokens_told(metrics: &[Metric]) {
+/// Asserts the metrics of a token that was accepted and then rejected, and of its successor.
+fn assert_both_tokens_measured(metrics: &[Metric]) {
     assert_eq!(sum(metrics, "TokenRefresh"), Some(2.0), "{metrics:?}");
     assert_eq!(sum(metrics, "TokenValid"), Some(2.0), "{metrics:?}");
     let valid = metrics.iter().find(|metric| metric.name == "TokenValid");
@@ -113,7 +113,7 @@ fn assert_both_tokens_told(metrics: &[Metric]) {
 }
 
 #[tokio::test]
-async fn one_delivery_a_minute_and_the_rest_when_the_sandbox_ends() {
+async fn metrics_are_delivered_once_a_minute_and_at_shutdown() {
     let stage = Stage::builder().start().await;
     let function = stage.function(BOOTSTRAP).await;
     let puts = async || stage.aws.calls_of(PUT).await.unwrap();
@@ -126,15 +126,15 @@ async fn one_delivery_a_minute_and_the_rest_when_the_sandbox_ends() {
     assert_eq!(puts().await, 1);
     let metrics = stage.aws.metrics(NAMESPACE).await.unwrap();
     assert_eq!(sum(&metrics, "TokenValid"), Some(1.0), "{metrics:?}");
-    // The emulator ends it as Lambda does, by SIGTERM, and waits for it.
+    // The emulator ends the function with SIGTERM, as Lambda does, and waits for the exit.
     let log = function.stop().await;
     assert_eq!(puts().await, 2, "{log}");
-    assert_both_tokens_told(&stage.aws.metrics(NAMESPACE).await.unwrap());
+    assert_both_tokens_measured(&stage.aws.metrics(NAMESPACE).await.unwrap());
 }
 
-/// As much as an outage of CloudWatch leaves behind, of all metrics there are.
+/// The test records every metric in each minute of an outage of CloudWatch.
 #[tokio::test]
-async fn a_long_outage_is_delivered_in_one_request_and_adds_up_with_what_follows() {
+async fn metrics_of_a_long_outage_are_delivered_in_one_request_and_add_up() {
     const MINUTES: u32 = 41;
     const MINUTE: Duration = Duration::from_secs(60);
     let latency = Duration::from_millis(8);
@@ -162,9 +162,9 @@ async fn a_long_outage_is_delivered_in_one_request_and_adds_up_with_what_follows
         clock.advance(MINUTE);
         all.iter().for_each(|metric| cabin.record(*metric));
     }
-    metrics.flush(WITHIN).await;
+    metrics.flush(WAIT_LIMIT).await;
     all.iter().for_each(|metric| metrics.record(*metric));
-    metrics.flush_at_shutdown(WITHIN).await;
+    metrics.flush_at_shutdown(WAIT_LIMIT).await;
 
     assert_eq!(aws.calls_of(PUT).await.unwrap(), 2);
     let arrived = aws.metrics(NAMESPACE).await.unwrap();
@@ -173,7 +173,7 @@ async fn a_long_outage_is_delivered_in_one_request_and_adds_up_with_what_follows
         let measured = all.iter().find(|measured| measured.name() == metric.name);
         let value = measured.unwrap().value();
         let home = metric.dimensions.get("Home").map(String::as_str);
-        // What came last came without a home, into a minute that was there.
+        // The last values were recorded without a home, in a minute that already had values.
         let samples = f64::from(match home {
             Some(home) => {
                 assert_eq!(home, "cabin");
@@ -189,9 +189,9 @@ async fn a_long_outage_is_delivered_in_one_request_and_adds_up_with_what_follows
     aws.stop().await;
 }
 
-/// The function has answered while CloudWatch hangs, and what could not be delivered comes when CloudWatch is back.
+/// The function answers while CloudWatch hangs. The metrics arrive after CloudWatch has recovered.
 #[tokio::test]
-async fn nobody_waits_for_cloudwatch_and_nothing_is_lost() {
+async fn hanging_cloudwatch_does_not_delay_answers_or_lose_metrics() {
     const ANSWERED: &str = "INVOKE RTDONE(status: success";
     const KEPT: &str = "kept for the next time";
     let stage = Stage::builder().start().await;
@@ -203,9 +203,9 @@ async fn nobody_waits_for_cloudwatch_and_nothing_is_lost() {
         .unwrap();
     assert_eq!(first.json()["token"]["valid"], true, "{}", first.text());
     assert!(first.answered_in.is_some(), "{}", function.logs());
-    // The emulator keeps the answer back until the extension has given up on CloudWatch, so its own account must tell:
-    // the function had answered before that.
-    function.wait_for_log(KEPT, WITHIN).await.unwrap();
+    // The emulator holds the answer back until the extension has abandoned the delivery. The log of the emulator shows
+    // that the function answered earlier.
+    function.wait_for_log(KEPT, WAIT_LIMIT).await.unwrap();
     let log = function.logs();
     assert!(
         log.find(ANSWERED).unwrap() < log.find(KEPT).unwrap(),
@@ -215,19 +215,20 @@ async fn nobody_waits_for_cloudwatch_and_nothing_is_lost() {
     let tried = stage.aws.calls_of(PUT).await.unwrap();
     assert!(tried >= 1);
 
-    // A failed delivery is one in its minute, too.
+    // A failed delivery counts as the one delivery of its minute.
     replace_token(&stage).await;
     let second = invoke(&function, &json!({ "source": "keep-warm" })).await;
     assert_eq!(second["token"]["refreshed"], true, "{second}");
     assert_eq!(stage.aws.calls_of(PUT).await.unwrap(), tried);
     stage.aws.clear_faults().await.unwrap();
     function.stop().await;
-    assert_both_tokens_told(&stage.aws.metrics(NAMESPACE).await.unwrap());
+    assert_both_tokens_measured(&stage.aws.metrics(NAMESPACE).await.unwrap());
 }
 
-/// Lambda's limit on an invocation holds for what comes after the answer as well: whoever exceeds it loses the sandbox.
+/// The time limit of an invocation includes the work after the answer. Lambda ends an execution environment that
+/// exceeds this limit.
 #[tokio::test]
-async fn cloudwatch_never_costs_the_sandbox() {
+async fn hanging_cloudwatch_does_not_end_the_environment() {
     let stage = Stage::builder().start().await;
     stage.aws.inject(&Fault::new(PUT, "hang")).await.unwrap();
     let function = Function::start(stage.options(BOOTSTRAP).timeout(Duration::from_secs(3)))

@@ -1,4 +1,4 @@
-//! Every way in which Parameter Store can fail to give a token: told apart, each with its own mend.
+//! Failures of Parameter Store. Each failure is reported with its own detail and its own action.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -9,14 +9,14 @@ use testkit::{GET_PARAMETER, PARAMETER, Stage, invoke, problem};
 
 use crate::BOOTSTRAP;
 
-fn told(document: &Value, member: &str) -> String {
+fn member_text(document: &Value, member: &str) -> String {
     let text = document[member].as_str().unwrap();
     assert!(!text.is_empty(), "{document}");
     text.to_owned()
 }
 
 #[tokio::test]
-async fn each_fault_has_a_problem_of_its_own() {
+async fn each_parameter_store_fault_has_its_own_detail_and_action() {
     let stage = Stage::builder().start().await;
     let function = stage.function(BOOTSTRAP).await;
     let command = json!({ "command": { "type": "ping" } });
@@ -52,16 +52,16 @@ async fn each_fault_has_a_problem_of_its_own() {
         answers.push(answer);
         stage.aws.clear_faults().await.unwrap();
     }
-    // The key itself is at fault: the same mend as a refusal of it, so it is looked at apart.
+    // A disabled key needs the same action as a denied key, so its answer is checked separately.
     let fault = Fault::new(GET_PARAMETER, "InvalidKeyId").message("key-q7 is disabled");
     stage.aws.inject(&fault).await.unwrap();
     let disabled = invoke(&function, &command).await;
     assert_eq!(problem(&disabled), "token-source-unavailable");
-    assert!(told(&disabled, "action").contains("kms:Decrypt"));
+    assert!(member_text(&disabled, "action").contains("kms:Decrypt"));
     assert!(!disabled.to_string().contains("q7"), "{disabled}");
     stage.aws.clear_faults().await.unwrap();
 
-    // Not a fault of AWS: somebody stored the token in clear text.
+    // AWS does not fail here. The token is stored in clear text.
     stage
         .aws
         .put_parameter("/plain", &stage.token)
@@ -72,11 +72,14 @@ async fn each_fault_has_a_problem_of_its_own() {
     let answer = invoke(&plain, &command).await;
     assert_eq!(answer["statusCode"], 503);
     assert_eq!(problem(&answer), "token-source-unavailable");
-    assert!(told(&answer, "detail").contains("not a SecureString"));
+    assert!(member_text(&answer, "detail").contains("not a SecureString"));
     answers.push(answer);
 
     let distinct = |member: &str| {
-        let texts: BTreeSet<String> = answers.iter().map(|answer| told(answer, member)).collect();
+        let texts: BTreeSet<String> = answers
+            .iter()
+            .map(|answer| member_text(answer, member))
+            .collect();
         texts.len()
     };
     assert_eq!(distinct("detail"), answers.len(), "{answers:#?}");
@@ -86,19 +89,19 @@ async fn each_fault_has_a_problem_of_its_own() {
             .iter()
             .all(|answer| answer["detail"] != disabled["detail"])
     );
-    assert!(told(&answers[0], "detail").contains(PARAMETER));
-    assert!(told(&answers[2], "action").contains("kms:Decrypt"));
-    // Whatever was wrong, the home has heard nothing of it.
+    assert!(member_text(&answers[0], "detail").contains(PARAMETER));
+    assert!(member_text(&answers[2], "action").contains("kms:Decrypt"));
+    // latchkey did not present a token to the home.
     assert_eq!(stage.home.counters().config_checks, 0);
     assert_eq!(stage.home.counters().failed_logins, 0);
 
-    // None of it is remembered.
+    // The function does not cache failures.
     let answer = invoke(&function, &command).await;
     assert_eq!(answer["results"][0]["success"], true, "{answer}");
 }
 
 #[tokio::test]
-async fn a_fault_that_passes_is_not_even_noticed() {
+async fn transient_parameter_store_fault_is_retried() {
     let stage = Stage::builder().start().await;
     for code in ["ThrottlingException", "500"] {
         let fault = Fault::new(GET_PARAMETER, code).times(1);
@@ -110,7 +113,7 @@ async fn a_fault_that_passes_is_not_even_noticed() {
 }
 
 #[tokio::test]
-async fn a_stored_text_that_is_no_token_never_reaches_the_home() {
+async fn malformed_token_is_never_sent_to_the_home() {
     let stage = Stage::builder().start().await;
     let function = stage.function(BOOTSTRAP).await;
     let token = &stage.token;
@@ -128,12 +131,15 @@ async fn a_stored_text_that_is_no_token_never_reaches_the_home() {
         let answer = invoke(&function, &json!({ "command": { "type": "ping" } })).await;
         assert_eq!(problem(&answer), "token-malformed", "{answer}");
         assert_eq!(answer["statusCode"], 503);
-        assert!(told(&answer, "detail").contains(part), "{part}: {answer}");
-        details.insert(told(&answer, "detail"));
+        assert!(
+            member_text(&answer, "detail").contains(part),
+            "{part}: {answer}"
+        );
+        details.insert(member_text(&answer, "detail"));
     }
     assert_eq!(details.len(), 6, "{details:#?}");
     assert_eq!(stage.home.counters().config_checks, 0);
-    // White space around it, as an editor leaves it, does no harm.
+    // White space around the token, which editors often add, is ignored.
     stage
         .aws
         .put_token(PARAMETER, &format!(" {token}\n"))
@@ -144,7 +150,7 @@ async fn a_stored_text_that_is_no_token_never_reaches_the_home() {
 }
 
 #[tokio::test]
-async fn an_expired_token_never_reaches_the_home() {
+async fn expired_token_is_never_sent_to_the_home() {
     let stage = Stage::builder().start().await;
     let expired = stage.home.mint_expiring_token("expired", 1_700_000_000);
     stage.aws.put_token(PARAMETER, &expired).await.unwrap();
@@ -157,9 +163,9 @@ async fn an_expired_token_never_reaches_the_home() {
     assert_eq!(stage.home.counters().failed_logins, 0);
 }
 
-/// Whatever hangs, the answer comes before Lambda ends the invocation.
+/// The function answers before Lambda ends the invocation, although a read of a parameter hangs.
 #[tokio::test]
-async fn a_hanging_parameter_store_is_given_up_before_the_deadline() {
+async fn hanging_parameter_read_is_abandoned_before_the_deadline() {
     let stage = Stage::builder().start().await;
     let headers = json!({ "X-Fence": "open" }).to_string();
     stage.aws.put_token("/headers", &headers).await.unwrap();

@@ -1,4 +1,4 @@
-//! Parameters that cannot be read: whoever asks, and whoever reads the log, is told the same, with the variable's name.
+//! Unreadable parameters. Callers and the log get the same detail, which names the variable.
 
 use latchkey_dev::stack::Function;
 use serde_json::{Value, json};
@@ -9,7 +9,7 @@ use crate::BOOTSTRAP;
 const PLAIN: &str = "/in/clear-text";
 const ARN: &str = "arn:aws:ssm:us-east-1:123456789012:parameter/latchkey/nothing";
 
-/// A setting at fault, and what must be told of it.
+/// A faulty setting and the expected problem.
 struct Case {
     variable: &'static str,
     value: &'static str,
@@ -35,19 +35,19 @@ fn cases() -> Vec<Case> {
             "The parameter {PLAIN} (named by {variable}) is a String, not a SecureString"
         ),
     };
-    const GONE: &str = "token-missing";
+    const MISSING: &str = "token-missing";
     const UNAVAILABLE: &str = "token-source-unavailable";
     vec![
         missing(
             "HA_TOKEN_PARAMETER",
             "hatoken",
-            GONE,
+            MISSING,
             "The parameter that HA_TOKEN_PARAMETER names does not exist",
         ),
         missing(
             "HA_TOKEN_PARAMETER",
             ARN,
-            GONE,
+            MISSING,
             "The parameter that HA_TOKEN_PARAMETER names does not exist",
         ),
         plain(
@@ -83,12 +83,12 @@ fn cases() -> Vec<Case> {
     ]
 }
 
-/// The body of an answer over HTTP.
+/// Returns the parsed body of an answer over HTTP.
 fn body(answer: &Value) -> Value {
     serde_json::from_str(answer["body"].as_str().unwrap()).unwrap()
 }
 
-/// What the log says of failures.
+/// Returns the error lines of the log.
 fn failures(log: &str) -> Vec<Value> {
     let lines = log
         .lines()
@@ -98,6 +98,7 @@ fn failures(log: &str) -> Vec<Value> {
         .collect()
 }
 
+/// Asserts that only a fault of `HA_TOKEN_PARAMETER` advises to store the token.
 fn assert_advice(document: &Value, variable: &str) {
     let action = document["action"].as_str().unwrap();
     let is_token = variable == "HA_TOKEN_PARAMETER";
@@ -105,7 +106,7 @@ fn assert_advice(document: &Value, variable: &str) {
 }
 
 #[tokio::test]
-async fn a_parameter_that_cannot_be_read_is_told_alike_to_callers_alexa_and_the_log() {
+async fn unreadable_parameter_is_reported_alike_to_callers_alexa_and_log() {
     let stage = Stage::builder().start().await;
     let plain = json!({ "X-Fence": "open" }).to_string();
     stage.aws.put_parameter(PLAIN, &plain).await.unwrap();
@@ -136,12 +137,12 @@ async fn a_parameter_that_cannot_be_read_is_told_alike_to_callers_alexa_and_the_
             assert_eq!(line["category"], case.name, "{line}");
         }
     }
-    // The home has heard nothing of it.
+    // latchkey did not present a token to the home.
     assert_eq!(stage.home.counters().config_checks, 0);
 }
 
 #[tokio::test]
-async fn a_callers_secret_that_cannot_be_read_is_not_told_as_a_fault_of_the_token() {
+async fn unreadable_caller_secret_is_not_reported_as_a_token_fault() {
     let stage = Stage::builder().start().await;
     stage
         .aws
@@ -183,7 +184,7 @@ async fn a_callers_secret_that_cannot_be_read_is_not_told_as_a_fault_of_the_toke
 }
 
 #[tokio::test]
-async fn a_parameter_of_a_stored_home_is_told_by_what_it_holds() {
+async fn unreadable_parameter_of_stored_home_is_named() {
     const PREFIX: &str = "/latchkey/homes";
     let stage = Stage::builder().start().await;
     let url = stage.home.url();

@@ -1,5 +1,5 @@
-//! No command ever runs twice, and what a caller is told of it is true: whatever happens to the connection, at
-//! whichever byte, and whatever the home does.
+//! No command runs twice, and each caller gets a true outcome. The tests cut the connection at any byte and play
+//! every fault of the home.
 
 mod case;
 mod play;
@@ -16,10 +16,10 @@ use testkit::seed;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// How many cases the randomised test plays.
+/// The number of cases in the randomised test.
 const CASES: u64 = 2_000;
 
-/// Plays cases, so many at a time. What comes back is in their order.
+/// Plays the cases, at most `at_a_time` concurrently. Returns the results in the order of the cases.
 async fn play_all(
     cases: Vec<Case>,
     latchkey: Maker,
@@ -40,7 +40,7 @@ async fn play_all(
 }
 
 #[tokio::test]
-async fn whatever_happens_commands_run_at_most_once_and_callers_are_told_the_truth() {
+async fn commands_run_at_most_once_and_callers_get_a_true_outcome_under_random_faults() {
     let mut bytes: HashMap<Shape, Bytes> = HashMap::new();
     for shape in Shape::all() {
         bytes.insert(shape, measure(shape).await);
@@ -53,7 +53,7 @@ async fn whatever_happens_commands_run_at_most_once_and_callers_are_told_the_tru
         .iter()
         .map(|seed| Case::random(*seed, |shape| bytes[&shape]))
         .collect();
-    // Many at once: many of them do nothing but wait for a limit.
+    // Cases run concurrently, because many of them only wait for a timeout.
     let fates = play_all(cases.clone(), hurried, 16).await;
 
     let mut tally: BTreeMap<(Told, usize), u64> = BTreeMap::new();
@@ -75,7 +75,7 @@ async fn whatever_happens_commands_run_at_most_once_and_callers_are_told_the_tru
         broken.len(),
         broken.join("\n")
     );
-    // It has been a test only if every fate was met.
+    // The test is meaningful only if every fate occurred often enough.
     for fate in [
         (Told::Answered, 1),
         (Told::NotSent, 0),
@@ -88,7 +88,7 @@ async fn whatever_happens_commands_run_at_most_once_and_callers_are_told_the_tru
 }
 
 #[tokio::test]
-async fn a_cut_at_every_single_byte_of_a_warm_command() {
+async fn connection_cut_at_any_byte_of_a_warm_command_gives_a_true_outcome() {
     let shape = Shape {
         is_warm: true,
         callers: 1,
@@ -112,7 +112,7 @@ async fn a_cut_at_every_single_byte_of_a_warm_command() {
     let mut broken = Vec::new();
     for ((at, ending), fates) in cuts.iter().zip(&fates) {
         let is_whole = at.bytes == bytes.of(at.direction);
-        // Half a frame is no message; a whole one has been heard, whether the caller comes to know it or not.
+        // The home ignores a partial frame and executes a complete frame, even if the caller does not get the reply.
         let executed = match at.direction {
             Direction::ToServer => usize::from(is_whole),
             Direction::ToClient => 1,

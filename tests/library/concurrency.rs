@@ -1,5 +1,5 @@
-//! Many callers, one connection: every reply finds the one who asked, nobody waits for another's command, and whoever
-//! leaves early leaves nothing behind.
+//! Tests of many callers on one connection. Each caller gets its own reply, no caller waits for another caller's
+//! command, and a cancelled caller does not affect the connection.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,27 +16,27 @@ use tokio::task::JoinSet;
 
 const CALLERS: u64 = 64;
 
-/// How many commands each caller sends.
-const EACH: u64 = 400;
+/// The number of commands that each caller sends.
+const COMMANDS_PER_CALLER: u64 = 400;
 
-/// Nothing that is not broken takes so long.
-const PATIENT: Duration = Duration::from_secs(10);
+/// A timeout that a working step never reaches.
+const LONG_TIMEOUT: Duration = Duration::from_secs(10);
 
-fn patient(home_url: &str, token: &str) -> TestBridge {
+fn latchkey_with_long_timeout(home_url: &str, token: &str) -> TestBridge {
     let limits = Limits {
-        step: PATIENT,
+        step: LONG_TIMEOUT,
         ..Limits::default()
     };
     let clock = Arc::new(SystemClock::new());
     TestBridge::with_limits(home_url, token, clock, limits)
 }
 
-/// A command whose answer is its own: the home says which service it does not know.
-fn question(number: u64) -> Command {
+/// Returns a command with a unique reply. The home's error names the unknown service.
+fn numbered_command(number: u64) -> Command {
     command(json!({"type": "call_service", "domain": "echo", "service": format!("n{number}")}))
 }
 
-fn answers(outcome: &Outcome, number: u64) -> bool {
+fn is_reply_to(outcome: &Outcome, number: u64) -> bool {
     match outcome {
         Outcome::Answered(Answer::Failure(failure)) => {
             failure.message == format!("Service echo.n{number} not found.")
@@ -48,9 +48,9 @@ fn answers(outcome: &Outcome, number: u64) -> bool {
 async fn ask(latchkey: &TestBridge, number: u64) {
     let outcome = latchkey
         .bridge
-        .run(&[question(number)], latchkey.deadline())
+        .run(&[numbered_command(number)], latchkey.deadline())
         .await;
-    let is_right = matches!(outcome.as_deref(), Ok([outcome]) if answers(outcome, number));
+    let is_right = matches!(outcome.as_deref(), Ok([outcome]) if is_reply_to(outcome, number));
     assert!(is_right, "{number}: {outcome:?}");
 }
 
@@ -61,11 +61,14 @@ fn light(entity_id: &str) -> Command {
     }))
 }
 
-/// One caller's commands: alone, or a few together.
+/// Sends the commands of one caller, in batches of one to four.
 async fn caller(latchkey: Arc<TestBridge>, mut random: Rng, mut numbers: std::ops::Range<u64>) {
     while !numbers.is_empty() {
         let batch: Vec<u64> = numbers.by_ref().take(random.usize(1..=4)).collect();
-        let commands: Vec<Command> = batch.iter().map(|number| question(*number)).collect();
+        let commands: Vec<Command> = batch
+            .iter()
+            .map(|number| numbered_command(*number))
+            .collect();
         let outcomes = latchkey
             .bridge
             .run(&commands, latchkey.deadline())
@@ -73,34 +76,40 @@ async fn caller(latchkey: Arc<TestBridge>, mut random: Rng, mut numbers: std::op
             .unwrap();
         assert_eq!(outcomes.len(), batch.len());
         for (outcome, number) in outcomes.iter().zip(batch) {
-            assert!(answers(outcome, number), "{number}: {outcome:?}");
+            assert!(is_reply_to(outcome, number), "{number}: {outcome:?}");
         }
-        // Now and then someone else goes first.
+        // Sometimes another caller goes first.
         if random.bool() {
             tokio::task::yield_now().await;
         }
     }
 }
 
-/// All callers from the first moment on, when there is neither token nor connection.
+/// Starts all callers before latchkey has a token or a connection.
 #[expect(
     clippy::print_stdout,
-    reason = "the test runner shows it where a test fails"
+    reason = "the test runner shows the seed of a failed test"
 )]
-async fn no_reply_is_crossed() {
+async fn assert_replies_reach_their_callers() {
     let home = home().await;
-    let latchkey = Arc::new(patient(&home.url(), &home.mint_token("latchkey")));
+    let latchkey = Arc::new(latchkey_with_long_timeout(
+        &home.url(),
+        &home.mint_token("latchkey"),
+    ));
     let seed = seed::seed();
     println!("{}={seed}", seed::VARIABLE);
     let mut callers = JoinSet::new();
     for number in 0..CALLERS {
-        let numbers = number * EACH..(number + 1) * EACH;
+        let numbers = number * COMMANDS_PER_CALLER..(number + 1) * COMMANDS_PER_CALLER;
         let random = Rng::with_seed(seed.wrapping_add(number));
         callers.spawn(caller(latchkey.clone(), random, numbers));
     }
     callers.join_all().await;
     let counters = home.counters();
-    assert_eq!(counters.commands["call_service"], CALLERS * EACH);
+    assert_eq!(
+        counters.commands["call_service"],
+        CALLERS * COMMANDS_PER_CALLER
+    );
     assert_eq!(counters.websocket_upgrades, 1);
     assert_eq!(counters.config_checks, 1);
     assert_eq!(counters.tcp_connections, 2);
@@ -108,19 +117,22 @@ async fn no_reply_is_crossed() {
 }
 
 #[tokio::test]
-async fn no_reply_is_crossed_on_one_thread() {
-    no_reply_is_crossed().await;
+async fn replies_reach_their_callers_on_one_thread() {
+    assert_replies_reach_their_callers().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn no_reply_is_crossed_on_many_threads() {
-    no_reply_is_crossed().await;
+async fn replies_reach_their_callers_on_many_threads() {
+    assert_replies_reach_their_callers().await;
 }
 
 #[tokio::test]
-async fn a_slow_command_keeps_nobody_waiting() {
+async fn slow_command_does_not_delay_other_callers() {
     let mut home = home().await;
-    let latchkey = Arc::new(patient(&home.url(), &home.mint_token("latchkey")));
+    let latchkey = Arc::new(latchkey_with_long_timeout(
+        &home.url(),
+        &home.mint_token("latchkey"),
+    ));
     ask(&latchkey, 0).await;
     home.set_fault_times(SocketFault::At(SocketStage::Command, Break::Hang), 1);
     let slow = tokio::spawn({
@@ -135,7 +147,7 @@ async fn a_slow_command_keeps_nobody_waiting() {
         ask(&latchkey, number).await;
     }
     assert!(!slow.is_finished());
-    // The connection's end is its end too.
+    // The slow command ends with its connection.
     home.kill().await;
     let outcome = slow.await.unwrap();
     assert!(
@@ -149,7 +161,7 @@ async fn a_slow_command_keeps_nobody_waiting() {
 }
 
 #[tokio::test]
-async fn a_command_that_takes_too_long_takes_no_others_with_it() {
+async fn command_past_its_deadline_does_not_affect_other_commands() {
     let home = home().await;
     let latchkey = Arc::new(TestBridge::to(&home));
     ask(&latchkey, 0).await;
@@ -170,11 +182,14 @@ async fn a_command_that_takes_too_long_takes_no_others_with_it() {
 }
 
 #[tokio::test]
-async fn whoever_leaves_before_the_reply_takes_nobody_elses() {
+async fn cancelling_before_the_reply_does_not_take_another_callers_reply() {
     let home = home().await;
     let relay = relay_to(&home.url()).await;
     let url = format!("http://{}", relay.addr());
-    let latchkey = Arc::new(patient(&url, &home.mint_token("latchkey")));
+    let latchkey = Arc::new(latchkey_with_long_timeout(
+        &url,
+        &home.mint_token("latchkey"),
+    ));
     ask(&latchkey, 0).await;
     for round in 1..=200 {
         let leaver = tokio::spawn({
@@ -184,7 +199,7 @@ async fn whoever_leaves_before_the_reply_takes_nobody_elses() {
                 latchkey.bridge.run(&commands, latchkey.deadline()).await
             }
         });
-        // Executed, and its reply on the way.
+        // The commands are executed and their reply is on the way.
         home.wait_for(|counters| counters.calls_of("light", "turn_on", "light.bedroom") == round)
             .await;
         leaver.abort();
@@ -197,10 +212,13 @@ async fn whoever_leaves_before_the_reply_takes_nobody_elses() {
 }
 
 #[tokio::test]
-async fn whoever_leaves_while_connecting_leaves_the_way_free() {
+async fn cancelling_while_connecting_does_not_block_others() {
     for stage in [SocketStage::Upgrade, SocketStage::AuthRequired] {
         let home = home().await;
-        let latchkey = Arc::new(patient(&home.url(), &home.mint_token("latchkey")));
+        let latchkey = Arc::new(latchkey_with_long_timeout(
+            &home.url(),
+            &home.mint_token("latchkey"),
+        ));
         home.set_fault_times(SocketFault::At(stage, Break::Hang), 1);
         let leaver = tokio::spawn({
             let latchkey = latchkey.clone();
@@ -209,7 +227,7 @@ async fn whoever_leaves_while_connecting_leaves_the_way_free() {
                 latchkey.bridge.run(&commands, latchkey.deadline()).await
             }
         });
-        // One who comes later waits for the first.
+        // A later caller waits for the first caller.
         home.wait_for(|counters| counters.faults_hit == 1).await;
         let second = tokio::spawn({
             let latchkey = latchkey.clone();
@@ -225,9 +243,12 @@ async fn whoever_leaves_while_connecting_leaves_the_way_free() {
 }
 
 #[tokio::test]
-async fn the_connection_ends_with_latchkey_whoever_left_before() {
+async fn dropping_latchkey_closes_the_connection_after_cancelled_callers() {
     let home = home().await;
-    let latchkey = Arc::new(patient(&home.url(), &home.mint_token("latchkey")));
+    let latchkey = Arc::new(latchkey_with_long_timeout(
+        &home.url(),
+        &home.mint_token("latchkey"),
+    ));
     ask(&latchkey, 0).await;
     home.set_fault(SocketFault::At(SocketStage::Command, Break::Hang));
     let mut leavers = JoinSet::new();
@@ -247,7 +268,7 @@ async fn the_connection_ends_with_latchkey_whoever_left_before() {
 }
 
 #[tokio::test]
-async fn however_many_ask_a_revoked_token_is_presented_once() {
+async fn revoked_token_is_presented_once_with_many_callers() {
     let home = home().await;
     let relay = relay_to(&home.url()).await;
     let clock = Arc::new(ManualClock::at(Duration::from_secs(1_800_000)));
@@ -255,7 +276,7 @@ async fn however_many_ask_a_revoked_token_is_presented_once() {
     let token = home.mint_token("latchkey");
     relay.set_round_trip(Duration::from_millis(200));
     let limits = Limits {
-        step: PATIENT,
+        step: LONG_TIMEOUT,
         ..Limits::default()
     };
     let latchkey = Arc::new(TestBridge::with_limits(&url, &token, clock.clone(), limits));
@@ -266,7 +287,7 @@ async fn however_many_ask_a_revoked_token_is_presented_once() {
         let latchkey = latchkey.clone();
         async move { latchkey.bridge.keep_warm(latchkey.deadline()).await.valid }
     });
-    // It has its pong, and next it proves its token.
+    // keep-warm has received its pong and validates the token next.
     relay
         .wait_for(|now| now.bytes_to_client > before.bytes_to_client)
         .await;
@@ -274,12 +295,12 @@ async fn however_many_ask_a_revoked_token_is_presented_once() {
     while latchkey.bridge.health().session.state == SessionState::Ready {
         tokio::task::yield_now().await;
     }
-    // The connection is gone, and the verdict on the token is not yet in.
+    // The connection is closed, and the verdict on the token has not arrived.
     let mut callers = JoinSet::new();
     for number in 0..CALLERS {
         let latchkey = latchkey.clone();
         callers.spawn(async move {
-            let commands = [question(number)];
+            let commands = [numbered_command(number)];
             latchkey.bridge.run(&commands, latchkey.deadline()).await
         });
     }
@@ -289,26 +310,30 @@ async fn however_many_ask_a_revoked_token_is_presented_once() {
 }
 
 #[tokio::test]
-async fn a_refused_login_is_no_callers_to_try_again_on_one_thread() {
-    a_refused_login_is_no_callers_to_try_again().await;
+async fn rejected_login_is_not_retried_on_one_thread() {
+    assert_rejected_login_is_not_retried().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn a_refused_login_is_no_callers_to_try_again_on_many_threads() {
-    a_refused_login_is_no_callers_to_try_again().await;
+async fn rejected_login_is_not_retried_on_many_threads() {
+    assert_rejected_login_is_not_retried().await;
 }
 
-/// The home takes the token over REST and refuses it on the WebSocket, once: whoever presents it again gets through.
-async fn a_refused_login_is_no_callers_to_try_again() {
+/// The home accepts the token over REST and rejects the token once on the WebSocket. A second presentation would
+/// succeed.
+async fn assert_rejected_login_is_not_retried() {
     for round in 0..100 {
         let home = home().await;
-        let latchkey = Arc::new(patient(&home.url(), &home.mint_token("latchkey")));
+        let latchkey = Arc::new(latchkey_with_long_timeout(
+            &home.url(),
+            &home.mint_token("latchkey"),
+        ));
         home.set_fault_times(SocketFault::AuthInvalid, 1);
         let mut callers = JoinSet::new();
         for number in 0..CALLERS {
             let latchkey = latchkey.clone();
             callers.spawn(async move {
-                let commands = [question(number)];
+                let commands = [numbered_command(number)];
                 latchkey.bridge.run(&commands, latchkey.deadline()).await
             });
         }

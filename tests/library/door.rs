@@ -1,4 +1,4 @@
-//! The HTTP door: each route as each kind of caller, and what each may see.
+//! Tests of the HTTP door: each route, each kind of caller, and the data that each caller may see.
 
 mod alexa;
 mod answerers;
@@ -18,7 +18,7 @@ use serde_json::Value;
 use testkit::Sandbox;
 use testkit::callers::variables;
 
-/// A home, AWS, and an application that lets in callers who prove who they are.
+/// A home, an emulated AWS, and an application that authenticates its callers.
 struct DoorStage {
     home: SimulatedHome,
     aws: AwsEmulator,
@@ -26,24 +26,24 @@ struct DoorStage {
 }
 
 impl DoorStage {
-    async fn set() -> Self {
-        Self::with(&[]).await
+    async fn start() -> Self {
+        Self::with_variables(&[]).await
     }
 
-    /// A stage with more variables than usual.
-    async fn with(more: &[(&str, &str)]) -> Self {
-        Self::at(HomeOptions::default(), more).await
+    /// Starts a stage with additional variables.
+    async fn with_variables(more: &[(&str, &str)]) -> Self {
+        Self::with_home(HomeOptions::default(), more).await
     }
 
-    /// A stage with a home of these options.
-    async fn at(options: HomeOptions, more: &[(&str, &str)]) -> Self {
+    /// Starts a stage whose home has these options.
+    async fn with_home(options: HomeOptions, more: &[(&str, &str)]) -> Self {
         let stage = testkit::Stage::builder().home(options).callers();
         let testkit::Stage { home, aws, .. } = stage.start().await;
         let app = Self::app(&home, &aws, more, 1).await;
         Self { home, aws, app }
     }
 
-    /// Another execution environment of the same function.
+    /// Starts another execution environment of the same function.
     async fn another(&self, more: &[(&str, &str)]) -> Sandbox {
         Self::app(&self.home, &self.aws, more, 2).await
     }

@@ -1,5 +1,5 @@
-//! Every fault a home can show, and the one problem each must end in: the right name, nothing run twice, and no fault
-//! that is not the token's ever makes latchkey read the token again.
+//! Every fault that a home can show, and the problem that each fault must end in. No command runs twice. latchkey
+//! reads the token again only if the home rejects the token.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,16 +13,16 @@ use latchkey_dev::home::{
 };
 use serde_json::json;
 
-/// What a caller is told.
+/// The result that a caller gets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// Nothing was sent, for this reason.
+    /// The command was not sent. The problem names the reason.
     Problem(ProblemName),
-    /// Sent, and answered well.
+    /// The command was sent and succeeded.
     Success,
-    /// Sent, and answered with an error of the home's own.
+    /// The command was sent and the home answered with an error.
     Failure,
-    /// Sent, and not answered.
+    /// The command was sent and its outcome is unknown.
     Unknown(ProblemName),
 }
 
@@ -33,7 +33,8 @@ use ProblemName::{
 };
 use testkit::{Port, TestBridge, command, home, home_with};
 
-/// THE table. Exhaustive over the kinds of faults, so that a new one does not compile without an entry.
+/// Returns the expected result of each fault. The match is exhaustive, so a new kind of fault does not compile
+/// without an entry.
 fn expected(fault: &Fault) -> End {
     match fault {
         Fault::Connection(fault) => match fault {
@@ -43,7 +44,7 @@ fn expected(fault: &Fault) -> End {
         },
         Fault::Rest(fault) => match fault {
             RestFault::Hang | RestFault::HalfOpen | RestFault::SlowBody(_) => NotSent(HomeTimeout),
-            RestFault::Status(status) => NotSent(by_status(*status)),
+            RestFault::Status(status) => NotSent(problem_of_status(*status)),
             RestFault::Redirect | RestFault::Html | RestFault::Challenge => {
                 NotSent(HomeEdgeBlocked)
             }
@@ -58,9 +59,10 @@ fn expected(fault: &Fault) -> End {
         },
         Fault::Socket(fault) => match fault {
             SocketFault::Refuse(refusal) => NotSent(match refusal {
-                // The upgrade carries no token, so a home has no reason for 401: something else asks for a login.
+                // The upgrade request carries no token, so Home Assistant never answers 401. A server in front of the
+                // home asks for a login.
                 Refusal::Status(401) => HomeEdgeBlocked,
-                Refusal::Status(status) => by_status(*status),
+                Refusal::Status(status) => problem_of_status(*status),
                 Refusal::Redirect | Refusal::Html => HomeEdgeBlocked,
                 Refusal::WrongAccept => NotHomeAssistant,
             }),
@@ -85,7 +87,7 @@ fn expected(fault: &Fault) -> End {
                     | Break::Reset,
                 ) => End::Unknown(CommandOutcomeUnknown),
             },
-            // A list of nothing says nothing; the home goes on and answers.
+            // The client ignores an empty array, and the home answers afterwards.
             SocketFault::Junk(SocketStage::Auth, Junk::EmptyArray) => Success,
             SocketFault::Junk(SocketStage::AuthRequired, _) => NotSent(NotHomeAssistant),
             SocketFault::Junk(_, _) => End::Unknown(CommandOutcomeUnknown),
@@ -104,7 +106,7 @@ fn expected(fault: &Fault) -> End {
     }
 }
 
-fn by_status(status: u16) -> ProblemName {
+fn problem_of_status(status: u16) -> ProblemName {
     match status {
         400 => HomeProxyNotTrusted,
         403 => HomeBanned,
@@ -116,7 +118,7 @@ fn by_status(status: u16) -> ProblemName {
     }
 }
 
-fn seen(outcome: Result<Vec<Outcome>, BridgeError>) -> End {
+fn end_of(outcome: Result<Vec<Outcome>, BridgeError>) -> End {
     match outcome {
         Err(error) => NotSent(Problem::of(&Failure::Bridge(error)).name),
         Ok(outcomes) => {
@@ -143,8 +145,8 @@ fn every_fault() -> Vec<Fault> {
     faults
 }
 
-/// One fault, met by a fresh latchkey. Returns what went wrong, if anything did.
-async fn meet(fault: Fault) -> Result<(), String> {
+/// Runs one command against one fault with a new latchkey. The error lists every violated expectation.
+async fn check_fault(fault: Fault) -> Result<(), String> {
     let home = home().await;
     let token = home.mint_token("latchkey");
     let fixture = TestBridge::new(&home.url(), &token);
@@ -153,7 +155,7 @@ async fn meet(fault: Fault) -> Result<(), String> {
         "type": "call_service", "domain": "light", "service": "toggle",
         "target": {"entity_id": "light.kitchen"},
     }));
-    let end = seen(fixture.bridge.run(&[toggle], fixture.deadline()).await);
+    let end = end_of(fixture.bridge.run(&[toggle], fixture.deadline()).await);
     let expected = expected(&fault);
     let mut faults = Vec::new();
     if end != expected {
@@ -173,10 +175,10 @@ async fn meet(fault: Fault) -> Result<(), String> {
     if runs > most || (expected == Success && runs != 1) {
         faults.push(format!("the command ran {runs} times"));
     }
-    // The fault over, the next command finds its way.
+    // After the fault, the next command succeeds unless the token is rejected.
     home.clear_faults();
     let next = command(json!({"type": "get_config"}));
-    let after = seen(fixture.bridge.run(&[next], fixture.deadline()).await);
+    let after = end_of(fixture.bridge.run(&[next], fixture.deadline()).await);
     let expected_after = if is_tokens_fault {
         NotSent(TokenRejected)
     } else {
@@ -193,17 +195,17 @@ async fn meet(fault: Fault) -> Result<(), String> {
 }
 
 #[tokio::test]
-async fn every_fault_ends_in_its_problem_and_nothing_runs_twice() {
+async fn every_fault_ends_in_its_problem_and_runs_no_command_twice() {
     let all = every_fault();
     assert!(all.len() > 100);
-    // Many at once: most of them do nothing but wait for a limit.
+    // Several faults run concurrently, because most of them only wait for a timeout.
     let gate = Arc::new(tokio::sync::Semaphore::new(8));
     let mut tasks = tokio::task::JoinSet::new();
     for fault in all {
         let gate = gate.clone();
         tasks.spawn(async move {
             let _permit = gate.acquire().await.unwrap();
-            meet(fault).await
+            check_fault(fault).await
         });
     }
     let mut wrong: Vec<String> = tasks
@@ -217,7 +219,7 @@ async fn every_fault_ends_in_its_problem_and_nothing_runs_twice() {
 }
 
 #[tokio::test]
-async fn a_batch_is_answered_in_order_whatever_the_order_of_replies() {
+async fn batch_results_keep_the_command_order_when_replies_are_reordered() {
     let home = home().await;
     let fixture = TestBridge::to(&home);
     for fault in [SocketFault::OutOfOrder(3), SocketFault::Coalesce(3)] {
@@ -246,7 +248,7 @@ async fn a_batch_is_answered_in_order_whatever_the_order_of_replies() {
 }
 
 #[tokio::test]
-async fn a_home_that_is_not_there_is_unreachable_and_tried_as_often_as_configured() {
+async fn home_that_is_down_is_unreachable_and_retried_as_often_as_configured() {
     let port = Port::reserve();
     let mut home = home_with(HomeOptions {
         address: port.address,
@@ -274,14 +276,14 @@ async fn a_home_that_is_not_there_is_unreachable_and_tried_as_often_as_configure
     assert_eq!(fixture.bridge.health().session.reconnects, 2);
     home.restart().await.unwrap();
     assert_eq!(
-        seen(fixture.bridge.run(&[ping], fixture.deadline()).await),
+        end_of(fixture.bridge.run(&[ping], fixture.deadline()).await),
         Success
     );
     assert_eq!(fixture.stored.reads(), 1);
 }
 
 #[tokio::test]
-async fn a_name_that_does_not_resolve_is_told_apart() {
+async fn unresolvable_host_name_is_reported_as_a_dns_error() {
     let fixture = TestBridge::new(
         "http://no-such-host.invalid:8123",
         &home().await.mint_token("latchkey"),
@@ -295,7 +297,7 @@ async fn a_name_that_does_not_resolve_is_told_apart() {
 }
 
 #[tokio::test]
-async fn the_deadline_ends_what_its_own_limits_would_not() {
+async fn deadline_ends_a_request_before_its_step_timeout() {
     let home = home().await;
     let fixture = TestBridge::to(&home);
     home.set_fault(RestFault::Hang);
@@ -314,7 +316,7 @@ async fn the_deadline_ends_what_its_own_limits_would_not() {
 }
 
 #[tokio::test]
-async fn a_rejected_token_is_presented_once_and_replaced_once() {
+async fn rejected_token_is_presented_once_and_replaced_once() {
     let home = home_with(HomeOptions {
         login_attempts_threshold: Some(3),
         ..HomeOptions::default()
@@ -324,13 +326,13 @@ async fn a_rejected_token_is_presented_once_and_replaced_once() {
     let fixture = TestBridge::new(&home.url(), &old);
     let ping = [command(json!({"type": "ping"}))];
     assert_eq!(
-        seen(fixture.bridge.run(&ping, fixture.deadline()).await),
+        end_of(fixture.bridge.run(&ping, fixture.deadline()).await),
         Success
     );
     home.revoke(&old);
     home.wait_for(|counters| counters.open_sockets == 0).await;
     for _ in 0..10 {
-        let end = seen(fixture.bridge.run(&ping, fixture.deadline()).await);
+        let end = end_of(fixture.bridge.run(&ping, fixture.deadline()).await);
         assert_eq!(end, NotSent(TokenRejected));
         let warmth = fixture.bridge.keep_warm(fixture.deadline()).await;
         assert_eq!(warmth.valid, Some(false));
@@ -343,7 +345,7 @@ async fn a_rejected_token_is_presented_once_and_replaced_once() {
     let reads = fixture.stored.reads();
     fixture.stored.put(Ok(&new));
     assert_eq!(
-        seen(fixture.bridge.run(&ping, fixture.deadline()).await),
+        end_of(fixture.bridge.run(&ping, fixture.deadline()).await),
         Success
     );
     assert_eq!(fixture.stored.reads(), reads + 1);
@@ -352,20 +354,20 @@ async fn a_rejected_token_is_presented_once_and_replaced_once() {
 }
 
 #[tokio::test]
-async fn a_replaced_token_is_fetched_once_and_the_command_succeeds() {
+async fn replaced_token_is_read_once_and_the_command_succeeds() {
     let home = home().await;
     let (old, new) = (home.mint_token("old"), home.mint_token("new"));
     let fixture = TestBridge::new(&home.url(), &old);
     let ping = [command(json!({"type": "ping"}))];
     assert_eq!(
-        seen(fixture.bridge.run(&ping, fixture.deadline()).await),
+        end_of(fixture.bridge.run(&ping, fixture.deadline()).await),
         Success
     );
     fixture.stored.put(Ok(&new));
     home.revoke(&old);
     home.wait_for(|counters| counters.open_sockets == 0).await;
     assert_eq!(
-        seen(fixture.bridge.run(&ping, fixture.deadline()).await),
+        end_of(fixture.bridge.run(&ping, fixture.deadline()).await),
         Success
     );
     assert_eq!(fixture.stored.reads(), 2);

@@ -1,10 +1,10 @@
-//! The defaults of the test kit, which all other tests rely on.
+//! Tests of the test kit's defaults. All other tests rely on these defaults.
 
 use latchkey_dev::home::HomeOptions;
 use testkit::{COMMAND, PARAMETER, RelayedHome, Stage, TestBridge, problem};
 
 #[tokio::test]
-async fn stage_stores_the_homes_token_where_the_function_reads_it() {
+async fn stage_stores_the_token_in_the_parameter_that_the_function_reads() {
     let stage = Stage::builder().start().await;
     let sandbox = stage.sandbox().local().start().await;
     sandbox.command().await;
@@ -13,7 +13,7 @@ async fn stage_stores_the_homes_token_where_the_function_reads_it() {
 }
 
 #[tokio::test]
-async fn stage_stores_another_text_where_the_test_asks_for_it() {
+async fn stage_stores_a_given_text_instead_of_a_token() {
     let stage = Stage::builder().token("not a token").start().await;
     let stored = stage.aws.history(PARAMETER).await.unwrap();
     assert_eq!(stored.len(), 1);
@@ -31,7 +31,7 @@ async fn later_variable_replaces_an_earlier_one() {
 }
 
 #[tokio::test]
-async fn relayed_home_is_reached_through_its_relay_and_restarts_on_its_port() {
+async fn relayed_home_is_reached_through_its_relay_and_keeps_its_port_after_a_restart() {
     let mut relayed = RelayedHome::start(HomeOptions::default()).await;
     let url = relayed.url();
     let latchkey = TestBridge::new(&url, &relayed.token);

@@ -1,5 +1,5 @@
-//! Several homes behind one latchkey: each is reached with its own token and settings, and what befalls one befalls no
-//! other.
+//! Tests of several homes behind one latchkey. Each home has its own token and settings. A fault in one home does not
+//! affect another home.
 
 mod cache;
 mod changes;
@@ -16,19 +16,19 @@ use latchkey_dev::stack::AwsEmulator;
 use testkit::homes::PREFIX;
 use testkit::{Sandbox, stopped_clock};
 
-/// An application that serves the stored homes, and nobody who names none.
+/// Starts an application that serves only the stored homes. Each request must name a home.
 async fn app(aws: &AwsEmulator) -> Sandbox {
     app_with(aws, &[("HOMES_PARAMETER_PREFIX", PREFIX)]).await
 }
 
-/// An application with these variables.
+/// Starts an application with these variables.
 async fn app_with(aws: &AwsEmulator, variables: &[(&str, &str)]) -> Sandbox {
     let sandbox = Sandbox::builder().aws(aws);
     sandbox.envs(variables.iter().copied()).start().await
 }
 
-/// As [`app`], with a clock that stands still until it is told to move.
-async fn app_out_of_time(aws: &AwsEmulator) -> (Sandbox, Arc<ManualClock>) {
+/// Starts an application like [`app`], with a clock that only the test moves.
+async fn app_with_stopped_clock(aws: &AwsEmulator) -> (Sandbox, Arc<ManualClock>) {
     let clock = stopped_clock();
     let sandbox = Sandbox::builder().aws(aws).clock(clock.clone());
     let sandbox = sandbox.env("HOMES_PARAMETER_PREFIX", PREFIX);

@@ -1,5 +1,5 @@
-//! A request that is repeated under its idempotency key is run once: over a table that sandboxes share, over the
-//! memory of one, and over HTTP.
+//! Tests of idempotency keys. A request that is repeated under its key runs once, over a table that execution
+//! environments share and over the memory of one environment.
 
 mod commands;
 mod store;
@@ -19,10 +19,10 @@ use testkit::Sandbox;
 const TABLE: &str = "latchkey";
 /// The call that begins and finishes a record.
 const PUT_ITEM: &str = "dynamodb:PutItem";
-/// The call that takes one back.
+/// The call that deletes a record.
 const DELETE_ITEM: &str = "dynamodb:DeleteItem";
 
-/// A simulated home, and an emulated AWS with the table in it.
+/// A simulated home, and an emulated AWS that holds the table.
 struct TableStage {
     home: SimulatedHome,
     aws: AwsEmulator,
@@ -31,7 +31,7 @@ struct TableStage {
 }
 
 impl TableStage {
-    async fn set() -> Self {
+    async fn start() -> Self {
         let testkit::Stage { home, aws, token } =
             testkit::Stage::builder().table(TABLE).start().await;
         let dynamodb = Client::new(aws.sdk_config());
@@ -48,12 +48,12 @@ impl TableStage {
         Box::new(SharedStore::new(table))
     }
 
-    /// What one more sandbox is, sharing the table with all others.
+    /// Starts another execution environment, which shares the table with the others.
     async fn sandbox(&self) -> Sandbox {
         self.sandbox_with(TABLE, Arc::new(SystemClock::new())).await
     }
 
-    /// A sandbox that keeps its records in the table called `name`, by a clock of its own.
+    /// Starts an execution environment that keeps its records in the table `name` and uses this clock.
     async fn sandbox_with(&self, name: &str, clock: Arc<dyn Clock>) -> Sandbox {
         let sandbox = Sandbox::builder()
             .aws(&self.aws)
@@ -64,13 +64,13 @@ impl TableStage {
         sandbox.clock(clock).any_seed().start().await
     }
 
-    /// How many service calls the home has executed.
+    /// Returns the number of service calls that the home has executed.
     fn executed(&self) -> usize {
         self.home.counters().service_calls.len()
     }
 }
 
-/// The payload of a request for these commands under a key.
+/// Returns the payload of a request with these commands and an idempotency key.
 fn request(key: &str, commands: &[Value]) -> String {
     json!({ "commands": commands, "idempotency_key": key }).to_string()
 }
@@ -79,13 +79,13 @@ fn toggle() -> Value {
     testkit::light("toggle", "light.kitchen")
 }
 
-/// What became of the first command.
+/// Returns the outcome of the first command.
 fn outcome(answer: &Value) -> &str {
     assert_eq!(answer["statusCode"], 200, "{answer}");
     answer["results"][0]["outcome"].as_str().unwrap()
 }
 
-/// Whether an answer is the one to a record that was begun and never finished.
+/// Returns true if the response reports a record that was begun and never finished.
 fn is_begun_before(answer: &Value) -> bool {
     let message = answer["results"][0]["error"]["message"].as_str();
     outcome(answer) == "unknown" && message.is_some_and(|text| text.contains("begun before"))

@@ -1,9 +1,9 @@
-//! The crate in the test's own process, over simulated homes and an emulated AWS.
+//! Tests that run the crate in the test process, against simulated homes and an emulated AWS.
 
 #![expect(
     clippy::panic,
     clippy::unwrap_used,
-    reason = "tests may panic, also in what they share"
+    reason = "tests and their shared helpers may panic"
 )]
 
 mod at_most_once;

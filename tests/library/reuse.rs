@@ -1,5 +1,5 @@
-//! When an open connection is used again, when it is asked first, and when it is given up: without losing a command,
-//! without running one twice, and without waiting for what is known to be dead.
+//! Tests of connection reuse: when latchkey reuses an open connection, when latchkey sends a ping first, and when
+//! latchkey opens a new connection. No command is lost or run twice, and no command waits for a dead connection.
 
 mod sandbox;
 
@@ -25,30 +25,30 @@ fn clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::at(1_800_000 * SECOND))
 }
 
-/// A home, and a latchkey that has used it once.
-fn used(clock: Arc<dyn Clock>) -> (World, Sandbox) {
+/// Starts a home and a latchkey that has run one command.
+fn connected(clock: Arc<dyn Clock>) -> (World, Sandbox) {
     let world = World::start(HomeOptions::default());
     let sandbox = world.sandbox(clock);
-    sandbox.toggle_well();
+    sandbox.toggle_successfully();
     (world, sandbox)
 }
 
-/// As [`used`], with the relay between.
-fn used_from_afar(options: HomeOptions, clock: Arc<dyn Clock>) -> (World, Sandbox) {
+/// Starts a home and a latchkey like [`connected`], with a relay between them.
+fn connected_through_relay(options: HomeOptions, clock: Arc<dyn Clock>) -> (World, Sandbox) {
     let world = World::start(options);
-    let sandbox = world.distant_sandbox(clock);
-    sandbox.toggle_well();
+    let sandbox = world.relayed_sandbox(clock);
+    sandbox.toggle_successfully();
     (world, sandbox)
 }
 
 #[test]
-fn what_was_used_a_moment_ago_is_used_again_without_a_question() {
+fn connection_idle_under_15_s_is_reused_without_a_ping() {
     let clock = clock();
-    let (world, sandbox) = used(clock.clone());
+    let (world, sandbox) = connected(clock.clone());
     let before = world.counters();
     for idle in [0, 1, 14] {
         clock.advance(idle * SECOND);
-        sandbox.toggle_well();
+        sandbox.toggle_successfully();
     }
     let after = world.counters();
     assert_eq!(world.executions(), 4);
@@ -60,15 +60,15 @@ fn what_was_used_a_moment_ago_is_used_again_without_a_question() {
 }
 
 #[test]
-fn what_was_idle_for_a_while_is_asked_once_and_used_again() {
+fn connection_idle_for_15_to_74_s_is_pinged_once_and_reused() {
     let clock = clock();
-    let (world, sandbox) = used(clock.clone());
+    let (world, sandbox) = connected(clock.clone());
     let before = world.counters();
     for (pings, idle) in [(1, 15), (2, 20), (3, 74)] {
         clock.advance(idle * SECOND);
-        sandbox.toggle_well();
-        // Having been heard, it is fresh.
-        sandbox.toggle_well();
+        sandbox.toggle_successfully();
+        // The pong makes the connection fresh again.
+        sandbox.toggle_successfully();
         assert_eq!(world.counters().ping_frames, pings, "{idle} s");
     }
     let after = world.counters();
@@ -78,18 +78,18 @@ fn what_was_idle_for_a_while_is_asked_once_and_used_again() {
 }
 
 #[test]
-fn what_was_idle_past_the_homes_patience_is_replaced_without_a_question() {
+fn connection_idle_past_the_homes_timeout_is_replaced_without_a_ping() {
     for idle in [75 * SECOND, 90 * SECOND, 600 * SECOND, 24 * HOUR] {
         let clock = clock();
-        let (world, sandbox) = used(clock.clone());
+        let (world, sandbox) = connected(clock.clone());
         let before = world.counters();
         clock.advance(idle);
-        sandbox.toggle_well();
+        sandbox.toggle_successfully();
         let after = world.counters();
         assert_eq!(world.executions(), 2, "{idle:?}");
         assert_eq!(after.pings(), 0, "{idle:?}");
         assert_eq!(after.websocket_upgrades, 2, "{idle:?}");
-        // One for the WebSocket, and one beside it to prove the token.
+        // One connection carries the WebSocket, and one connection validates the token.
         assert_eq!(
             after.tcp_connections,
             before.tcp_connections + 2,
@@ -99,7 +99,7 @@ fn what_was_idle_past_the_homes_patience_is_replaced_without_a_question() {
     }
 }
 
-/// Clocks that a test moves one by one.
+/// A wall clock and a monotonic clock that the test moves separately.
 struct TwoClocks(Mutex<Timestamp>);
 
 impl Clock for TwoClocks {
@@ -109,41 +109,41 @@ impl Clock for TwoClocks {
 }
 
 #[test]
-fn a_snapshot_restored_later_is_told_by_the_wall_clock() {
+fn wall_clock_detects_a_snapshot_restored_later() {
     let clock = Arc::new(TwoClocks(Mutex::new(clock().now())));
-    let (world, sandbox) = used(clock.clone());
-    // The monotonic clock has not seen the hour.
+    let (world, sandbox) = connected(clock.clone());
+    // The monotonic clock does not count the hour.
     clock.0.lock().unwrap().unix += HOUR;
-    sandbox.toggle_well();
+    sandbox.toggle_successfully();
     assert_eq!(world.executions(), 2);
     assert_eq!(world.counters().websocket_upgrades, 2);
     assert_eq!(world.counters().pings(), 0);
-    // A wall clock set back does not make what is old young.
+    // A wall clock that is set back does not make an old connection fresh.
     {
         let mut now = clock.0.lock().unwrap();
         now.unix -= 2 * HOUR;
         now.monotonic += 90 * SECOND;
     }
-    sandbox.toggle_well();
+    sandbox.toggle_successfully();
     assert_eq!(world.executions(), 3);
     assert_eq!(world.counters().websocket_upgrades, 3);
     assert_eq!(world.counters().pings(), 0);
 }
 
 #[test]
-fn a_home_that_hung_up_during_a_freeze_gets_the_command_on_a_new_connection() {
+fn command_uses_a_new_connection_when_the_home_restarted_during_a_freeze() {
     for says_goodbye in [true, false] {
         for idle in [SECOND, 20 * SECOND, 90 * SECOND] {
             for looks_around in [true, false] {
                 let clock = clock();
-                let (mut world, sandbox) = used(clock.clone());
+                let (mut world, sandbox) = connected(clock.clone());
                 world.restart(says_goodbye);
                 clock.advance(idle);
                 if looks_around {
                     sandbox.look_around();
                 }
                 let case = format!("{says_goodbye} {idle:?} {looks_around}");
-                sandbox.toggle_well();
+                sandbox.toggle_successfully();
                 assert_eq!(world.executions(), 2, "{case}");
                 assert_eq!(world.counters().websocket_upgrades, 2, "{case}");
                 assert_eq!(world.counters().failed_logins, 0, "{case}");
@@ -154,29 +154,29 @@ fn a_home_that_hung_up_during_a_freeze_gets_the_command_on_a_new_connection() {
 }
 
 #[test]
-fn a_home_that_tired_of_a_frozen_peer_is_called_again() {
+fn command_uses_a_new_connection_when_the_homes_heartbeat_timed_out() {
     for looks_around in [true, false] {
         let world = World::start(HomeOptions {
             heartbeat: Duration::from_millis(200),
             ..HomeOptions::default()
         });
         let sandbox = world.sandbox(clock());
-        sandbox.toggle_well();
-        // It pings, waits half as long again, and hangs up without a word.
+        sandbox.toggle_successfully();
+        // The home pings, waits for half a heartbeat, and closes the connection without a close frame.
         world.until_home(|counters| counters.open_sockets == 0);
         if looks_around {
             sandbox.look_around();
         }
-        sandbox.toggle_well();
+        sandbox.toggle_successfully();
         assert_eq!(world.executions(), 2);
         assert_eq!(world.counters().websocket_upgrades, 2);
     }
 }
 
 #[test]
-fn a_token_replaced_during_a_freeze_is_read_again_and_the_command_succeeds() {
+fn token_replaced_during_a_freeze_is_read_again_and_the_command_succeeds() {
     for looks_around in [true, false] {
-        let (world, sandbox) = used(clock());
+        let (world, sandbox) = connected(clock());
         let another = world.home.mint_token("another");
         sandbox.latchkey.stored.put(Ok(&another));
         world.home.revoke(&world.token);
@@ -184,7 +184,7 @@ fn a_token_replaced_during_a_freeze_is_read_again_and_the_command_succeeds() {
         if looks_around {
             sandbox.look_around();
         }
-        sandbox.toggle_well();
+        sandbox.toggle_successfully();
         let counters = world.counters();
         assert_eq!(world.executions(), 2);
         assert_eq!(counters.failed_logins, 1);
@@ -194,10 +194,10 @@ fn a_token_replaced_during_a_freeze_is_read_again_and_the_command_succeeds() {
 }
 
 #[test]
-fn a_token_revoked_during_a_freeze_ends_in_one_strike_and_no_execution() {
+fn token_revoked_during_a_freeze_costs_one_failed_login_and_runs_no_command() {
     let world = World::start(HomeOptions::default());
     let sandbox = Sandbox::of(TestBridge::new(&world.home.url(), &world.token));
-    sandbox.toggle_well();
+    sandbox.toggle_successfully();
     world.home.revoke(&world.token);
     world.until_home(|counters| counters.open_sockets == 0);
     for _ in 0..3 {
@@ -212,7 +212,7 @@ fn a_token_revoked_during_a_freeze_ends_in_one_strike_and_no_execution() {
 }
 
 #[test]
-fn a_greeting_kept_for_want_of_a_token_is_not_used_once_the_home_has_hung_up() {
+fn connection_awaiting_a_token_is_not_used_after_the_home_closed_it() {
     for looks_around in [true, false] {
         let mut world = World::start(HomeOptions::default());
         let sandbox = world.sandbox(clock());
@@ -224,20 +224,20 @@ fn a_greeting_kept_for_want_of_a_token_is_not_used_once_the_home_has_hung_up() {
         if looks_around {
             sandbox.look_around();
         }
-        sandbox.toggle_well();
+        sandbox.toggle_successfully();
         assert_eq!(world.executions(), 1);
         assert_eq!(world.counters().websocket_upgrades, 2);
     }
 }
 
 #[test]
-fn a_rejection_that_comes_too_late_for_its_caller_is_not_forgotten() {
+fn rejection_after_the_callers_deadline_is_remembered() {
     let world = World::start(HomeOptions::default());
-    let sandbox = world.distant_sandbox(clock());
+    let sandbox = world.relayed_sandbox(clock());
     let round_trip = Duration::from_millis(100);
     world.relay.set_round_trip(round_trip);
     world.home.revoke(&world.token);
-    // Long enough to connect and present the token, too short to hear the verdict.
+    // Long enough to connect and present the token, too short to receive the verdict.
     let error = sandbox.toggle_within(round_trip * 7 / 4).unwrap_err();
     assert!(
         matches!(error, BridgeError::Home(HomeError::DeadlineExceeded { .. })),
@@ -249,36 +249,36 @@ fn a_rejection_that_comes_too_late_for_its_caller_is_not_forgotten() {
 }
 
 #[test]
-fn a_path_lost_during_a_freeze_costs_a_question_and_no_command() {
+fn path_lost_during_a_freeze_costs_a_ping_and_no_command() {
     let clock = clock();
-    let (world, sandbox) = used_from_afar(HomeOptions::default(), clock.clone());
+    let (world, sandbox) = connected_through_relay(HomeOptions::default(), clock.clone());
     world.relay.black_hole();
     clock.advance(20 * SECOND);
-    sandbox.toggle_well();
+    sandbox.toggle_successfully();
     assert_eq!(world.executions(), 2);
     assert_eq!(world.counters().websocket_upgrades, 2);
     assert_eq!(world.counters().ping_frames, 0, "it never arrived");
-    sandbox.toggle_well();
+    sandbox.toggle_successfully();
     assert_eq!(world.executions(), 3);
     assert_eq!(world.counters().websocket_upgrades, 2);
 }
 
 #[test]
-fn a_home_heard_long_ago_does_not_pass_for_heard_now() {
+fn old_ping_from_the_home_does_not_make_the_connection_fresh() {
     let options = HomeOptions {
         heartbeat: Duration::from_millis(200),
         ..HomeOptions::default()
     };
     let clock = clock();
-    let (world, sandbox) = used_from_afar(options, clock.clone());
+    let (world, sandbox) = connected_through_relay(options, clock.clone());
     let before = world.relay.counters().bytes_to_client;
-    // The home's ping reached the frozen sandbox, and then the path was lost.
+    // The home's ping reached the frozen environment before the path was lost.
     world.until_passed(before, PING_BYTES);
     world.relay.black_hole();
     clock.advance(70 * SECOND);
     sandbox.look_around();
     let outcome = sandbox.toggle();
-    // Whether it then gets through is another matter; it must not have been trusted to the old connection.
+    // The command may fail, but it must not use the old connection.
     assert!(
         !matches!(outcome.as_deref(), Ok([Outcome::Unknown(_)])),
         "{outcome:?}"
@@ -286,9 +286,9 @@ fn a_home_heard_long_ago_does_not_pass_for_heard_now() {
 }
 
 #[test]
-fn a_path_lost_a_moment_ago_makes_an_unknown_and_no_second_execution() {
+fn path_lost_on_a_fresh_connection_gives_unknown_and_no_second_execution() {
     let clock = clock();
-    let (world, sandbox) = used_from_afar(HomeOptions::default(), clock.clone());
+    let (world, sandbox) = connected_through_relay(HomeOptions::default(), clock.clone());
     world.relay.black_hole();
     clock.advance(SECOND);
     let outcome = sandbox.toggle();
@@ -300,7 +300,7 @@ fn a_path_lost_a_moment_ago_makes_an_unknown_and_no_second_execution() {
         "{outcome:?}"
     );
     assert_eq!(world.executions(), 1);
-    sandbox.toggle_well();
+    sandbox.toggle_successfully();
     assert_eq!(world.executions(), 2);
     assert_eq!(world.counters().websocket_upgrades, 2);
 }

@@ -1,4 +1,5 @@
-//! Rotation over a simulated home and an emulated AWS: whatever fails, and wherever, the next run puts right.
+//! Tests of token rotation with a simulated home and an emulated AWS. After a failure at any step, the next run
+//! recovers.
 
 mod leases;
 mod minting;
@@ -25,12 +26,12 @@ const RESUME: &str = r#"{"source":"rotate-token","resume":true}"#;
 const PUT_ITEM: &str = "dynamodb:PutItem";
 /// The call that stores a token.
 const PUT_PARAMETER: &str = "ssm:PutParameter";
-/// Long enough for any sandbox to have let go of a replaced token.
+/// A time after which every execution environment has dropped a replaced token.
 const DRAINED: Duration = Duration::from_secs(1_000);
-/// Waits that end as soon as what they are for has happened.
-const WITHIN: Duration = Duration::from_secs(60);
+/// The timeout of waits that normally end early.
+const WAIT_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// A simulated home and an emulated AWS with a good token in it, and a clock that only the test moves.
+/// A simulated home, an emulated AWS that holds a valid token, and a clock that only the test moves.
 struct RotationStage {
     home: SimulatedHome,
     aws: AwsEmulator,
@@ -38,7 +39,7 @@ struct RotationStage {
 }
 
 impl RotationStage {
-    async fn set() -> Self {
+    async fn start() -> Self {
         let stage = testkit::Stage::builder().token_named("made by hand");
         let testkit::Stage { home, aws, .. } = stage.table(TABLE).start().await;
         Self {
@@ -48,7 +49,7 @@ impl RotationStage {
         }
     }
 
-    /// The variables of a sandbox.
+    /// Returns the variables of an execution environment.
     fn variables(&self) -> BTreeMap<String, String> {
         [
             ("HA_URL", self.home.url().as_str()),
@@ -63,7 +64,7 @@ impl RotationStage {
         .into()
     }
 
-    /// One more sandbox.
+    /// Starts another execution environment.
     async fn sandbox(&self) -> Sandbox {
         self.sandbox_with(&self.variables()).await
     }
@@ -72,7 +73,7 @@ impl RotationStage {
         self.sandbox_at(variables, self.clock.clone()).await
     }
 
-    /// A sandbox by another clock.
+    /// Starts an execution environment with another clock.
     async fn sandbox_at(
         &self,
         variables: &BTreeMap<String, String>,
@@ -82,17 +83,17 @@ impl RotationStage {
         sandbox.clock(clock).any_seed().start().await
     }
 
-    /// Hands an event to a sandbox.
+    /// Sends an event to an execution environment.
     async fn handle(&self, sandbox: &Sandbox, payload: &str) -> Value {
         sandbox.handle(payload).await
     }
 
-    /// Rotates as far as it goes at once.
+    /// Sends an event that begins a rotation.
     async fn rotate(&self, sandbox: &Sandbox) -> Value {
         self.handle(sandbox, ROTATE).await
     }
 
-    /// Has this call of the lease's table hang that comes after so many others.
+    /// Makes one lease write hang, after the first `skipped` lease writes.
     async fn hang_at_renewal(&self, skipped: u32) {
         let fault = Fault::new(PUT_ITEM, "hang")
             .containing("rotation#")
@@ -101,9 +102,12 @@ impl RotationStage {
         self.aws.inject(&fault).await.unwrap();
     }
 
-    /// Waits until it does.
+    /// Waits until a lease write hangs.
     async fn until_renewal_hangs(&self) {
-        self.aws.until_hanging(PUT_ITEM, WITHIN).await.unwrap();
+        self.aws
+            .until_hanging(PUT_ITEM, WAIT_TIMEOUT)
+            .await
+            .unwrap();
     }
 
     fn tokens(&self) -> Vec<HomeToken> {
@@ -114,12 +118,12 @@ impl RotationStage {
         self.aws.history(PARAMETER).await.unwrap()
     }
 
-    /// The token in use.
+    /// Returns the stored token.
     async fn stored(&self) -> String {
         self.history().await.pop().unwrap().value
     }
 
-    /// Nothing has been minted, or nothing is left of it, and the token in use is the first one.
+    /// Asserts that the stored token is `token`, and that the home has no other token.
     async fn assert_untouched(&self, token: &str) {
         assert_eq!(self.stored().await, token);
         let tokens: Vec<_> = self
@@ -130,7 +134,7 @@ impl RotationStage {
         assert_eq!(tokens, [token]);
     }
 
-    /// The token in use is good and the home knows no other.
+    /// Asserts that the home has the stored token and no other token.
     async fn assert_settled(&self) {
         let stored = self.stored().await;
         let tokens: Vec<_> = self
@@ -141,47 +145,47 @@ impl RotationStage {
         assert_eq!(tokens, [stored]);
     }
 
-    /// Hands an event to a new sandbox after a run that failed: the lease it may have left has ended, and what it may
-    /// have minted will not be stored any more.
-    async fn next(&self, payload: &str) -> Value {
+    /// Sends an event to a new execution environment after a failed run. By then the lease of the failed run has
+    /// expired, and a token that the failed run minted can no longer be stored.
+    async fn handle_after_failure(&self, payload: &str) -> Value {
         self.clock.advance(Duration::from_secs(30));
         self.handle(&self.sandbox().await, payload).await
     }
 
-    /// Hands an event to a new sandbox by whose clock nobody can use a replaced token any more. The stage's own stays
-    /// where it is: what is stored next is dated by the machine's.
-    async fn later(&self, payload: &str) -> Value {
+    /// Sends an event to a new execution environment whose clock is past the drain time. The stage's clock does not
+    /// move, because the machine's clock dates the next stored token.
+    async fn handle_after_drain(&self, payload: &str) -> Value {
         let later = stopped_clock();
         later.advance(DRAINED);
         let sandbox = self.sandbox_at(&self.variables(), later).await;
         sandbox.handle(payload).await
     }
 
-    /// Rotates, waits until the old token is out of use, and resumes, on sandboxes that have nothing in memory:
-    /// whatever happened before, that ends with one token, another one than the one in use now.
+    /// Rotates, drains and resumes in new execution environments. Asserts that one token is left and that this token
+    /// is new.
     async fn rotate_to_the_end(&self) {
         let before = self.stored().await;
-        let begun = self.next(ROTATE).await;
+        let begun = self.handle_after_failure(ROTATE).await;
         assert_eq!(state(&begun), "draining", "{begun}");
         self.finish().await;
         assert_ne!(self.stored().await, before);
     }
 
-    /// Finishes what was begun.
+    /// Resumes a draining rotation. Asserts that one token is left.
     async fn finish(&self) {
-        let answer = self.later(RESUME).await;
+        let answer = self.handle_after_drain(RESUME).await;
         assert_eq!(state(&answer), "rotated", "{answer}");
         self.assert_settled().await;
     }
 }
 
-/// How far a run came.
+/// Returns the state of the rotation in a response.
 fn state(answer: &Value) -> &str {
     let state = answer["rotation"]["state"].as_str();
     state.unwrap_or_else(|| panic!("no rotation: {answer}"))
 }
 
-/// What it did, in its own words.
+/// Returns the steps of the rotation in a response.
 fn steps(answer: &Value) -> String {
     answer["rotation"]["steps"].to_string()
 }

@@ -1,4 +1,5 @@
-//! Before a snapshot of the process token and connections go; after a restore both come back fresh.
+//! Tests of process snapshots. A suspend drops the token and the connection. After a restore, latchkey reads the
+//! token and connects again.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +8,7 @@ use serde_json::json;
 use testkit::{Stage, TestBridge, command, home};
 
 #[tokio::test]
-async fn a_snapshot_holds_neither_token_nor_connection() {
+async fn suspend_drops_the_token_and_the_connection() {
     let home = home().await;
     let fixture = TestBridge::to(&home);
     let bridge = &fixture.bridge;
@@ -18,7 +19,7 @@ async fn a_snapshot_holds_neither_token_nor_connection() {
     bridge.suspend().await;
     assert_eq!(bridge.health().session.state, SessionState::Disconnected);
     home.wait_for(|counters| counters.open_sockets == 0).await;
-    // Nothing is left that a command could use without asking anew.
+    // The next warm-up must read the token and connect again.
     fixture.random.reseed(7);
     bridge.warm_up(fixture.deadline()).await;
     assert_eq!(bridge.health().session.state, SessionState::Ready);
@@ -28,8 +29,9 @@ async fn a_snapshot_holds_neither_token_nor_connection() {
     assert_eq!(home.counters().auth_ok, 2);
 }
 
-/// What an application draws that starts from always the same state: the runs of an idempotency key and of a
-/// presentation, and the number in the name of a token that a rotation mints. `seed` is what a restore seeds it with.
+/// Returns the random values that an application draws. The application always starts from the same state. The values
+/// are the run identifiers of an idempotency key and of a token presentation, and the number in the name of a minted
+/// token. A restore seeds the application with `restore_seed`.
 async fn draws(restore_seed: Option<u64>) -> BTreeSet<String> {
     let stage = Stage::builder().table("latchkey").start().await;
     let app = stage.sandbox().local().env("TABLE_NAME", "latchkey");
@@ -52,7 +54,7 @@ async fn draws(restore_seed: Option<u64>) -> BTreeSet<String> {
         .into_iter()
         .map(|token| token.client_name);
     let minted: Vec<String> = names.filter(|name| name != "latchkey").collect();
-    // The time stands in the name as well.
+    // The name contains the time too.
     let number = minted[0]
         .rsplit(|c: char| !c.is_ascii_alphanumeric())
         .next();
@@ -61,8 +63,8 @@ async fn draws(restore_seed: Option<u64>) -> BTreeSet<String> {
 }
 
 #[tokio::test]
-async fn environments_restored_from_one_snapshot_draw_nothing_alike() {
-    // Two copies of one state draw the same: that is what a restore must end.
+async fn environments_restored_from_one_snapshot_draw_different_random_values() {
+    // Without a new seed, two copies of one state draw the same values.
     assert_eq!(draws(None).await, draws(None).await);
     let (one, other) = (draws(Some(2)).await, draws(Some(3)).await);
     assert!(one.is_disjoint(&other), "{one:?} {other:?}");

@@ -1,4 +1,4 @@
-//! Homes behind TLS of their own: a private CA, a client certificate, secret headers, a path prefix; on REST and
+//! Tests of homes that need a private CA, a client certificate, secret headers or a path prefix, over REST and
 //! WebSocket.
 
 use std::sync::Arc;
@@ -22,7 +22,7 @@ async fn home(options: HomeOptions) -> (SimulatedHome, String) {
     (home, token)
 }
 
-/// Runs one command; the home's version, if it answered.
+/// Runs `get_config` and returns the result of the home.
 async fn run(url: &str, token: &str, extras: Extras) -> Result<String, BridgeError> {
     let fixture = TestBridge::with_extras(url, token, extras);
     let commands = [command(json!({"type": "get_config"}))];
@@ -33,12 +33,12 @@ async fn run(url: &str, token: &str, extras: Extras) -> Result<String, BridgeErr
     Ok(result.get().to_owned())
 }
 
-fn name(error: BridgeError) -> ProblemName {
+fn problem_name(error: BridgeError) -> ProblemName {
     Problem::of(&Failure::Bridge(error)).name
 }
 
 #[tokio::test]
-async fn a_private_authority_is_trusted_where_it_is_configured_and_only_there() {
+async fn private_ca_is_trusted_only_when_configured() {
     let authority = Authority::new();
     let (home, token) = home(HomeOptions {
         tls: Some(authority.server(None)),
@@ -54,21 +54,33 @@ async fn a_private_authority_is_trusted_where_it_is_configured_and_only_there() 
 
     let refused = run(&home.url(), &token, Extras::default()).await;
     let refused = refused.unwrap_err();
-    assert_eq!(name(refused.clone()), ProblemName::HomeTls, "{refused:?}");
+    assert_eq!(
+        problem_name(refused.clone()),
+        ProblemName::HomeTls,
+        "{refused:?}"
+    );
     let other = run(&home.url(), &token, with(secret(&Authority::new().pem))).await;
     let other = other.unwrap_err();
-    assert_eq!(name(other.clone()), ProblemName::HomeTls, "{other:?}");
+    assert_eq!(
+        problem_name(other.clone()),
+        ProblemName::HomeTls,
+        "{other:?}"
+    );
     // The certificate names `localhost`, not the address.
     let url = home.url().replace("localhost", "127.0.0.1");
     let misnamed = run(&url, &token, with(secret(&authority.pem))).await;
     let misnamed = misnamed.unwrap_err();
-    assert_eq!(name(misnamed.clone()), ProblemName::HomeTls, "{misnamed:?}");
-    // Nobody untrusted has seen the token: only the first run presented it.
+    assert_eq!(
+        problem_name(misnamed.clone()),
+        ProblemName::HomeTls,
+        "{misnamed:?}"
+    );
+    // Only the first run presented the token, over REST and WebSocket.
     assert_eq!(home.counters().presented(&token), 2);
 }
 
 #[tokio::test]
-async fn a_home_that_asks_for_a_client_certificate_gets_it() {
+async fn client_certificate_is_sent_to_a_home_that_requires_one() {
     let (authority, clients) = (Authority::new(), Authority::new());
     let (home, token) = home(HomeOptions {
         tls: Some(authority.server(Some(&clients))),
@@ -88,14 +100,18 @@ async fn a_home_that_asks_for_a_client_certificate_gets_it() {
     )
     .await;
     assert!(answer.unwrap().contains("version"));
-    // Without one the server hangs up with a TLS alert.
+    // Without a client certificate the server closes the connection with a TLS alert.
     let refused = run(&home.url(), &token, with(None)).await;
     let refused = refused.unwrap_err();
-    assert_eq!(name(refused.clone()), ProblemName::HomeTls, "{refused:?}");
+    assert_eq!(
+        problem_name(refused.clone()),
+        ProblemName::HomeTls,
+        "{refused:?}"
+    );
 }
 
 #[tokio::test]
-async fn secret_headers_go_with_rest_and_websocket_alike() {
+async fn secret_headers_are_sent_over_rest_and_websocket() {
     let (home, token) = home(HomeOptions {
         required_headers: vec![("cf-access-client-secret".into(), "s3cret".into())],
         prefix: "/home/one".into(),
@@ -115,14 +131,20 @@ async fn secret_headers_go_with_rest_and_websocket_alike() {
             .contains("version")
     );
     let refused = run(&url, &token, Extras::default()).await;
-    assert_eq!(name(refused.unwrap_err()), ProblemName::HomeEdgeBlocked);
+    assert_eq!(
+        problem_name(refused.unwrap_err()),
+        ProblemName::HomeEdgeBlocked
+    );
     let headers = secret(r#"{"CF-Access-Client-Secret":"s3cret"}"#);
     let elsewhere = run(&home.url(), &token, with(headers)).await;
-    assert_eq!(name(elsewhere.unwrap_err()), ProblemName::NotHomeAssistant);
+    assert_eq!(
+        problem_name(elsewhere.unwrap_err()),
+        ProblemName::NotHomeAssistant
+    );
 }
 
 #[tokio::test]
-async fn settings_that_cannot_be_read_or_used_are_named_and_tried_anew() {
+async fn unreadable_or_invalid_setting_is_named_and_read_again() {
     let authority = Authority::new();
     let (home, token) = home(HomeOptions {
         tls: Some(authority.server(None)),
@@ -139,7 +161,7 @@ async fn settings_that_cannot_be_read_or_used_are_named_and_tried_anew() {
     let commands = [command(json!({"type": "ping"}))];
     let run = async || fixture.bridge.run(&commands, fixture.deadline()).await;
     assert_eq!(
-        name(run().await.unwrap_err()),
+        problem_name(run().await.unwrap_err()),
         ProblemName::TokenSourceUnavailable
     );
     ca.put(Ok("no certificate"));

@@ -1,5 +1,5 @@
-//! The token's life over a simulated home and an emulated AWS: how it is proven once by many sandboxes, replaced, read
-//! again behind the caller's back, and how it ends.
+//! Tests of a token's life with a simulated home and an emulated AWS: validation, sharing between execution
+//! environments, refresh, replacement and expiry.
 
 mod changes;
 mod expiry;
@@ -17,7 +17,8 @@ use testkit::{Sandbox, impatient, stopped_clock};
 
 const TABLE: &str = "latchkey";
 
-/// A simulated home, an emulated AWS with the token and a table in it, and a clock that all sandboxes share.
+/// A simulated home, an emulated AWS that holds the token and a table, and a clock that all execution environments
+/// share.
 struct TokenStage {
     home: SimulatedHome,
     aws: AwsEmulator,
@@ -26,12 +27,12 @@ struct TokenStage {
 }
 
 impl TokenStage {
-    async fn set() -> Self {
-        Self::at(HomeOptions::default()).await
+    async fn start() -> Self {
+        Self::with_home(HomeOptions::default()).await
     }
 
-    /// A stage with a home of these options.
-    async fn at(options: HomeOptions) -> Self {
+    /// Starts a stage whose home has these options.
+    async fn with_home(options: HomeOptions) -> Self {
         let stage = testkit::Stage::builder().home(options).table(TABLE);
         let testkit::Stage { home, aws, token } = stage.start().await;
         Self {
@@ -42,7 +43,7 @@ impl TokenStage {
         }
     }
 
-    /// One more sandbox.
+    /// Starts another execution environment.
     async fn sandbox(&self, more: &[(&str, &str)]) -> Sandbox {
         let aws = impatient(&self.aws, self.aws.endpoint());
         let sandbox = Sandbox::builder().sdk(aws).clock(self.clock.clone());
@@ -50,22 +51,22 @@ impl TokenStage {
         sandbox.envs(more.iter().copied()).any_seed().start().await
     }
 
-    /// One more sandbox that shares verdicts with the others.
-    async fn sharing(&self) -> Sandbox {
+    /// Starts another execution environment, which shares token verdicts over the table.
+    async fn sharing_sandbox(&self) -> Sandbox {
         self.sandbox(&[("TABLE_NAME", TABLE)]).await
     }
 
-    /// How often parameters were read.
+    /// Returns the number of parameter reads.
     async fn reads(&self) -> u64 {
         self.aws.calls_of(testkit::GET_PARAMETER).await.unwrap()
     }
 
-    /// How often the table was written.
+    /// Returns the number of table writes.
     async fn writes(&self) -> u64 {
         self.aws.calls_of("dynamodb:PutItem").await.unwrap()
     }
 
-    /// Revokes a token, and waits until the sandboxes have noticed that their sockets were closed.
+    /// Revokes a token and waits until each execution environment has seen its socket close.
     async fn revoke(&self, token: &str, sandboxes: &[&Sandbox]) {
         assert!(self.home.revoke(token));
         for sandbox in sandboxes {

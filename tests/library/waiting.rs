@@ -1,4 +1,5 @@
-//! How long callers wait for a home that is down, by a clock of the test's own, and how often it is asked meanwhile.
+//! Tests of the time that callers wait for a home that is down, and of the number of connection attempts. The test
+//! moves the clock.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,10 +9,10 @@ use latchkey_dev::home::RestFault;
 use serde_json::{Value, json};
 use testkit::{Port, Sandbox, home};
 
-/// Callers are told no later than this that nothing listens.
-const AT_ONCE: Duration = Duration::from_secs(5);
+/// The longest time until a caller gets `home-unreachable`.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
-/// A clock that moves on by so much whenever it is looked at.
+/// A clock that advances by `step` at each reading.
 struct BusyClock {
     clock: ManualClock,
     step: Duration,
@@ -31,7 +32,7 @@ impl Clock for BusyClock {
     }
 }
 
-/// A function that needs no AWS, whose events have 10 min.
+/// Starts a function that does not use AWS. Each event has a deadline of 10 min.
 async fn function(url: &str, token: &str, attempts: &str, clock: Arc<BusyClock>) -> Sandbox {
     Sandbox::builder()
         .local()
@@ -48,8 +49,8 @@ fn ping() -> Value {
     json!({ "command": { "type": "ping" } })
 }
 
-/// How often the only home was asked for a connection.
-fn attempts(function: &Sandbox) -> u64 {
+/// Returns the number of connection attempts to the only home.
+fn connection_attempts(function: &Sandbox) -> u64 {
     let health = function.health();
     // The first attempt is not a reconnect.
     health.session.reconnects + u64::from(health.session.last_attempt.is_some())
@@ -61,7 +62,7 @@ async fn token() -> String {
 }
 
 #[tokio::test]
-async fn callers_in_a_row_are_told_of_a_home_that_is_down_within_5_s() {
+async fn home_that_is_down_is_reported_to_each_caller_within_5_s() {
     let port = Port::reserve();
     for url in [
         format!("http://{}", port.address),
@@ -70,49 +71,49 @@ async fn callers_in_a_row_are_told_of_a_home_that_is_down_within_5_s() {
         let clock = BusyClock::new(Duration::from_millis(100));
         let function = function(&url, &token().await, "10", clock.clone()).await;
         for caller in 1..=3 {
-            let before = attempts(&function);
+            let before = connection_attempts(&function);
             let began = clock.clock.now();
             let answer = function.handle(&ping()).await;
             let waited = clock.clock.now().since(began);
             assert_eq!(answer["type"], "urn:latchkey:problem:home-unreachable");
-            assert!(waited < AT_ONCE, "{url}: caller {caller}: {waited:?}");
-            let asked = attempts(&function) - before;
+            assert!(waited < LONGEST_WAIT, "{url}: caller {caller}: {waited:?}");
+            let asked = connection_attempts(&function) - before;
             assert!((2..10).contains(&asked), "{url}: {asked} attempts");
         }
     }
 }
 
 #[tokio::test]
-async fn keep_warm_asks_a_home_that_is_down_once_whatever_the_breaker_says() {
+async fn keep_warm_tries_a_home_that_is_down_once_with_the_breaker_closed_or_open() {
     let port = Port::reserve();
     let clock = BusyClock::new(Duration::ZERO);
     let url = format!("http://{}", port.address);
     let function = function(&url, &token().await, "3", clock.clone()).await;
     let keep_warm = json!({ "source": "keep-warm" });
     for breaker in ["closed", "closed", "open", "open"] {
-        let before = attempts(&function);
+        let before = connection_attempts(&function);
         let answer = function.handle(&keep_warm).await;
         assert_eq!(
             answer["problem"]["type"],
             "urn:latchkey:problem:home-unreachable"
         );
-        assert_eq!(attempts(&function) - before, 1, "{answer}");
+        assert_eq!(connection_attempts(&function) - before, 1, "{answer}");
         let health = function.health();
         assert_eq!(health.breaker, breaker);
     }
 }
 
 #[tokio::test]
-async fn a_home_that_is_starting_is_asked_as_often_as_configured() {
+async fn starting_home_is_retried_as_often_as_configured() {
     for (configured, expected) in [("0", 1), ("1", 1), ("2", 2), ("5", 5)] {
         let home = home().await;
         let token = home.mint_token("latchkey");
         home.set_fault(RestFault::Status(503));
-        // Far more time passes than callers have patience with a home that is not there.
+        // More time passes than latchkey allows for an unreachable home.
         let clock = BusyClock::new(Duration::from_secs(1));
         let function = function(&home.url(), &token, configured, clock.clone()).await;
         let answer = function.handle(&ping()).await;
         assert_eq!(answer["type"], "urn:latchkey:problem:home-starting");
-        assert_eq!(attempts(&function), expected, "{configured}");
+        assert_eq!(connection_attempts(&function), expected, "{configured}");
     }
 }

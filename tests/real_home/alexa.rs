@@ -1,9 +1,9 @@
-//! Alexa's directives, with the home's own answers and, where there is none, Alexa's form of a failure.
+//! Alexa directives. If the home cannot answer a directive, latchkey returns an Alexa error response.
 
 use serde_json::{Value, json};
 use testkit::callers::token;
 
-use crate::behind_the_door;
+use crate::start_with_callers;
 
 fn directive(name: &str, token: &str) -> Value {
     json!({ "directive": {
@@ -23,7 +23,8 @@ fn directive(name: &str, token: &str) -> Value {
     }})
 }
 
-fn kind(answer: &Value) -> &str {
+/// Asserts that an answer is an Alexa error response. Returns the type of the error.
+fn error_type(answer: &Value) -> &str {
     assert_eq!(
         answer["event"]["header"]["name"], "ErrorResponse",
         "{answer}"
@@ -35,8 +36,8 @@ fn kind(answer: &Value) -> &str {
 }
 
 #[tokio::test]
-async fn directives_reach_the_home_and_failures_are_alexas() {
-    let (home, aws, app) = behind_the_door().await;
+async fn directives_reach_the_home_and_failures_are_alexa_errors() {
+    let (home, aws, app) = start_with_callers().await;
     let tell = async |name: &str, token: &str| app.handle(&directive(name, token)).await;
     let good = token(&["call:alexa.smart_home"], &json!({}));
     for (name, state) in [("TurnOn", "on"), ("TurnOff", "off")] {
@@ -45,7 +46,7 @@ async fn directives_reach_the_home_and_failures_are_alexas() {
         assert_eq!(answer["event"]["header"]["correlationToken"], "correlation");
         assert_eq!(home.state("light.bed_light").await.unwrap(), state);
     }
-    // The home's own answer to a user's consent.
+    // The home answers the consent of a user.
     let mut grant = directive("AcceptGrant", &good);
     grant["directive"]["header"]["namespace"] = json!("Alexa.Authorization");
     grant["directive"]
@@ -67,19 +68,22 @@ async fn directives_reach_the_home_and_failures_are_alexas() {
     ] {
         let answer = tell("TurnOn", &bad).await;
         assert_eq!(
-            kind(&answer),
+            error_type(&answer),
             "INVALID_AUTHORIZATION_CREDENTIAL",
             "{answer}"
         );
     }
     assert_eq!(home.state("light.bed_light").await.unwrap(), "off");
 
-    // With no usable token, and with no home.
+    // The token is revoked first. Then the home is stopped.
     home.revoke(home.token()).await.unwrap();
-    assert_eq!(kind(&tell("TurnOn", &good).await), "INTERNAL_ERROR");
+    assert_eq!(error_type(&tell("TurnOn", &good).await), "INTERNAL_ERROR");
     let other = home.mint_token("other").await.unwrap();
     aws.put_token(testkit::PARAMETER, &other).await.unwrap();
     home.stop().await;
-    assert_eq!(kind(&tell("TurnOn", &good).await), "BRIDGE_UNREACHABLE");
+    assert_eq!(
+        error_type(&tell("TurnOn", &good).await),
+        "BRIDGE_UNREACHABLE"
+    );
     aws.stop().await;
 }

@@ -1,4 +1,4 @@
-//! Clients of Home Assistant's REST API that know nothing of latchkey, and a client made of the door's own description.
+//! Published clients of Home Assistant's REST API work with latchkey without changes.
 
 use std::process::{Output, Stdio};
 
@@ -9,9 +9,9 @@ use testkit::callers::token;
 use tokio::io::AsyncWriteExt as _;
 use tokio::process::Command;
 
-use crate::behind_the_door;
+use crate::start_with_callers;
 
-/// All that one caller may do who has a light of their own.
+/// The permissions of a caller who may read all lights and call one light.
 const LIMITED: [&str; 2] = ["read:light.*", "call:light.*:light.bed_light"];
 
 pub(crate) struct ClientStage {
@@ -21,13 +21,13 @@ pub(crate) struct ClientStage {
 }
 
 impl ClientStage {
-    pub(crate) async fn set() -> Self {
-        let (home, aws, app) = behind_the_door().await;
+    pub(crate) async fn start() -> Self {
+        let (home, aws, app) = start_with_callers().await;
         let port = LocalPort::open(app.function).await.unwrap();
         Self { home, aws, port }
     }
 
-    /// Runs a script with a caller's token.
+    /// Runs a script with a caller's token, and asserts that the script succeeds.
     async fn run(&self, name: &str, arguments: &[&str], permissions: &[&str]) {
         let mut command = tool("clients", "python").unwrap();
         command
@@ -36,21 +36,21 @@ impl ClientStage {
             .arg(self.port.url())
             .args(arguments);
         let jwt = token(permissions, &json!({}));
-        let output = fed(command, &jwt).await;
+        let output = run_with_input(command, &jwt).await;
         let seen = text(&output);
         assert!(output.status.success(), "{name} {arguments:?}:\n{seen}");
         assert!(!seen.contains("a 404"), "the home lacks a part:\n{seen}");
     }
 
-    pub(crate) async fn end(self) {
-        // Refused callers cost the home no failed login, and the home's token was good throughout.
+    pub(crate) async fn stop(self) {
+        // A rejected caller does not cause a failed login in the home.
         assert_eq!(self.home.failed_logins().await.unwrap(), 0);
         self.aws.stop().await;
         self.home.stop().await;
     }
 }
 
-pub(crate) async fn fed(mut command: Command, input: &str) -> Output {
+pub(crate) async fn run_with_input(mut command: Command, input: &str) -> Output {
     command
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -68,17 +68,17 @@ pub(crate) fn text(output: &Output) -> String {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_published_library_works_as_it_is() {
-    let stage = ClientStage::set().await;
+async fn published_python_library_works_unchanged() {
+    let stage = ClientStage::start().await;
     stage.run("rest_client.py", &[], &["admin"]).await;
     stage.run("rest_client.py", &["--limited"], &LIMITED).await;
-    stage.end().await;
+    stage.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_published_command_line_works_as_it_is() {
-    let stage = ClientStage::set().await;
+async fn published_command_line_client_works_unchanged() {
+    let stage = ClientStage::start().await;
     stage.run("cli_client.py", &[], &["admin"]).await;
     stage.run("cli_client.py", &["--limited"], &LIMITED).await;
-    stage.end().await;
+    stage.stop().await;
 }

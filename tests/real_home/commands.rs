@@ -1,4 +1,4 @@
-//! Commands, by every door, with what they did read back from the home.
+//! Commands through every entry point. The test reads their effects back from the home.
 
 use latchkey_dev::stack::{Function, RealHome};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use testkit::{Stage, invoke, light, sample};
 
 use crate::BOOTSTRAP;
 
-/// The members of an object, which JSON keeps sorted here.
+/// Returns the names of the members of an object, in alphabetical order.
 fn members(value: &Value) -> Vec<&str> {
     value
         .as_object()
@@ -22,7 +22,7 @@ fn assert_done(result: &Value) {
     assert_eq!(result["success"], true);
 }
 
-/// What an answer over HTTP holds, in whichever form its sender expects it.
+/// Returns the parsed body of an answer to any kind of HTTP event.
 fn http_body(answer: &Value, status: u16) -> Value {
     assert_eq!(answer["statusCode"], status, "{answer}");
     assert_eq!(answer["isBase64Encoded"], false, "{answer}");
@@ -34,14 +34,14 @@ fn http_body(answer: &Value, status: u16) -> Value {
 }
 
 #[tokio::test]
-async fn commands_steer_the_home_by_every_door() {
+async fn commands_change_the_home_through_every_entry_point() {
     let stage = Stage::real().start().await;
     let function = stage.function(BOOTSTRAP).await;
     let Stage { home, aws, .. } = stage;
 
-    directly(&function, &home).await;
-    over_http(&function, &home).await;
-    errors_of_the_home_come_through(&function, &home).await;
+    check_direct_commands(&function, &home).await;
+    check_http_commands(&function, &home).await;
+    check_errors_of_the_home(&function, &home).await;
 
     for event in ["events/http-api-health.json", "events/alb-health.json"] {
         let health = http_body(&invoke(&function, &sample(event)).await, 200);
@@ -56,7 +56,7 @@ async fn commands_steer_the_home_by_every_door() {
     home.stop().await;
 }
 
-async fn directly(function: &Function, home: &RealHome) {
+async fn check_direct_commands(function: &Function, home: &RealHome) {
     const LIGHT: &str = "light.bed_light";
     for (service, state) in [("turn_on", "on"), ("turn_off", "off"), ("toggle", "on")] {
         let answer = invoke(function, &json!({ "command": light(service, LIGHT) })).await;
@@ -67,7 +67,7 @@ async fn directly(function: &Function, home: &RealHome) {
         assert!(answer["results"][0]["result"]["context"]["id"].is_string());
         assert_eq!(home.state(LIGHT).await.unwrap(), state);
     }
-    // A batch, in order: the reading at its end sees what the first two have done.
+    // A batch runs in order: its third command reads the effects of the first two.
     let batch = json!({ "commands": [
         light("turn_off", LIGHT),
         light("turn_on", "light.ceiling_lights"),
@@ -89,7 +89,7 @@ async fn directly(function: &Function, home: &RealHome) {
     assert_eq!(home.state(LIGHT).await.unwrap(), "off");
 }
 
-async fn over_http(function: &Function, home: &RealHome) {
+async fn check_http_commands(function: &Function, home: &RealHome) {
     const LIGHT: &str = "light.kitchen_lights";
     let mut is_on = home.state(LIGHT).await.unwrap() == "on";
     for event in [
@@ -117,7 +117,7 @@ async fn over_http(function: &Function, home: &RealHome) {
     }
 }
 
-async fn errors_of_the_home_come_through(function: &Function, home: &RealHome) {
+async fn check_errors_of_the_home(function: &Function, home: &RealHome) {
     let no_entity = light("turn_on", "light.nowhere");
     let mut bad_data = light("turn_on", "light.bed_light");
     bad_data["service_data"] = json!({ "brightness": "blinding" });
@@ -138,12 +138,12 @@ async fn errors_of_the_home_come_through(function: &Function, home: &RealHome) {
         assert_eq!(refused["success"], false);
         assert_eq!(members(&refused["error"]), ["code", "message"]);
         assert_eq!(refused["error"]["code"], code, "{command}");
-        // Word for word what the home tells anyone who asks for that.
+        // The error equals the error that a direct client of the home gets.
         let said = home.call(command).await.unwrap_err().to_string();
         let said: Value = serde_json::from_str(&said[said.find('{').unwrap()..]).unwrap();
         assert_eq!(refused["error"]["code"], said["code"]);
         assert_eq!(refused["error"]["message"], said["message"]);
-        // The next of the batch is run all the same; an unknown entity is no error to Home Assistant.
+        // The next command of the batch still runs. Home Assistant accepts an unknown entity.
         assert_done(&answer["results"][1]);
     }
 }

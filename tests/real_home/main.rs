@@ -1,10 +1,11 @@
-//! Stories of the function against a real Home Assistant: the executable itself, under Lambda's emulator, with its
-//! token in an emulated AWS.
+//! Tests against a real Home Assistant. An emulated AWS stores the token.
+//!
+//! Some tests run the executable under Lambda's emulator. The others run the function in the test's own process.
 
 #![expect(
     clippy::panic,
     clippy::unwrap_used,
-    reason = "tests may panic, also in what they share"
+    reason = "tests and their helpers may panic"
 )]
 
 mod alexa;
@@ -26,10 +27,10 @@ use latchkey_dev::stack::{AwsEmulator, RealHome};
 use testkit::Sandbox;
 use testkit::callers::variables;
 
-/// The function's executable, as this build has made it.
+/// The path of the executable of this build.
 const BOOTSTRAP: &str = env!("CARGO_BIN_EXE_bootstrap");
 
-/// Revokes a token, and waits until the function's socket, opened with it through `relay`, is closed.
+/// Revokes a token, and waits until the socket that the function opened with the token through `relay` is closed.
 async fn revoke(home: &RealHome, relay: &Relay, token: &str) {
     let open = relay.counters().open_connections;
     home.revoke(token).await.unwrap();
@@ -38,11 +39,11 @@ async fn revoke(home: &RealHome, relay: &Relay, token: &str) {
         .await;
 }
 
-/// A home, AWS, and a function that lets in callers who prove who they are.
-async fn behind_the_door() -> (RealHome, AwsEmulator, Sandbox) {
+/// Starts a home, AWS, and a function that authenticates its callers.
+async fn start_with_callers() -> (RealHome, AwsEmulator, Sandbox) {
     let stage = testkit::Stage::real().callers().start().await;
     let sandbox = stage.sandbox().envs(variables(stage.home.url()));
-    // One caller stands for many here, and asks as fast as the home answers.
+    // One caller sends all requests as fast as the home answers, so the rate limit is off.
     let sandbox = sandbox.env("CALLER_RATE_LIMITS", "*=unlimited");
     let sandbox = sandbox.start().await;
     (stage.home, stage.aws, sandbox)

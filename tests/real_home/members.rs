@@ -1,7 +1,7 @@
-//! The services of the installed Home Assistant, held against what is known of how they name entities.
+//! A check of the installed Home Assistant's services against latchkey's list of members that name entities.
 //!
-//! A new version of Home Assistant that adds a service, or a member to one, fails here with its name. If the member
-//! names entities, `src/access/naming.rs` gets a row. Otherwise [`REVIEWED`] gets a row that says why.
+//! If a new version of Home Assistant adds a service or a member, a test fails with its name. If the member names
+//! entities, add a row to `src/service/access/naming.rs`. Otherwise add a row with the reason to [`REVIEWED`].
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -12,11 +12,12 @@ use latchkey_dev::stack::{script, tool};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// The one entity that the caller may call anything on.
+/// The only entity that the caller may call services on.
 const OWN: &str = "light.kitchen_lights";
 
-/// Members of services that take entities, which look as if they named another entity: domain, members, and why a
-/// caller may use them.
+/// Members that look like names of other entities, of services that take entities.
+///
+/// A row has the domain, the members, and the reason why a caller may use these members.
 const REVIEWED: &[(&str, &[&str], &str)] = &[
     (
         "assist_satellite",
@@ -154,7 +155,7 @@ const REVIEWED: &[(&str, &[&str], &str)] = &[
     ),
 ];
 
-/// Services without a target that a caller with entities may call, and why.
+/// Services without a target that a caller with permissions for entities may call: domain, service and reason.
 const WITHOUT_TARGET: &[(&str, &str, &str)] = &[
     ("scene", "apply", "its entities are the keys of `entities`"),
     (
@@ -164,16 +165,16 @@ const WITHOUT_TARGET: &[(&str, &str, &str)] = &[
     ),
 ];
 
-/// What the script found.
+/// The output of the script.
 #[derive(Deserialize)]
 struct Found {
-    /// Domain, service, member, how it may name an entity, and whether the service takes entities as well.
+    /// Domain, service, member, the way in which the member may name an entity, and true if the service takes entities.
     members: Vec<(String, String, String, String, bool)>,
-    /// Domain, service, and whether it has a target.
+    /// Domain, service, and true if the service has a target.
     services: Vec<(String, String, bool)>,
 }
 
-async fn installed() -> Found {
+async fn installed_services() -> Found {
     let output = tool("homeassistant", "python")
         .unwrap()
         .arg("-B")
@@ -186,7 +187,7 @@ async fn installed() -> Found {
     serde_json::from_slice(&output.stdout).unwrap()
 }
 
-/// Whether a caller who may call everything of this domain on [`OWN`] alone may make this call.
+/// Returns true if a caller with these permissions may make this call.
 fn may_call(permissions: &[String], domain: &str, service: &str, data: &Value) -> bool {
     let caller = Caller {
         subject: "ann".into(),
@@ -204,9 +205,10 @@ fn may_call(permissions: &[String], domain: &str, service: &str, data: &Value) -
     Permit::of_commands(&caller, &[command.unwrap()]).is_ok()
 }
 
-/// The members by which a caller could reach an entity of somebody else's, and that nobody has looked at.
-fn unseen(found: &Found, reviewed: &[(&str, &[&str], &str)]) -> BTreeSet<String> {
-    let mut unseen = BTreeSet::new();
+/// Returns the members that reach foreign entities and are not reviewed, and the rows of `reviewed` that are not
+/// needed.
+fn mismatches(found: &Found, reviewed: &[(&str, &[&str], &str)]) -> BTreeSet<String> {
+    let mut mismatches = BTreeSet::new();
     for (domain, service, member, how, takes_entities) in &found.members {
         let permissions = [format!("call:*:{OWN}"), format!("call:{domain}.*:{OWN}")];
         let others: &[&str] = match how.as_str() {
@@ -233,29 +235,29 @@ fn unseen(found: &Found, reviewed: &[(&str, &[&str], &str)]) -> BTreeSet<String>
             } else {
                 "reviewed in vain"
             };
-            unseen.insert(format!("{domain}.{service} {member} ({how}): {what}"));
+            mismatches.insert(format!("{domain}.{service} {member} ({how}): {what}"));
         }
     }
-    unseen
+    mismatches
 }
 
 #[tokio::test]
-async fn services_of_the_installed_version_are_known() {
-    let found = installed().await;
-    members_that_name_entities_are_known(&found);
-    services_of_entity_domains_have_targets(&found);
+async fn services_of_installed_home_assistant_are_reviewed() {
+    let found = installed_services().await;
+    check_members_that_name_entities(&found);
+    check_targets_of_services(&found);
 }
 
-fn members_that_name_entities_are_known(found: &Found) {
+fn check_members_that_name_entities(found: &Found) {
     let has = |domain: &str, member: &str| {
         let mut members = found.members.iter();
         members.any(|row| row.0 == domain && row.2 == member)
     };
-    // Found in `services.yaml`, found in a schema alone, and found by a bare key of a schema.
+    // The script finds members in `services.yaml`, in schemas only, and as bare keys of schemas.
     assert!(has("group", "object_id") && has("scene", "scene_id") && has("device_tracker", "mac"));
     assert!(found.members.len() > 300, "{}", found.members.len());
-    let unseen = unseen(found, REVIEWED);
-    assert!(unseen.is_empty(), "{unseen:#?}");
+    let mismatches = mismatches(found, REVIEWED);
+    assert!(mismatches.is_empty(), "{mismatches:#?}");
     for (domain, members, _) in REVIEWED {
         for member in *members {
             assert!(has(domain, member), "{domain} {member} is there no more");
@@ -263,10 +265,10 @@ fn members_that_name_entities_are_known(found: &Found) {
     }
 }
 
-fn services_of_entity_domains_have_targets(found: &Found) {
+fn check_targets_of_services(found: &Found) {
     assert!(found.services.len() > 900, "{}", found.services.len());
     let permissions = [format!("call:*:{OWN}")];
-    let mut unseen = Vec::new();
+    let mut mismatches = Vec::new();
     let mut allowed = 0;
     for (domain, service, has_target) in &found.services {
         let is_allowed = may_call(&permissions, domain, service, &json!({ "entity_id": OWN }));
@@ -274,17 +276,17 @@ fn services_of_entity_domains_have_targets(found: &Found) {
         let is_known = WITHOUT_TARGET
             .iter()
             .any(|row| row.0 == domain && row.1 == service);
-        // A name with a dot in front is a part of the description that others refer to.
+        // A name that starts with a dot is a shared part of the description.
         if is_allowed && !has_target && !is_known && !service.starts_with('.') {
-            unseen.push(format!("{domain}.{service}"));
+            mismatches.push(format!("{domain}.{service}"));
         }
     }
-    assert!(unseen.is_empty(), "{unseen:#?}");
+    assert!(mismatches.is_empty(), "{mismatches:#?}");
     assert!(allowed > 100, "{allowed}");
 }
 
 #[test]
-fn members_that_nobody_looked_at_are_reported() {
+fn unreviewed_members_are_reported() {
     let row = |domain: &str, service: &str, member: &str, how: &str| {
         let [domain, service, member, how] = [domain, service, member, how].map(str::to_owned);
         (domain, service, member, how, true)
@@ -299,7 +301,7 @@ fn members_that_nobody_looked_at_are_reported() {
         services: Vec::new(),
     };
     let reviewed: &[(&str, &[&str], &str)] = &[("light", &["room_name"], "a name for the room")];
-    let reported: Vec<_> = unseen(&found, reviewed).into_iter().collect();
+    let reported: Vec<_> = mismatches(&found, reviewed).into_iter().collect();
     assert_eq!(
         reported,
         [

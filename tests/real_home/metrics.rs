@@ -1,4 +1,4 @@
-//! What CloudWatch hears of a good token, of a rejected one, and of a home that nobody can ask.
+//! Metrics of a valid token, of a rejected token and of an unreachable home.
 
 use std::time::Duration;
 
@@ -10,36 +10,43 @@ use tokio::net::TcpListener;
 use crate::{BOOTSTRAP, revoke};
 
 const NAMESPACE: &str = "LEE/HomeAssistant";
-const WITHIN: Duration = Duration::from_secs(20);
+const WAIT_LIMIT: Duration = Duration::from_secs(20);
 
 fn metric<'a>(metrics: &'a [Metric], name: &str) -> Option<&'a Metric> {
     metrics.iter().find(|metric| metric.name == name)
 }
 
-/// How often the metric was 1 and how often 0.
-fn yes_and_no(metrics: &[Metric], name: &str) -> (f64, f64) {
+/// Returns the number of ones and the number of zeros of a metric.
+fn ones_and_zeros(metrics: &[Metric], name: &str) -> (f64, f64) {
     metric(metrics, name).map_or((0.0, 0.0), |metric| {
         (metric.sum(), metric.samples() - metric.sum())
     })
 }
 
-/// Waits until `enough` is content with how often `name` was 1 and 0, and returns all metrics.
-async fn arrived(aws: &AwsEmulator, name: &str, enough: impl Fn(f64, f64) -> bool) -> Vec<Metric> {
+/// Waits until `enough` accepts the numbers of ones and zeros of the metric `name`, and returns all metrics.
+async fn wait_for_metric(
+    aws: &AwsEmulator,
+    name: &str,
+    enough: impl Fn(f64, f64) -> bool,
+) -> Vec<Metric> {
     let enough = |metrics: &[Metric]| {
-        let (yes, no) = yes_and_no(metrics, name);
+        let (yes, no) = ones_and_zeros(metrics, name);
         enough(yes, no)
     };
-    let metrics = aws.metrics_until(NAMESPACE, WITHIN, enough).await.unwrap();
+    let metrics = aws
+        .metrics_until(NAMESPACE, WAIT_LIMIT, enough)
+        .await
+        .unwrap();
     assert!(metrics.iter().all(|metric| metric.dimensions.is_empty()));
     metrics
 }
 
 #[tokio::test]
-async fn metrics_tell_a_good_token_from_a_bad_one_and_from_an_unknown_one() {
+async fn metrics_distinguish_valid_rejected_and_unknown_tokens() {
     let Stage { home, aws, .. } = Stage::real().start().await;
     let keep_warm = json!({ "source": "keep-warm" });
 
-    // A port that was free a moment ago: nobody answers there.
+    // This port was just released, so a connection to it is refused.
     let closed = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let nowhere = format!("http://{}", closed.local_addr().unwrap());
     drop(closed);
@@ -48,8 +55,8 @@ async fn metrics_tell_a_good_token_from_a_bad_one_and_from_an_unknown_one() {
     let warm = invoke(&unreachable, &keep_warm).await;
     assert_eq!(warm["token"]["valid"], json!(null), "{warm}");
     assert_eq!(testkit::problem(&warm["problem"]), "home-unreachable");
-    let metrics = arrived(&aws, "TokenRefresh", |yes, no| (yes, no) == (1.0, 0.0)).await;
-    let (reached, not_reached) = yes_and_no(&metrics, "HomeReachable");
+    let metrics = wait_for_metric(&aws, "TokenRefresh", |yes, no| (yes, no) == (1.0, 0.0)).await;
+    let (reached, not_reached) = ones_and_zeros(&metrics, "HomeReachable");
     assert!(reached == 0.0 && not_reached >= 1.0, "{metrics:?}");
     assert_eq!(metric(&metrics, "TokenValid"), None);
     unreachable.stop().await;
@@ -59,23 +66,23 @@ async fn metrics_tell_a_good_token_from_a_bad_one_and_from_an_unknown_one() {
     let function = Function::start(options(BOOTSTRAP, &aws, &url)).await;
     let function = function.unwrap();
     assert_eq!(invoke(&function, &keep_warm).await["token"]["valid"], true);
-    let metrics = arrived(&aws, "TokenValid", |yes, no| (yes, no) == (1.0, 0.0)).await;
-    assert_eq!(yes_and_no(&metrics, "TokenRefresh"), (2.0, 0.0));
+    let metrics = wait_for_metric(&aws, "TokenValid", |yes, no| (yes, no) == (1.0, 0.0)).await;
+    assert_eq!(ones_and_zeros(&metrics, "TokenRefresh"), (2.0, 0.0));
     let fetch = metric(&metrics, "TokenFetchLatency").unwrap();
     assert!(fetch.samples() == 2.0 && fetch.minimum() > 0.0, "{fetch:?}");
 
-    // The only token there is gets revoked: its rejection is a 0, and so is reading the same one again. Every
-    // keep-warm event after it says so once more, without asking the home: an alarm must not fall silent.
+    // The only token is revoked. The rejection is measured as 0, and so is a second read of the same token. Each
+    // further keep-warm event measures 0 without a request to the home, so that an alarm stays on.
     revoke(&home, &relay, home.token()).await;
     for _ in 0..3 {
         assert_eq!(invoke(&function, &keep_warm).await["token"]["valid"], false);
     }
-    // The first delivery was less than a minute ago, so this is told at the sandbox's end.
+    // The first delivery was less than a minute ago, so these metrics are delivered at shutdown.
     function.stop().await;
     let metrics = aws.metrics(NAMESPACE).await.unwrap();
-    let (valid, not_valid) = yes_and_no(&metrics, "TokenValid");
+    let (valid, not_valid) = ones_and_zeros(&metrics, "TokenValid");
     assert!(valid == 1.0 && not_valid >= 3.0, "{metrics:?}");
-    let (refreshed, not_refreshed) = yes_and_no(&metrics, "TokenRefresh");
+    let (refreshed, not_refreshed) = ones_and_zeros(&metrics, "TokenRefresh");
     assert!(refreshed == 2.0 && not_refreshed >= 1.0, "{metrics:?}");
     assert_eq!(home.failed_logins().await.unwrap(), 1);
     aws.stop().await;

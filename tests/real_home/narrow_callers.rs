@@ -1,5 +1,7 @@
-//! Random callers with few permissions ask a real home at random. What they may not touch stays as it is, and they do
-//! not see what they may not see.
+//! Random requests of callers with few permissions to a real home.
+//!
+//! A caller cannot change an entity without a permission to call it, and cannot see data without a permission to read
+//! it.
 
 mod corpus;
 mod leaks;
@@ -13,30 +15,30 @@ use latchkey_dev::stack::RealHome;
 use serde_json::{Value, json};
 use testkit::{Sandbox, callers, seed};
 
-use self::corpus::{Asked, Corpus};
+use self::corpus::{Corpus, Request};
 use self::leaks::Secrets;
 use self::people::{OWN, Person, SUBJECTS};
-use crate::behind_the_door;
+use crate::start_with_callers;
 
 const REQUESTS: usize = 6_000;
 const AT_ONCE: usize = 16;
 
-/// Domains of entities that change although nobody calls anything: by the time of day, or by what was called on others.
-const CHANGE_BY_THEMSELVES: [&str; 4] = ["calendar", "camera", "image_processing", "sun"];
+/// Domains of entities that change without a call: with the time of day, or after a call on another entity.
+const SELF_CHANGING: [&str; 4] = ["calendar", "camera", "image_processing", "sun"];
 
-/// The home's entities as they are.
+/// Returns the states of all entities.
 async fn states(home: &RealHome) -> Vec<Value> {
     let states = home.call(json!({"type": "get_states"})).await.unwrap();
     states.as_array().unwrap().clone()
 }
 
-/// When each entity that nobody may call was last changed.
-fn foreign(states: &[Value]) -> BTreeMap<String, String> {
+/// Returns the state and the last change of each entity that callers may not call.
+fn foreign_states(states: &[Value]) -> BTreeMap<String, String> {
     let mut foreign = BTreeMap::new();
     for state in states {
         let id = state["entity_id"].as_str().unwrap();
         let domain = id.split_once('.').unwrap().0;
-        if !OWN.contains(&id) && !CHANGE_BY_THEMSELVES.contains(&domain) {
+        if !OWN.contains(&id) && !SELF_CHANGING.contains(&domain) {
             let seen = format!("{} at {}", state["state"], state["last_updated"]);
             foreign.insert(id.to_owned(), seen);
         }
@@ -44,8 +46,10 @@ fn foreign(states: &[Value]) -> BTreeMap<String, String> {
     foreign
 }
 
-/// Puts a light into an area with a light that nobody may call, and has an automation move the former, so that the
-/// logbook has something to tell.
+/// Prepares the home and returns the corpus.
+///
+/// A light that callers may call shares an area with a foreign light. An automation switches the former, so that the
+/// logbook has entries.
 async fn prepare(home: &RealHome) -> Corpus {
     let area = json!({"type": "config/area_registry/create", "name": "Somewhere"});
     let area = home.call(area).await.unwrap();
@@ -63,7 +67,7 @@ async fn prepare(home: &RealHome) -> Corpus {
         });
         home.call(drill).await.unwrap();
     }
-    // Unlike those of the configuration, a scene made by a call can be made anew.
+    // A call can replace a scene that a call created, but cannot replace a scene of the configuration.
     let film = json!({
         "type": "call_service", "domain": "scene", "service": "create",
         "service_data": {"scene_id": "film", "entities": {"light.ceiling_lights": "on"}},
@@ -101,7 +105,7 @@ async fn prepare(home: &RealHome) -> Corpus {
     }
 }
 
-fn tokens(states: &[Value]) -> impl Iterator<Item = String> {
+fn picture_tokens(states: &[Value]) -> impl Iterator<Item = String> {
     states
         .iter()
         .filter_map(|state| state["attributes"]["access_token"].as_str())
@@ -130,17 +134,17 @@ async fn secrets(home: &RealHome) -> Secrets {
             .map(|name| config[name].to_string())
             .into(),
         user_id: user["id"].as_str().unwrap().to_owned(),
-        picture_tokens: tokens(&states).collect(),
+        picture_tokens: picture_tokens(&states).collect(),
     }
 }
 
-/// The status and the body of an answer.
-async fn ask(app: &Sandbox, person: &Person, asked: &Asked) -> (u64, String) {
+/// Sends a request. Returns the status and the body of the response.
+async fn ask(app: &Sandbox, person: &Person, asked: &Request) -> (u64, String) {
     let body = asked.body.as_ref();
     let mut event = callers::request(asked.method, &asked.path, Some(&person.token), body);
     event["rawQueryString"] = json!(asked.query);
     let answer = app.handle(&event).await;
-    // A picture is not looked at.
+    // The test does not search pictures.
     let body = match answer["isBase64Encoded"] == true {
         true => String::new(),
         false => answer["body"].as_str().unwrap_or_default().to_owned(),
@@ -148,17 +152,19 @@ async fn ask(app: &Sandbox, person: &Person, asked: &Asked) -> (u64, String) {
     (answer["statusCode"].as_u64().unwrap(), body)
 }
 
-/// Who asks what: new requests, and repeats of those with a key by others of the same subject.
-fn plan(corpus: &Corpus, people: &[Person], rng: &mut Rng) -> Vec<(usize, Asked, bool)> {
-    let mut plan: Vec<(usize, Asked, bool)> = Vec::with_capacity(REQUESTS);
-    let mut keyed: Vec<(usize, Asked)> = Vec::new();
+/// Plans the requests. Each entry has the index of the caller, the request, and true if the request is a repeat.
+///
+/// A repeat has the idempotency key of an earlier request of the same subject.
+fn plan(corpus: &Corpus, people: &[Person], rng: &mut Rng) -> Vec<(usize, Request, bool)> {
+    let mut plan: Vec<(usize, Request, bool)> = Vec::with_capacity(REQUESTS);
+    let mut keyed: Vec<(usize, Request)> = Vec::new();
     while plan.len() < REQUESTS {
         let who = rng.usize(..people.len());
         if rng.u8(..6) == 0 {
             let own = keyed
                 .iter()
                 .filter(|(subject, _)| *subject == people[who].subject);
-            // What an administrator repeats would be done.
+            // A repeat by an administrator would be executed.
             let own = own.filter(|(_, asked)| asked.only_reads || !people[who].is_admin);
             if let Some((_, asked)) = rng.choice(own.collect::<Vec<_>>()) {
                 plan.push((who, asked.clone(), true));
@@ -182,11 +188,11 @@ fn plan(corpus: &Corpus, people: &[Person], rng: &mut Rng) -> Vec<(usize, Asked,
 }
 
 #[tokio::test]
-async fn narrow_callers_reach_and_see_nothing_of_others() {
+async fn narrow_callers_neither_change_nor_see_foreign_entities() {
     let seed = seed::seed();
     println!("{}={seed}", seed::VARIABLE);
     let mut rng = Rng::with_seed(seed);
-    let (home, aws, app) = behind_the_door().await;
+    let (home, aws, app) = start_with_callers().await;
     let corpus = prepare(&home).await;
     for own in OWN {
         assert!(
@@ -198,9 +204,9 @@ async fn narrow_callers_reach_and_see_nothing_of_others() {
     people.extend((0..SUBJECTS * 10).map(|number| Person::random(number % SUBJECTS, &mut rng)));
     let plan = plan(&corpus, &people, &mut rng);
     let secrets = secrets(&home).await;
-    let before = foreign(&states(&home).await);
+    let before = foreign_states(&states(&home).await);
 
-    // A lock takes two seconds to turn: nobody waits for it.
+    // A lock takes two seconds to turn, so the requests run at once.
     let mut answers: Vec<_> = stream::iter(plan.iter().enumerate())
         .map(async |(number, (who, asked, _))| (number, ask(&app, &people[*who], asked).await))
         .buffer_unordered(AT_ONCE)
@@ -208,7 +214,7 @@ async fn narrow_callers_reach_and_see_nothing_of_others() {
         .await;
     answers.sort_by_key(|(number, _)| *number);
 
-    let mut wrong = Wrong::default();
+    let mut wrong = Failures::default();
     let mut statuses: BTreeMap<u64, usize> = BTreeMap::new();
     for ((who, asked, is_repeat), (_, (status, body))) in plan.iter().zip(&answers) {
         let person = &people[*who];
@@ -216,7 +222,8 @@ async fn narrow_callers_reach_and_see_nothing_of_others() {
             continue;
         }
         *statuses.entry(*status).or_default() += 1;
-        // Only so much is kept for repeats; the home's own failures are passed on.
+        // The table limits the size of a kept response, so `message-too-large` is allowed. Errors of the home are
+        // passed through.
         let is_wrong =
             body.contains("urn:latchkey:problem:") && !body.contains(":message-too-large");
         if *status >= 500 && is_wrong {
@@ -233,7 +240,7 @@ async fn narrow_callers_reach_and_see_nothing_of_others() {
             wrong.add(&kind, person, asked, body);
         }
     }
-    let after = foreign(&states(&home).await);
+    let after = foreign_states(&states(&home).await);
     let ids: BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     for id in ids {
         if before.get(id) != after.get(id) {
@@ -241,9 +248,9 @@ async fn narrow_callers_reach_and_see_nothing_of_others() {
             wrong.kinds.insert(format!("{id} was changed"), (1, change));
         }
     }
-    // The test itself: an administrator's answers hold everything that it looks for.
+    // A check of the test itself: the search finds every kind of leak in an administrator's responses.
     let nobody = Person::random(0, &mut Rng::with_seed(7));
-    let seen = everything(&app, &people[0], &secrets, &nobody).await;
+    let seen = leaks_to_admin(&app, &people[0], &secrets, &nobody).await;
     for kind in [
         "context",
         "id",
@@ -272,8 +279,8 @@ async fn narrow_callers_reach_and_see_nothing_of_others() {
     );
 }
 
-/// What would be found in an administrator's answers, had a narrow caller got them.
-async fn everything(
+/// Returns the leaks in an administrator's responses, judged by the permissions of a narrow caller.
+async fn leaks_to_admin(
     app: &Sandbox,
     admin: &Person,
     secrets: &Secrets,
@@ -291,7 +298,7 @@ async fn everything(
         simple("get_services"),
         logbook,
     ] {
-        let asked = Asked {
+        let asked = Request {
             method: "POST",
             path: "/commands".into(),
             query: String::new(),
@@ -306,14 +313,14 @@ async fn everything(
     seen
 }
 
-/// What went wrong: by its kind, how often and one example.
+/// Failures by kind, each with a count and one example.
 #[derive(Default)]
-struct Wrong {
+struct Failures {
     kinds: BTreeMap<String, (usize, String)>,
 }
 
-impl Wrong {
-    fn add(&mut self, kind: &str, person: &Person, asked: &Asked, body: &str) {
+impl Failures {
+    fn add(&mut self, kind: &str, person: &Person, asked: &Request, body: &str) {
         let (count, _) = self.kinds.entry(kind.to_owned()).or_insert_with(|| {
             let start: String = body.chars().take(600).collect();
             (0, format!("{:?} {asked:?}: {start}", person.permissions))
@@ -322,7 +329,7 @@ impl Wrong {
     }
 }
 
-impl std::fmt::Display for Wrong {
+impl std::fmt::Display for Failures {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         for (kind, (count, example)) in &self.kinds {
             writeln!(f, "{count} x {kind}\n    {example}")?;

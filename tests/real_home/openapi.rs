@@ -1,24 +1,24 @@
-//! The door's own description, held against what it does by a client made from it.
+//! A check of latchkey's responses against its OpenAPI description, with generated requests.
 
 use latchkey_dev::stack::tool;
 use serde_json::json;
 use testkit::callers::token;
 
-use crate::clients::{ClientStage, fed, text};
+use crate::clients::{ClientStage, run_with_input, text};
 
-/// What is checked of every answer.
+/// The checks of every response.
 const CHECKS: &str = "status_code_conformance,content_type_conformance,response_headers_conformance,\
     response_schema_conformance,ignored_auth";
-/// What is checked of latchkey's own routes beside: below `/api/` these are the home's affair.
+/// Further checks of latchkey's own routes. The home decides these points below `/api/`.
 const OWN_CHECKS: &str = "not_a_server_error,unsupported_method,negative_data_rejection";
 
-/// Routes on which Home Assistant itself answers 500 to some bodies and times; that comes through as it is.
+/// Routes on which Home Assistant answers 500 to some bodies and times. latchkey passes these responses through.
 const CRASHING: &str = r"^/api/(alexa|calendars/|events/|logbook|states/|template)";
 const NOTHING: &str = "^$";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_door_is_as_it_is_described() {
-    let stage = ClientStage::set().await;
+async fn responses_match_the_openapi_description() {
+    let stage = ClientStage::start().await;
     let own = format!("{CHECKS},{OWN_CHECKS}");
     let without_faults = format!("{CHECKS},not_a_server_error");
     for (paths, but, checks, examples) in [
@@ -26,7 +26,7 @@ async fn the_door_is_as_it_is_described() {
         ("^/api/", CRASHING, &without_faults, "15"),
         (CRASHING, NOTHING, CHECKS, "15"),
     ] {
-        // It writes into the directory it is run in.
+        // Schemathesis writes into its working directory.
         let directory = tempfile::tempdir().unwrap();
         let jwt = token(&["admin"], &json!({}));
         let mut command = tool("schemathesis", "schemathesis").unwrap();
@@ -42,13 +42,13 @@ async fn the_door_is_as_it_is_described() {
             .args(["--max-examples", examples, "--mode", "all", "--seed", "1"])
             .args(["--phases", "examples,coverage,fuzzing", "--workers", "1"])
             .args(["--generation-database", "none"])
-            // A cookie of its own invention would be a second token.
+            // A generated cookie would be a second token.
             .args(["--generation-with-security-parameters", "false"])
             .args(["--suppress-health-check", "all", "--warnings", "off"])
             .args(["--continue-on-failure", "--request-timeout", "20"]);
-        let output = fed(command, "").await;
+        let output = run_with_input(command, "").await;
         let seen = text(&output);
         assert!(output.status.success(), "{paths}:\n{seen}");
     }
-    stage.end().await;
+    stage.stop().await;
 }

@@ -1,5 +1,5 @@
-//! A token the home does not know: one strike and no more, however often latchkey is asked, and no trace once it is
-//! mended.
+//! A rejected token causes one failed login, although many requests follow. Requests succeed after the token is
+//! replaced.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -11,7 +11,7 @@ use crate::BOOTSTRAP;
 
 const LIGHT: &str = "light.bed_light";
 
-/// In form a token of Home Assistant's, of which no home has ever heard.
+/// Returns a token in the format of Home Assistant's tokens that every home rejects.
 fn forged_token() -> String {
     let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
     format!(
@@ -39,8 +39,8 @@ fn assert_rejected(document: &Value) {
 }
 
 #[tokio::test]
-async fn the_wrong_token_costs_one_strike() {
-    // One strike more than allowed, and the good token would be banned with it.
+async fn rejected_token_causes_one_failed_login() {
+    // A second failed login would ban the address, and with the address the good token.
     let options = RealHomeOptions::default().login_attempts_threshold(2);
     let stage = Stage::real().home(options).token(forged_token());
     let stage = stage.start().await;

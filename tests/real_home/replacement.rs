@@ -1,4 +1,4 @@
-//! The token is replaced and the old one revoked: by the next command, or ahead of it by keep-warm.
+//! Replacement of a revoked token. The next command or the next keep-warm event reads the new token.
 
 use latchkey_dev::relay::Relay;
 use latchkey_dev::stack::{AwsEmulator, Function, RealHome};
@@ -9,7 +9,7 @@ use crate::{BOOTSTRAP, revoke};
 
 const LIGHT: &str = "light.bed_light";
 
-/// Stores a new token and revokes the one before, which closes its socket.
+/// Stores a new token and revokes the old token, which closes the socket of the old token.
 async fn rotate(
     home: &RealHome,
     relay: &Relay,
@@ -23,8 +23,8 @@ async fn rotate(
     new
 }
 
-/// Switches the light over and sees that it did.
-async fn steer(function: &Function, home: &RealHome) {
+/// Toggles the light and asserts the new state.
+async fn toggle_light(function: &Function, home: &RealHome) {
     let before = home.state(LIGHT).await.unwrap();
     let answer = invoke(function, &json!({ "command": light("toggle", LIGHT) })).await;
     assert_eq!(answer["results"][0]["success"], true, "{answer}");
@@ -32,7 +32,7 @@ async fn steer(function: &Function, home: &RealHome) {
 }
 
 #[tokio::test]
-async fn a_revoked_token_is_replaced_by_one_refetch() {
+async fn revoked_token_is_replaced_with_one_read() {
     let Stage { home, aws, .. } = Stage::real().start().await;
     let relay = relay_to(home.url()).await;
     let url = format!("http://{}", relay.addr());
@@ -40,18 +40,18 @@ async fn a_revoked_token_is_replaced_by_one_refetch() {
     let function = function.unwrap();
     let reads = async || aws.calls_of(GET_PARAMETER).await.unwrap();
 
-    steer(&function, &home).await;
+    toggle_light(&function, &home).await;
     assert_eq!(reads().await, 1);
 
-    // The next command finds out.
+    // The next command detects the revocation.
     let second = rotate(&home, &relay, &aws, home.token(), "second").await;
-    steer(&function, &home).await;
+    toggle_light(&function, &home).await;
     assert_eq!(reads().await, 2, "exactly one refetch");
     assert!(home.failed_logins().await.unwrap() <= 1);
-    steer(&function, &home).await;
+    toggle_light(&function, &home).await;
     assert_eq!(reads().await, 2);
 
-    // Keep-warm finds out first.
+    // A keep-warm event detects the next revocation.
     let strikes = home.failed_logins().await.unwrap();
     rotate(&home, &relay, &aws, &second, "third").await;
     let warm = invoke(&function, &json!({ "source": "keep-warm" })).await;
@@ -65,13 +65,13 @@ async fn a_revoked_token_is_replaced_by_one_refetch() {
     assert_eq!(reads().await, 3);
     assert!(home.failed_logins().await.unwrap() <= strikes + 1);
 
-    // The command after it needs nothing but the socket.
+    // The next command uses only the open socket.
     let connections = relay.counters().connections;
-    steer(&function, &home).await;
+    toggle_light(&function, &home).await;
     assert_eq!(reads().await, 3);
     assert_eq!(relay.counters().connections, connections);
 
-    // And with nothing to refresh, keep-warm says so.
+    // A keep-warm event reports `refreshed: false` for a valid token.
     let warm = invoke(&function, &json!({ "source": "keep-warm" })).await;
     assert_eq!(warm["token"]["valid"], true);
     assert_eq!(warm["token"]["refreshed"], false);

@@ -1,11 +1,11 @@
-//! Home Assistant's own REST API through the door, with a caller's token in place of its own.
+//! Home Assistant's REST API through latchkey. A caller presents a caller token instead of the home's token.
 
 use latchkey_dev::stack::http_client;
 use serde_json::{Value, json};
 use testkit::Sandbox;
 use testkit::callers::{request, token};
 
-use crate::behind_the_door;
+use crate::start_with_callers;
 
 const LIGHT: &str = "light.bed_light";
 
@@ -27,8 +27,8 @@ async fn ask(
 }
 
 #[tokio::test]
-async fn the_rest_api_is_the_homes_own() {
-    let (home, aws, app) = behind_the_door().await;
+async fn rest_requests_reach_the_home_within_permissions() {
+    let (home, aws, app) = start_with_callers().await;
 
     let (status, body) = ask(&app, "GET", "/api/", &[], None).await;
     assert_eq!((status, &body["message"]), (200, &json!("API running.")));
@@ -51,7 +51,7 @@ async fn the_rest_api_is_the_homes_own() {
     assert_eq!(status, 200);
     assert!(all.as_array().unwrap().len() > states.len());
 
-    // A call, what it did, and what of it may be seen.
+    // A service call changes the state, and the caller may read the new state.
     let permissions = ["call:light.turn_on:light.bed_light", "read:light.*"];
     let call = json!({ "entity_id": LIGHT });
     let path = "/api/services/light/turn_on";
@@ -75,7 +75,7 @@ async fn the_rest_api_is_the_homes_own() {
     let (status, _) = ask(&app, "POST", path, &permissions, Some(elsewhere)).await;
     assert_eq!(status, 403);
 
-    // Read by another charset than the decision's, this would name a light that is not allowed.
+    // As UTF-7, this body would name a light that the caller may not call.
     let disguised = r#"{"entity_id":"light.bed_light","z":"+ACI-,+ACI-entity_id+ACI-:+ACI-light.ceiling_lights"}"#;
     let before = home.state("light.ceiling_lights").await.unwrap();
     let jwt = token(&["call:light.toggle:light.bed_light"], &json!({}));
@@ -92,7 +92,7 @@ async fn the_rest_api_is_the_homes_own() {
     assert_eq!(services[0]["domain"], "light");
     assert_eq!(services[0]["services"].as_object().unwrap().len(), 1);
 
-    // The home's own failures come through as they are.
+    // Errors of the home are passed through.
     let (status, body) = ask(&app, "GET", "/api/states/light.nowhere", &["read"], None).await;
     assert_eq!(
         (status, &body["message"]),
@@ -121,7 +121,7 @@ async fn the_rest_api_is_the_homes_own() {
     let (status, _) = ask(&app, "POST", "/api/template", &["read"], Some(template)).await;
     assert_eq!(status, 403);
 
-    // A token revoked and replaced: the request is repeated once with the other.
+    // The token is revoked and replaced. The request is retried once with the new token.
     let other = home.mint_token("other").await.unwrap();
     home.revoke(home.token()).await.unwrap();
     aws.put_token(testkit::PARAMETER, &other).await.unwrap();
@@ -132,10 +132,10 @@ async fn the_rest_api_is_the_homes_own() {
     home.stop().await;
 }
 
-/// The session answers some reads, with every value as the home's own REST API has it.
+/// The session answers some reads. Each value equals the value of the home's REST API.
 #[tokio::test]
-async fn reads_over_the_session_equal_the_rest_answers() {
-    let (home, aws, app) = behind_the_door().await;
+async fn reads_over_the_session_equal_rest_responses() {
+    let (home, aws, app) = start_with_callers().await;
     let client = http_client().unwrap();
     let own = async |path: &str| -> Value {
         let url = format!("{}{path}", home.url());
@@ -143,7 +143,7 @@ async fn reads_over_the_session_equal_the_rest_answers() {
         answer.await.unwrap().json().await.unwrap()
     };
     for path in ["/api/", "/api/config", "/api/services", "/api/states"] {
-        // Until nothing changes meanwhile.
+        // The reads are repeated until the state does not change between them.
         let (seen, truth) = loop {
             let before = own(path).await;
             let (status, seen) = ask(&app, "GET", path, &["read"], None).await;
@@ -154,7 +154,7 @@ async fn reads_over_the_session_equal_the_rest_answers() {
         };
         assert_eq!(seen, truth, "{path}");
     }
-    // The home's own answer to a path with a slash at its end.
+    // The home answers 404 to a path that ends with a slash.
     let (status, _) = ask(&app, "GET", "/api/states/", &["read"], None).await;
     assert_eq!(status, 404);
     aws.stop().await;

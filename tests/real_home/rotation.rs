@@ -1,5 +1,7 @@
-//! Rotation against a real Home Assistant, which bans whoever fails to log in three times: by the function under
-//! Lambda's emulator and by the operator's command line, alone, interrupted, and at once.
+//! Rotation against a real Home Assistant that bans an address after three failed logins.
+//!
+//! The function under Lambda's emulator and the operator's command line rotate the token: alone, interrupted and at
+//! once.
 
 mod crashes;
 mod neighbours;
@@ -17,12 +19,12 @@ use serde_json::Value;
 use testkit::PARAMETER;
 
 const TABLE: &str = "latchkey";
-/// A key of the operator's own, which every version must be encrypted with.
+/// The operator's own key. Every version must be encrypted with this key.
 const KEY: &str = "alias/house";
-/// Waits that end as soon as what they are for has happened.
-pub(crate) const WITHIN: Duration = Duration::from_secs(120);
+/// The time limit of a wait for an event.
+pub(crate) const WAIT_LIMIT: Duration = Duration::from_secs(120);
 
-/// Short limits, and with them a short drain and a short lease, that a busy machine can still keep.
+/// Short limits that a busy machine can still keep. They cause a short drain and a short lease.
 const SHORT: [(&str, &str); 4] = [
     ("TOKEN_TTL_SECONDS", "1"),
     ("HA_VALIDATE_TIMEOUT_MS", "800"),
@@ -30,28 +32,28 @@ const SHORT: [(&str, &str); 4] = [
     ("HA_COMMAND_TIMEOUT_MS", "1500"),
 ];
 
-/// A home, and an emulated AWS with the home's token in it.
+/// A home, and an emulated AWS that stores the home's token.
 pub(crate) struct Stage {
     home: RealHome,
     aws: AwsEmulator,
 }
 
 impl Stage {
-    async fn set() -> Self {
+    async fn start() -> Self {
         let options = RealHomeOptions::default().login_attempts_threshold(3);
         let stage = testkit::Stage::real().home(options).key(KEY).table(TABLE);
         let testkit::Stage { home, aws, .. } = stage.start().await;
         Self { home, aws }
     }
 
-    /// A function with the shared table.
+    /// Returns the options of a function with the shared table.
     fn function(&self) -> FunctionOptions {
         testkit::options(crate::BOOTSTRAP, &self.aws, self.home.url())
             .env("TABLE_NAME", TABLE)
             .timeout(Duration::from_secs(60))
     }
 
-    /// The owner's tokens, but for the one that steers the home.
+    /// Returns the owner's tokens without the token of the test itself.
     async fn tokens(&self) -> Vec<TokenEntry> {
         let mut tokens = self.home.tokens().await.unwrap();
         tokens.retain(|token| !token.is_current);
@@ -62,12 +64,12 @@ impl Stage {
         self.aws.history(PARAMETER).await.unwrap()
     }
 
-    /// The token in use.
+    /// Returns the stored token.
     async fn stored(&self) -> String {
         self.history().await.pop().unwrap().value
     }
 
-    /// The home knows one token, which is the one in use, and nobody has ever failed to log in.
+    /// Asserts that the home knows only the stored token, and that every login has succeeded.
     async fn assert_settled(&self) {
         let stored = self.stored().await;
         let ids: Vec<_> = self.tokens().await.into_iter().map(|it| it.id).collect();
@@ -82,12 +84,12 @@ impl Stage {
     }
 }
 
-/// By what the home knows a token.
+/// Returns the id by which the home knows a token.
 fn issuer(token: &str) -> String {
     RealHome::issuer_of(token).unwrap()
 }
 
-/// How far a run came.
+/// Returns the state of the rotation in an answer.
 pub(crate) fn state(answer: &Value) -> &str {
     let state = answer["rotation"]["state"].as_str();
     state.unwrap_or_else(|| panic!("no rotation: {answer}"))

@@ -1,5 +1,4 @@
-//! Each route as each kind of caller: nobody, one whose token has ended, one of another tenant, one who may not, one
-//! who may.
+//! Each route for each kind of caller: unauthenticated, expired, of another tenant, without the permission and with it.
 
 use serde_json::{Value, json};
 use testkit::callers::{AUDIENCE, ISSUER, SECRET_PARAMETER, request, token};
@@ -8,15 +7,15 @@ use testkit::{Sandbox, Stage};
 const PREFIX: &str = "/homes";
 const TENANT: &str = "cabin";
 
-/// A route, and what a caller needs for it.
+/// A route and the permission for it.
 struct Route {
     method: &'static str,
     path: &'static str,
     body: Option<Value>,
-    /// Everything but this is not enough, where there is such a thing.
+    /// The permission that is sufficient.
     permission: &'static str,
-    /// Almost enough.
-    not_enough: &'static [&'static str],
+    /// Permissions that are not sufficient.
+    insufficient: &'static [&'static str],
 }
 
 fn routes() -> Vec<Route> {
@@ -25,10 +24,10 @@ fn routes() -> Vec<Route> {
         path,
         body: None,
         permission,
-        not_enough: &["call:*", "read:lock.*", "health:read"],
+        insufficient: &["call:*", "read:lock.*", "health:read"],
     };
     let read_all = |path| Route {
-        not_enough: &["call:*", "read:light.*", "health:read"],
+        insufficient: &["call:*", "read:light.*", "health:read"],
         ..read(path, "read")
     };
     let admin = |method, path, body| Route {
@@ -36,14 +35,14 @@ fn routes() -> Vec<Route> {
         path,
         body,
         permission: "admin",
-        not_enough: &["call:*", "read", "health:read"],
+        insufficient: &["call:*", "read", "health:read"],
     };
     let turn_on = |path, body| Route {
         method: "POST",
         path,
         body: Some(body),
         permission: "call:light.turn_on:light.bed_light",
-        not_enough: &[
+        insufficient: &[
             "read",
             "call:light.turn_off",
             "call:light.*:light.ceiling_lights",
@@ -61,7 +60,7 @@ fn routes() -> Vec<Route> {
     } });
     vec![
         Route {
-            not_enough: &["call:*", "read"],
+            insufficient: &["call:*", "read"],
             ..read("/health/detailed", "health:read")
         },
         turn_on("/commands", json!({ "command": call })),
@@ -71,10 +70,10 @@ fn routes() -> Vec<Route> {
             path: "/api/alexa/smart_home",
             body: Some(discovery),
             permission: "call:alexa.smart_home",
-            not_enough: &["read", "call:light.*", "health:read"],
+            insufficient: &["read", "call:light.*", "health:read"],
         },
         Route {
-            not_enough: &["call:*", "health:read"],
+            insufficient: &["call:*", "health:read"],
             ..read("/api/states", "read:light.*")
         },
         read("/api/states/light.bed_light", "read:light.*"),
@@ -97,17 +96,17 @@ fn routes() -> Vec<Route> {
             "read:calendar.*",
         ),
         Route {
-            not_enough: &["call:*", "health:read"],
+            insufficient: &["call:*", "health:read"],
             ..read("/api/calendars", "read:calendar.*")
         },
         Route {
-            not_enough: &["call:*", "health:read"],
+            insufficient: &["call:*", "health:read"],
             ..read("/api/config", "read:light.*")
         },
         read_all("/api/events"),
         read_all("/api/history/period?filter_entity_id=light.bed_light,lock.front_door"),
         Route {
-            not_enough: &["health:read"],
+            insufficient: &["health:read"],
             ..read("/api/services", "read")
         },
         admin(
@@ -130,7 +129,7 @@ fn routes() -> Vec<Route> {
 }
 
 #[tokio::test]
-async fn each_route_is_for_those_who_may() {
+async fn route_is_served_only_with_its_permission() {
     let Stage { home, aws, .. } = Stage::real().callers().start().await;
     aws.put_parameter(&format!("{PREFIX}/{TENANT}/url"), home.url())
         .await
@@ -166,7 +165,7 @@ async fn each_route_is_for_those_who_may() {
             let (seen, answer) = status(&route, nobody).await;
             assert_eq!(seen, 401, "{what}: {answer}");
         }
-        for permission in route.not_enough {
+        for permission in route.insufficient {
             let (seen, answer) = status(&route, Some(&own(&[*permission]))).await;
             assert_eq!(seen, 403, "{what} with {permission}: {answer}");
         }
@@ -174,7 +173,7 @@ async fn each_route_is_for_those_who_may() {
         assert_eq!(seen, 403, "{what}: {answer}");
         let (seen, answer) = status(&route, Some(&others)).await;
         if route.path == "/health/detailed" {
-            // No home of theirs is open here, and no other is shown.
+            // The report shows only open homes of the caller's tenant, and this tenant does not have one.
             let report: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
             assert_eq!((seen, &report["homes"]), (200, &json!([])), "{answer}");
         } else {
@@ -182,7 +181,7 @@ async fn each_route_is_for_those_who_may() {
         }
         let (seen, answer) = status(&route, Some(&own(&[route.permission]))).await;
         if route.path.contains("camera_proxy") {
-            // A picture is no text.
+            // A picture is encoded as Base64.
             assert_eq!(answer["isBase64Encoded"], true);
         }
         assert!(

@@ -1,5 +1,7 @@
-//! The token's life over a real Home Assistant and an emulated AWS: many sandboxes with one token cost at most one
-//! failed login, and Parameter Store may fail in every way at every point.
+//! The life of a token with a real Home Assistant and an emulated AWS.
+//!
+//! Many execution environments with one token cause at most one failed login. Parameter Store fails in each way at each
+//! point of a token's life.
 
 mod cell;
 mod crowd;

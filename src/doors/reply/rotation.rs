@@ -8,6 +8,7 @@ use super::brief::BriefProblem;
 use super::problem::Problem;
 use super::timestamp::rfc3339;
 use crate::base::home_name::HomeName;
+use crate::service::app::PerHome;
 use crate::service::rotation::{Progress, RotationReport};
 
 /// The reply to a rotation request.
@@ -57,6 +58,14 @@ struct Token {
 }
 
 impl RotationReply {
+    /// Returns the reply for rotations.
+    pub(crate) fn of(rotated: PerHome<RotationReport, Result<RotationReport, Problem>>) -> Self {
+        match rotated {
+            PerHome::Only(report) => Self::one(report),
+            PerHome::Each(reports) => Self::several(reports),
+        }
+    }
+
     /// Creates the reply for one home.
     pub fn one(report: RotationReport) -> Self {
         Self {

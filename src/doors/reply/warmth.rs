@@ -6,6 +6,7 @@ use super::brief::BriefProblem;
 use super::problem::Problem;
 use crate::base::home_name::HomeName;
 use crate::home::bridge::Warmth;
+use crate::service::app::PerHome;
 
 /// The reply to a keep-warm event, or to an event about a changed parameter.
 #[derive(Debug, Serialize)]
@@ -51,6 +52,14 @@ struct TokenReply {
 type Finding = (Option<Warmth>, Option<Problem>);
 
 impl KeepWarmReply {
+    /// Returns the reply for warmed homes.
+    pub(crate) fn of(warmed: PerHome<Finding>) -> Self {
+        match warmed {
+            PerHome::Only(finding) => Self::one(vec![finding]),
+            PerHome::Each(findings) => Self::several(findings),
+        }
+    }
+
     /// Creates the reply for the only home.
     pub fn one(mut findings: Vec<Finding>) -> Self {
         let found = findings.pop().map(|finding| HomeReply::new(None, finding));

@@ -16,7 +16,7 @@ pub enum HomesError {
     #[error("the home's name is not valid; use 1 to 64 letters, digits and . - _")]
     NoName,
     /// The store has no home of this name.
-    #[error("the home {name} was not found: {error}")]
+    #[error("there is no home {name}: {error}")]
     Unknown {
         /// The home's name.
         name: String,

@@ -243,7 +243,7 @@ impl fmt::Display for SourceError {
             SourceFault::Unreachable { reason } => {
                 write!(
                     f,
-                    "Parameter Store could not be reached to read {origin} ({reason})"
+                    "Parameter Store could not be reached for {origin} ({reason})"
                 )
             }
             SourceFault::Failed { code } => write!(f, "the request for {origin} failed ({code})"),

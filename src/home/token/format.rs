@@ -32,11 +32,11 @@ pub enum Defect {
     #[error("it starts with `Bearer `; store the token alone")]
     BearerPrefix,
     /// The text was copied with quotation marks, from JSON or a shell.
-    #[error("it contains quotation marks; store the token without quotation marks")]
+    #[error("it contains quotes; store the token without quotes")]
     Quotes,
     /// The text contains white space or control characters.
     #[error(
-        "it contains spaces, line breaks or control characters; store the token alone, on one line"
+        "it contains blanks, line breaks or control characters; store the token alone, on one line"
     )]
     Blanks,
     /// The text does not have the three parts of a JWT.

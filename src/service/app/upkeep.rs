@@ -11,22 +11,26 @@ use crate::service::failure::Failure;
 use crate::service::rotation::{RotationError, RotationReport, RotationRequest};
 
 impl App {
-    /// Warms up all homes, at most [`AT_ONCE`] concurrently, and returns their status.
-    pub(crate) async fn keep_warm(
+    /// Warms up all homes, at most [`AT_ONCE`] concurrently. Calls `finish` as soon as a home is done, and returns the
+    /// results of `finish`.
+    pub(crate) async fn keep_warm<T>(
         &self,
         invocation: &Invocation,
-    ) -> Result<PerHome<Warmth>, Failure> {
+        finish: impl Fn(Result<Warmth, Failure>) -> T,
+    ) -> Result<PerHome<T>, Failure> {
         let deadline = invocation.deadline;
         let listing = self.homes.all(invocation.tenant(), Extent::Kept);
         let homes = within(deadline.remaining(self.clock.now()), listing).await??;
+        let finish = &finish;
         let warmed = homes.into_iter().map(|listed| async move {
-            match listed {
+            let (name, warmth) = match listed {
                 Ok(name) => {
                     let warmth = self.warm(name.as_ref(), invocation).await;
                     (name, warmth)
                 }
                 Err(error) => (None, Err(Failure::Homes(error))),
-            }
+            };
+            (name, finish(warmth))
         });
         // Unordered: when one home is done, the next one starts.
         let warmed = futures_util::stream::iter(warmed).buffer_unordered(AT_ONCE);
@@ -53,11 +57,13 @@ impl App {
     }
 
     /// Applies the change of a parameter to the home that reads the parameter. Returns `None` if no home reads it.
-    pub(crate) async fn parameter_changed(
+    /// `finish` makes the home's result.
+    pub(crate) async fn parameter_changed<T>(
         &self,
         parameter: &str,
         invocation: &Invocation,
-    ) -> Result<Option<PerHome<Warmth>>, Failure> {
+        finish: impl Fn(Result<Warmth, Failure>) -> T,
+    ) -> Result<Option<PerHome<T>>, Failure> {
         let deadline = invocation.deadline;
         let remaining = deadline.remaining(self.clock.now());
         let (name, warmth) = match within(remaining, self.homes.changed(parameter)).await? {
@@ -76,17 +82,19 @@ impl App {
             }
         };
         Ok(Some(PerHome::new(
-            vec![(name, warmth)],
+            vec![(name, finish(warmth))],
             self.homes.are_several(),
         )))
     }
 
-    /// Rotates the token of one home, or of all homes, at most [`AT_ONCE`] concurrently.
-    pub(crate) async fn rotate(
+    /// Rotates the token of one home, or of all homes, at most [`AT_ONCE`] concurrently. For all homes, calls `finish`
+    /// as soon as a home is done, and returns the results of `finish`.
+    pub(crate) async fn rotate<T>(
         &self,
         request: &RotationRequest,
         invocation: &Invocation,
-    ) -> Result<PerHome<RotationReport>, Failure> {
+        finish: impl Fn(Result<RotationReport, Failure>) -> T,
+    ) -> Result<PerHome<RotationReport, T>, Failure> {
         let deadline = invocation.deadline;
         let rotate = async |name: Option<&HomeName>| {
             let home = self.find(name, invocation).await?;
@@ -101,21 +109,21 @@ impl App {
             }
         };
         if request.home.is_some() || !self.homes.are_several() {
-            let report = rotate(request.home.as_ref()).await?;
-            return Ok(PerHome::Only(Ok(report)));
+            return Ok(PerHome::Only(rotate(request.home.as_ref()).await?));
         }
         let listing = self.homes.all(invocation.tenant(), Extent::Stored);
         let homes = within(deadline.remaining(self.clock.now()), listing).await??;
         let rotated = homes.into_iter().map(|listed| async {
-            match listed {
+            let (name, report) = match listed {
                 Ok(name) => {
                     let report = rotate(name.as_ref()).await;
                     (name, report)
                 }
                 Err(error) => (None, Err(Failure::Homes(error))),
-            }
+            };
+            (name, finish(report))
         });
         let rotated = futures_util::stream::iter(rotated).buffer_unordered(AT_ONCE);
-        Ok(PerHome::new(rotated.collect().await, true))
+        Ok(PerHome::each(rotated.collect().await))
     }
 }

@@ -1,4 +1,4 @@
-//! What `Debug`, `Display` and panics make of every type that a token passes through.
+//! Searches of `Debug`, `Display` and panic messages of every type that holds a token.
 
 use std::fmt::Debug;
 use std::sync::Arc;
@@ -23,7 +23,7 @@ use latchkey_dev::stack::AwsEmulator;
 use testkit::canary::Canary;
 use testkit::home;
 
-/// What may and what must not be shown of a token.
+/// A search for a token, and the fingerprint of the token, which may be shown.
 pub(crate) struct Shown {
     pub(crate) canary: Canary,
     pub(crate) fingerprint: String,
@@ -38,14 +38,14 @@ impl Shown {
         }
     }
 
-    /// Searches both forms of `Debug`.
+    /// Searches both forms of the `Debug` output of a value.
     pub(crate) fn debug(&self, what: &str, value: &impl Debug) -> String {
         let shown = format!("{value:?} {value:#?}");
         self.canary.search(what, &shown);
         shown
     }
 
-    /// As [`Shown::debug`], of something that shows which token it holds.
+    /// As [`Shown::debug`], and asserts that the value shows the fingerprint of its token.
     pub(crate) fn with_fingerprint(&self, what: &str, value: &impl Debug) {
         let shown = self.debug(what, value);
         assert!(shown.contains(&self.fingerprint), "{what}: {shown}");
@@ -53,7 +53,7 @@ impl Shown {
 }
 
 #[tokio::test]
-async fn no_debug_output_shows_the_token() {
+async fn debug_output_redacts_the_token() {
     let home = home().await;
     let aws = AwsEmulator::start().await.unwrap();
     let text = home.mint_token("latchkey");
@@ -62,7 +62,7 @@ async fn no_debug_output_shows_the_token() {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let now = clock.now();
 
-    // The token itself and what keeps it.
+    // The token and its cache.
     shown.with_fingerprint("AccessToken", &access);
     shown.with_fingerprint("Fingerprint", &access.fingerprint());
     let token = Token {
@@ -80,7 +80,7 @@ async fn no_debug_output_shows_the_token() {
     cache.reject(token.fingerprint());
     shown.with_fingerprint("TokenCache", &cache);
 
-    // Where it comes from.
+    // The sources of the token.
     let stored = || StoredSecret {
         value: text.as_str().into(),
         version: Some(1),
@@ -107,7 +107,7 @@ async fn no_debug_output_shows_the_token() {
     shown.debug("TokenOrigin", &config.token.origin);
     shown.debug("Claims", &inspect(&text, TokenFormat::Jwt).unwrap().1);
 
-    // What it opens.
+    // The session that the token opens.
     let address = config.home.unwrap().address;
     let session = Session::new(address, config.limits, Extras::default(), clock.clone());
     let deadline = Deadline::at(now.after(Duration::from_secs(20)));
@@ -119,7 +119,7 @@ async fn no_debug_output_shows_the_token() {
     shown.debug("Status", &checkout.connection.status());
     shown.debug("SessionReport", &session.report());
 
-    // What is said of it when it goes wrong.
+    // The errors of the token.
     let fingerprint = token.fingerprint();
     let origin = || Origin::new(Setting::Token, "/token");
     let mut errors = vec![
@@ -171,9 +171,9 @@ async fn no_debug_output_shows_the_token() {
     }
 }
 
-/// A panic shows what `Debug` shows.
+/// A panic message contains the `Debug` output of a value.
 #[tokio::test]
-async fn no_panic_shows_the_token() {
+async fn panic_message_redacts_the_token() {
     let home = home().await;
     let text = home.mint_token("latchkey");
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());

@@ -1,4 +1,4 @@
-//! Every fault of a home, and what is said and logged of it.
+//! Searches of answers and logs for each fault of a home.
 
 use std::collections::BTreeSet;
 
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use testkit::canary::{Canary, Captured};
 use testkit::{Sandbox, home, light, problem, sample};
 
-/// So many homes at once: most of them only let time pass.
+/// The number of homes that run at once. Most homes only wait for a timeout.
 const AT_ONCE: usize = 16;
 const LIMIT_MS: &str = "300";
 
@@ -22,8 +22,8 @@ fn all_faults() -> Vec<Option<Fault>> {
     std::iter::once(None).chain(faults).collect()
 }
 
-/// The problems and error codes in an answer.
-fn named(answer: &Value, into: &mut BTreeSet<String>) {
+/// Adds the problems and error codes of an answer to `into`.
+fn collect_problems(answer: &Value, into: &mut BTreeSet<String>) {
     let body = answer["body"]
         .as_str()
         .and_then(|body| serde_json::from_str(body).ok());
@@ -39,8 +39,9 @@ fn named(answer: &Value, into: &mut BTreeSet<String>) {
     }
 }
 
-/// Meets a home with this fault in every way there is; returns what came of it.
-async fn meet(aws: &AwsEmulator, fault: Option<Fault>) -> (Canary, Vec<Value>) {
+/// Sends every kind of event to a function whose home has this fault. Returns the search for its token, and the
+/// answers.
+async fn serve_with_fault(aws: &AwsEmulator, fault: Option<Fault>) -> (Canary, Vec<Value>) {
     let home = home().await;
     let token = home.mint_token("latchkey");
     let url = home.url();
@@ -75,13 +76,13 @@ async fn meet(aws: &AwsEmulator, fault: Option<Fault>) -> (Canary, Vec<Value>) {
 }
 
 #[tokio::test]
-async fn no_fault_of_a_home_gives_the_token_away() {
+async fn home_faults_do_not_leak_the_token() {
     let (captured, _guard) = Captured::start();
     let aws = AwsEmulator::start().await.unwrap();
     let faults = all_faults();
     assert!(faults.len() > 100);
     let met: Vec<_> = stream::iter(faults)
-        .map(|fault| meet(&aws, fault))
+        .map(|fault| serve_with_fault(&aws, fault))
         .buffer_unordered(AT_ONCE)
         .collect()
         .await;
@@ -96,12 +97,12 @@ async fn no_fault_of_a_home_gives_the_token_away() {
     }
     for answer in &answers {
         canary.search("an answer", &answer.to_string());
-        named(answer, &mut names);
+        collect_problems(answer, &mut names);
     }
     canary.search("the log", &log);
     canary.search("a metric", &metrics);
     canary.search("the AWS emulator's output", &aws.logs());
-    // Otherwise nothing worth searching has happened.
+    // These checks prove that the faults had their effects.
     for name in [
         "command-outcome-unknown",
         "home-banned",

@@ -1,4 +1,4 @@
-//! The executable itself at its most talkative: what it prints, answers and measures.
+//! Searches of the executable's answers, logs and metrics at the most verbose log level.
 
 use latchkey_dev::home::{RestFault, SocketFault};
 use latchkey_dev::stack::{Fault, Function};
@@ -8,7 +8,7 @@ use testkit::{GET_PARAMETER, PARAMETER, Stage, invoke, light, sample};
 
 const NAMESPACE: &str = "LEE/HomeAssistant";
 
-/// Takes every path of the function, and searches what comes out of it.
+/// Takes every path of the function, and searches all its output. Returns the log.
 async fn take_every_path(variables: &[(&str, &str)]) -> String {
     let Stage {
         mut home,
@@ -16,14 +16,14 @@ async fn take_every_path(variables: &[(&str, &str)]) -> String {
         token: first,
     } = Stage::builder().start().await;
     let mut canary = Canary::new(&first);
-    // What opens a fence in front of the home is no less secret.
+    // The credential for a proxy in front of the home is a secret, too.
     let fence = home.mint_token("fence");
     canary.watch(&fence);
     let headers = json!({ "CF-Access-Client-Secret": fence }).to_string();
     aws.put_token("/headers", &headers).await.unwrap();
     let mut options = testkit::options(crate::BOOTSTRAP, &aws, &home.url())
         .env("LOG_LEVEL", "trace")
-        // Whatever is stored next is read when a token is needed next.
+        // With a TTL of 0 the function reads the parameter each time it needs a token.
         .env("TOKEN_TTL_SECONDS", "0")
         .env("HA_HEADERS_PARAMETER", "/headers")
         .env("HA_VALIDATE_TIMEOUT_MS", "500")
@@ -50,7 +50,7 @@ async fn take_every_path(variables: &[(&str, &str)]) -> String {
     }
     answers.push(function.invoke_raw("not JSON").await.unwrap().json());
 
-    // Rotated, rejected, expired, malformed: each way the stored text can go wrong.
+    // The stored text is a rotated, a rejected, an expired or a malformed token.
     let second = home.mint_token("second");
     let rejected = home.mint_token("rejected");
     let expired = home.mint_expiring_token("expired", 1_700_000_000);
@@ -75,7 +75,7 @@ async fn take_every_path(variables: &[(&str, &str)]) -> String {
         second.repeat(23),
         second.clone(),
     ] {
-        // Its socket is gone, so the next invocation needs a token.
+        // The restart closes the socket, so the next invocation needs a token.
         home.restart().await.unwrap();
         aws.put_token(PARAMETER, &stored).await.unwrap();
         for event in [&events[2], &events[0]] {
@@ -113,7 +113,7 @@ async fn take_every_path(variables: &[(&str, &str)]) -> String {
         home.clear_faults();
     }
 
-    // Most of them are delivered at the sandbox's end.
+    // Most metrics are delivered at the end of the execution environment.
     let log = function.stop().await;
     let metrics = format!("{:?}", aws.metrics(NAMESPACE).await.unwrap());
     for answer in &answers {
@@ -122,7 +122,7 @@ async fn take_every_path(variables: &[(&str, &str)]) -> String {
     canary.search("the function's output", &log);
     canary.search("a metric", &metrics);
     canary.search("the AWS emulator's output", &aws.logs());
-    // Otherwise nothing worth searching was printed.
+    // These texts prove that the function took the paths and logged them.
     for told in [
         "token accepted",
         "rejected the token",
@@ -136,13 +136,13 @@ async fn take_every_path(variables: &[(&str, &str)]) -> String {
 }
 
 #[tokio::test]
-async fn json_logs_and_cloudwatch() {
+async fn json_logs_and_cloudwatch_metrics_redact_tokens() {
     let log = take_every_path(&[]).await;
     assert!(log.contains("\"level\":\"DEBUG\""));
 }
 
 #[tokio::test]
-async fn text_logs_and_emf() {
+async fn text_logs_and_emf_redact_tokens() {
     let log = take_every_path(&[("LOG_FORMAT", "text"), ("METRICS", "emf")]).await;
     assert!(log.contains(" DEBUG ") && log.contains("\"_aws\""));
 }

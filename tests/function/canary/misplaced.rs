@@ -1,4 +1,4 @@
-//! A token in the wrong place: in a variable that is not for it, or in what a caller sends. People paste.
+//! Misplaced tokens: in a variable for another value, or in a caller's request. Users paste tokens into wrong places.
 
 use std::process::Command;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use testkit::canary::Canary;
 use testkit::{Stage, invoke, sample};
 
-/// Everything the function reads.
+/// All variables that the function reads.
 const VARIABLES: &[&str] = &[
     "HA_URL",
     "HA_TOKEN",
@@ -37,8 +37,8 @@ const VARIABLES: &[&str] = &[
     "LOG_FORMAT",
 ];
 
-/// In form a token of a home's, and the search for it.
-fn a_token() -> (String, Canary) {
+/// Returns a token in the format of Home Assistant's tokens, and a search for this token.
+fn fake_token() -> (String, Canary) {
     let encode = |text: &str| URL_SAFE_NO_PAD.encode(text);
     let token = format!(
         "{}.{}.{}",
@@ -51,8 +51,8 @@ fn a_token() -> (String, Canary) {
 }
 
 #[test]
-fn a_faulty_configuration_is_told_without_the_token() {
-    let (token, canary) = a_token();
+fn configuration_error_redacts_a_misplaced_token() {
+    let (token, canary) = fake_token();
     for name in VARIABLES {
         for value in [
             token.clone(),
@@ -62,7 +62,7 @@ fn a_faulty_configuration_is_told_without_the_token() {
             format!("http://home:8123/#{token}"),
             format!("{token}://home"),
         ] {
-            // A fault of another variable: with it the function ends at start whatever becomes of the token.
+            // `CALLER_AUTH` is invalid, so the function ends at start even if another variable accepts the token.
             let output = Command::new(testkit::bootstrap(crate::BOOTSTRAP))
                 .env_clear()
                 .env("AWS_LAMBDA_RUNTIME_API", "127.0.0.1:9")
@@ -79,10 +79,10 @@ fn a_faulty_configuration_is_told_without_the_token() {
     }
 }
 
-/// Variables that take almost any text accept a token too; it must not come out again where they are used.
+/// Some variables accept almost any text, and so accept a token. The output must not contain this token.
 #[tokio::test]
-async fn a_variable_that_takes_any_text_does_not_show_the_token() {
-    let (token, canary) = a_token();
+async fn token_in_free_text_variable_is_redacted() {
+    let (token, canary) = fake_token();
     let Stage { home, aws, .. } = Stage::builder().start().await;
     let variables = [
         ("HA_TOKEN_PARAMETER", token.clone()),
@@ -100,12 +100,11 @@ async fn a_variable_that_takes_any_text_does_not_show_the_token() {
         .env("LOG_LEVEL", "trace")
         .env("METRICS", "emf")
         .timeout(Duration::from_secs(3));
-    // All at once: they only wait, for a home that is not there or for the emulator to notice that the function has
-    // ended.
+    // The functions run at once, because each function mostly waits: for an unreachable home or for the emulator.
     let said: Vec<(&str, String)> = stream::iter(variables)
         .map(|(name, value)| {
             let options = options.clone().env(name, value);
-            async move { (name, everything_said(options).await) }
+            async move { (name, all_output(options).await) }
         })
         .buffer_unordered(10)
         .collect()
@@ -117,8 +116,8 @@ async fn a_variable_that_takes_any_text_does_not_show_the_token() {
     assert!(leaks.is_empty(), "{}", leaks.join("\n\n"));
 }
 
-/// What a function answers and prints.
-async fn everything_said(options: FunctionOptions) -> String {
+/// Returns all answers and all output of a function.
+async fn all_output(options: FunctionOptions) -> String {
     let function = Function::start(options).await.unwrap();
     let mut said = String::new();
     for event in [
@@ -126,7 +125,7 @@ async fn everything_said(options: FunctionOptions) -> String {
         json!({ "source": "keep-warm" }),
     ] {
         said += &function.invoke(&event).await.unwrap().text();
-        // It may refuse to start at all, and would do so again.
+        // A function that cannot start does not start for the next event either.
         if function.logs().contains("cannot start") {
             break;
         }
@@ -135,8 +134,8 @@ async fn everything_said(options: FunctionOptions) -> String {
 }
 
 #[tokio::test]
-async fn a_token_that_a_caller_sends_is_not_repeated() {
-    let (token, canary) = a_token();
+async fn token_in_request_is_not_echoed() {
+    let (token, canary) = fake_token();
     let Stage { home, aws, .. } = Stage::builder().start().await;
     let options = testkit::options(crate::BOOTSTRAP, &aws, &home.url())
         .env("LOG_LEVEL", "trace")

@@ -1,4 +1,4 @@
-//! The proof that the search finds what it looks for.
+//! Tests of the search for tokens.
 
 use testkit::canary::{Canary, Captured};
 
@@ -6,7 +6,7 @@ const TOKEN: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJpc3MiOiIwMTIzNDU2Nz
     ImlhdCI6MTcwMDAwMDAwMCwiZXhwIjoyMDE1MzYwMDAwfQ.Zx81kPq3VbN7mTfYw0Lr6QhJ2sUoDe9iAcXg5yBvKtE";
 
 #[test]
-fn a_planted_leak_is_found() {
+fn search_finds_a_planted_leak() {
     let canary = Canary::new(TOKEN);
     let end = TOKEN.len();
     for leak in [
@@ -15,7 +15,7 @@ fn a_planted_leak_is_found() {
         format!("{{\"access_token\":\"{TOKEN}\"}}"),
         format!("…{}…", &TOKEN[end - 12..]),
         format!("…{}…", &TOKEN[40..52]),
-        // The header's end and what follows it is not public any more.
+        // This range contains the end of the public header and the start of the secret part.
         format!("…{}…", &TOKEN[30..42]),
         format!("{:?}", TOKEN.as_bytes()),
         format!("Bytes {:?}.", &TOKEN.as_bytes()[end - 12..]),
@@ -36,7 +36,7 @@ fn a_planted_leak_is_found() {
 
 #[test]
 #[should_panic(expected = "the log gives the token away")]
-fn a_leak_into_the_log_is_found() {
+fn search_finds_a_leak_in_the_log() {
     let (captured, _guard) = Captured::start();
     tracing::trace!(target: "latchkey::home::token", token = TOKEN, "fetched");
     Canary::new(TOKEN).search("the log", &captured.text());

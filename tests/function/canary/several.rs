@@ -1,4 +1,4 @@
-//! What came with several homes, rotations and a shared table: what `Debug`, `Display` and replies make of it.
+//! Searches of `Debug`, `Display` and replies for tokens: types of stored homes, of rotations and of the shared table.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -38,7 +38,7 @@ fn name(leaf: &str) -> String {
 }
 
 #[tokio::test]
-async fn what_is_stored_of_a_home_is_not_shown() {
+async fn debug_of_stored_home_redacts_secrets() {
     let home = home().await;
     let aws = AwsEmulator::start().await.unwrap();
     let text = home.mint_token("latchkey");
@@ -91,9 +91,9 @@ async fn what_is_stored_of_a_home_is_not_shown() {
     shown.debug("Versions", &all);
 }
 
-/// The token was stored where the address belongs.
+/// The parameter of the address contains the token.
 #[tokio::test]
-async fn a_token_in_place_of_an_address_is_not_shown() {
+async fn token_in_place_of_home_url_is_redacted() {
     let home = home().await;
     let aws = AwsEmulator::start().await.unwrap();
     let text = home.mint_token("latchkey");
@@ -124,7 +124,7 @@ async fn a_token_in_place_of_an_address_is_not_shown() {
 }
 
 #[tokio::test]
-async fn what_is_said_of_homes_and_rotations_does_not_show_the_token() {
+async fn failures_and_replies_of_homes_and_rotations_redact_the_token() {
     let home = home().await;
     let text = home.mint_token("latchkey");
     let shown = Shown::of(&text);
@@ -214,7 +214,7 @@ async fn what_is_said_of_homes_and_rotations_does_not_show_the_token() {
     shown.canary.search("RotationReply", &sent);
 }
 
-/// A place for verdicts that keeps the names it was given.
+/// A verdict store that records the pseudonyms and runs of its calls.
 #[derive(Default)]
 struct Names(Mutex<Vec<String>>);
 
@@ -229,7 +229,7 @@ impl VerdictStore for Names {
     ) -> BoxFuture<'a, Result<Turn, TableError>> {
         let mut names = self.0.lock().unwrap();
         names.extend([pseudonym.to_owned(), run.to_owned()]);
-        // The third time it is known to be bad.
+        // The third claim finds the token rejected.
         let turn = match names.len() {
             0..5 => Turn::Ours,
             _ => Turn::Rejected,
@@ -249,7 +249,7 @@ impl VerdictStore for Names {
 }
 
 #[tokio::test]
-async fn what_sandboxes_share_does_not_show_the_token() {
+async fn shared_table_redacts_the_token() {
     let home = home().await;
     let aws = AwsEmulator::start().await.unwrap();
     aws.create_table(TABLE).await.unwrap();
@@ -282,7 +282,7 @@ async fn what_sandboxes_share_does_not_show_the_token() {
     }
     let said = names.0.lock().unwrap().join(" ");
     shown.canary.search("a verdict's name", &said);
-    // Logs show the fingerprint; beside it the table must not tell whose verdicts are whose.
+    // Logs show the fingerprint. A fingerprint in the table would link a verdict to the token in the logs.
     assert!(!said.contains(&shown.fingerprint), "{said}");
 
     let client = aws_sdk_dynamodb::Client::new(aws.sdk_config());
@@ -321,7 +321,7 @@ async fn what_sandboxes_share_does_not_show_the_token() {
 }
 
 #[tokio::test]
-async fn health_does_not_show_the_token() {
+async fn health_redacts_the_token() {
     let home = home().await;
     let aws = AwsEmulator::start().await.unwrap();
     let text = home.mint_token("latchkey");
@@ -350,9 +350,9 @@ async fn health_does_not_show_the_token() {
     }
 }
 
-/// A home that mints a token answers with it.
+/// The answer to a command that mints a token contains the token.
 #[tokio::test]
-async fn what_a_home_answers_is_not_shown() {
+async fn debug_of_home_answer_redacts_a_minted_token() {
     use latchkey::base::config::{Config, TokenFormat};
     use latchkey::base::metrics::{Meter, Metrics};
     use latchkey::home::bridge::Bridge;

@@ -1,5 +1,7 @@
-//! The executable at its most talkative while tokens are looked after: several homes, parameters that change, tokens
-//! read again behind the answer, verdicts in a shared table, a rotation.
+//! Searches of the executable's output while it maintains tokens.
+//!
+//! The test covers several homes, changed parameters, refreshes after an answer, verdicts in a shared table and a
+//! rotation.
 
 use latchkey_dev::home::HomeOptions;
 use latchkey_dev::stack::{AwsEmulator, Fault, Function};
@@ -33,7 +35,7 @@ fn toggle(home: Option<&str>) -> Value {
 }
 
 #[tokio::test]
-async fn looking_after_tokens_shows_none() {
+async fn token_maintenance_redacts_tokens() {
     let aws = AwsEmulator::start().await.unwrap();
     aws.create_table(TABLE).await.unwrap();
     let main = home().await;
@@ -67,7 +69,7 @@ async fn looking_after_tokens_shows_none() {
         .env("LOG_LEVEL", "trace")
         .env("HOMES_PARAMETER_PREFIX", PREFIX)
         .env("TABLE_NAME", TABLE)
-        // So that tokens are soon due, and soon out of use.
+        // With a short TTL a token is soon due for a refresh and soon out of use.
         .env("TOKEN_TTL_SECONDS", "1")
         .env("HA_VALIDATE_TIMEOUT_MS", "500")
         .env("HA_CONNECT_TIMEOUT_MS", "500")
@@ -88,14 +90,14 @@ async fn looking_after_tokens_shows_none() {
         answers.push(invoke(&function, &event).await);
     }
 
-    // Read again behind an answer, once it is due.
+    // The token is refreshed after an answer, once the token is due.
     let reads = async || aws.calls_of(GET_PARAMETER).await.unwrap();
     let before = reads().await;
     while reads().await == before {
         answers.push(invoke(&function, &toggle(None)).await);
     }
 
-    // Replaced, and told so; stored wrongly, and told so; where it can no longer be read.
+    // The token is replaced, stored in a wrong form, or made unreadable. An event reports each change.
     let (cabin, _) = &homes[0];
     let second = cabin.mint_token("second");
     canary.watch(&second);
@@ -135,7 +137,7 @@ async fn looking_after_tokens_shows_none() {
         aws.clear_faults().await.unwrap();
     }
 
-    // Rejected, which all sandboxes are to know.
+    // The token is rejected, and the table shares the rejection.
     let (beach, token) = &homes[1];
     beach.revoke(token);
     beach.wait_for(|counters| counters.open_sockets == 0).await;
@@ -144,7 +146,7 @@ async fn looking_after_tokens_shows_none() {
     }
     let presented = beach.counters().presented(token);
 
-    // Rotated, by the home that can.
+    // The tokens are rotated in the homes that support rotation.
     for event in [
         json!({ "source": "rotate-token", "home": "nowhere", "dry_run": true }),
         json!({ "source": "rotate-token", "dry_run": true }),
@@ -179,7 +181,7 @@ async fn looking_after_tokens_shows_none() {
     canary.search("a metric", &metrics);
     canary.search("the AWS emulator's output", &aws.logs());
 
-    // Otherwise nothing worth searching has happened.
+    // These checks prove that the function took the paths.
     assert_eq!(beach.counters().presented(token), presented);
     let kinds: Vec<&str> = items
         .iter()

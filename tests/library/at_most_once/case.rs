@@ -1,4 +1,4 @@
-//! What can come between a caller and a home, and random choices of it.
+//! The cases of the randomised test: callers, faults, and their random choice.
 
 use std::time::Duration;
 
@@ -6,18 +6,18 @@ use fastrand::Rng;
 use latchkey_dev::home::{ConnectionFault, Fault, RestFault, SocketFault};
 use latchkey_dev::relay::{Direction, Ending, RelayCounters};
 
-/// Which callers send what, on which kind of connection.
+/// The callers of a case, their commands, and the state of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Shape {
-    /// Whether the connection has been used before.
+    /// True if the connection has been used before.
     pub(crate) is_warm: bool,
-    /// How many callers there are at once.
+    /// The number of concurrent callers.
     pub(crate) callers: usize,
-    /// How many commands each of them sends.
+    /// The number of commands that each caller sends.
     pub(crate) batch: usize,
 }
 
-/// How many bytes an undisturbed exchange takes each way.
+/// The number of bytes of an exchange without a fault, in each direction.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Bytes {
     pub(crate) to_server: u64,
@@ -33,7 +33,7 @@ impl Bytes {
     }
 }
 
-/// When so many bytes have passed one way.
+/// The moment at which this number of bytes has passed in one direction.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Moment {
     pub(crate) direction: Direction,
@@ -50,22 +50,22 @@ impl Moment {
     }
 }
 
-/// What goes wrong.
+/// The fault of a case.
 #[derive(Clone, Debug)]
 pub(crate) enum Trouble {
-    /// Nothing.
+    /// No fault.
     None,
-    /// The connection that carries the last of these bytes is cut right behind it.
+    /// The connection that carries the last of these bytes is cut right after this byte.
     Cut(Moment, Ending),
     /// All connections are cut.
     CutAll(Moment, Ending),
     /// All connections go silent.
     Silence(Moment),
-    /// The home starts anew, after a farewell or without one.
+    /// The home restarts, with or without closing its sockets first.
     Restart { at: Moment, says_goodbye: bool },
-    /// The token is deleted, and perhaps another has taken its place by then.
+    /// The token is revoked. If `is_replaced`, another token is stored first.
     Revoke { at: Moment, is_replaced: bool },
-    /// The home misbehaves, so many times or without end.
+    /// The home shows this fault, a number of times or without end.
     Fault(Fault, Option<u32>),
 }
 
@@ -74,9 +74,9 @@ pub(crate) enum Trouble {
 pub(crate) struct Case {
     pub(crate) shape: Shape,
     pub(crate) trouble: Trouble,
-    /// Threads of latchkey's runtime.
+    /// The number of threads of latchkey's runtime.
     pub(crate) threads: usize,
-    /// What the callers have, where that is less than latchkey's own limits.
+    /// The deadline of the callers, if it is shorter than latchkey's own timeouts.
     pub(crate) patience: Option<Duration>,
 }
 
@@ -96,7 +96,7 @@ impl Shape {
     fn random(random: &mut Rng) -> Self {
         Self {
             is_warm: random.bool(),
-            // Mostly one, as in Lambda.
+            // Mostly one caller, as in Lambda.
             callers: [1, 1, 2][random.usize(..3)],
             batch: random.usize(1..=5),
         }
@@ -104,7 +104,7 @@ impl Shape {
 }
 
 impl Case {
-    /// A case by its seed; `bytes` knows what each shape takes.
+    /// Returns the case of a seed. `bytes` returns the byte counts of a shape.
     pub(crate) fn random(seed: u64, bytes: impl Fn(Shape) -> Bytes) -> Self {
         let mut random = Rng::with_seed(seed);
         let shape = Shape::random(&mut random);
@@ -156,7 +156,7 @@ impl Trouble {
     }
 }
 
-/// All faults of a home, those that would only take long made short.
+/// Returns all faults of a home. Slow faults are shortened.
 fn faults() -> Vec<Fault> {
     let rest = RestFault::all().into_iter().map(|fault| match fault {
         RestFault::SlowBody(_) => RestFault::SlowBody(Duration::from_millis(1)),

@@ -1,4 +1,4 @@
-//! One case, played, and the laws it is held against.
+//! Plays one case and checks the rules that every case must obey.
 
 use latchkey::home::bridge::BridgeError;
 use latchkey::home::home_assistant::{Answer, HomeError, Outcome};
@@ -7,24 +7,24 @@ use latchkey_dev::home::{Counters, Fault, SocketFault};
 use super::case::{Bytes, Case, Shape, Trouble};
 use super::stage::{CaseStage, Maker, Run, marked, marker, unhurried};
 
-/// What a caller was told of a command.
+/// The outcome of a command that a caller got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Told {
-    /// Answered, with success.
+    /// The command succeeded.
     Answered,
-    /// Answered, with an error of the home's.
+    /// The home answered with an error.
     Refused,
-    /// Not sent.
+    /// The command was not sent.
     NotSent,
-    /// Unknown.
+    /// The outcome is unknown.
     Unknown,
 }
 
-/// What became of one command.
+/// The reported outcome and the executions of one command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Fate {
     pub(crate) told: Told,
-    /// How often the home executed it.
+    /// The number of executions in the home.
     pub(crate) executed: usize,
 }
 
@@ -38,12 +38,12 @@ impl Fate {
     }
 }
 
-/// Plays a case and says what became of its commands; `Err` says which laws were broken.
+/// Plays a case and returns the fates of its commands. The error lists the broken rules.
 ///
-/// It must run on a runtime of one thread: then a home that has answered a later request has also read every byte that
-/// had arrived before.
+/// The runtime must have one thread. Then a home that has answered a later request has also read every byte that
+/// arrived earlier.
 pub(crate) async fn play(case: Case, latchkey: Maker) -> Result<Vec<Fate>, String> {
-    let mut stage = CaseStage::set(&case, latchkey).await;
+    let mut stage = CaseStage::start(&case, latchkey).await;
     if case.shape.is_warm {
         stage.warm_up().await?;
     }
@@ -72,16 +72,16 @@ pub(crate) async fn play(case: Case, latchkey: Maker) -> Result<Vec<Fate>, Strin
     if counters.service_calls.len() > fates.len() {
         broken.push(format!("{} executions", counters.service_calls.len()));
     }
-    // A verdict on the token that does not come in its own time cannot be known of; that of latchkey's caller is no
-    // excuse.
+    // latchkey cannot know a verdict on the token that arrives after a step timeout. A caller's own deadline does not
+    // excuse another failed login.
     let unheard = runs
         .iter()
         .chain(&afterwards)
         .filter(|run| is_timed_out(run));
-    if counters.failed_logins > allowed_strikes(&case.trouble) + unheard.count() as u64 {
+    if counters.failed_logins > allowed_failed_logins(&case.trouble) + unheard.count() as u64 {
         broken.push(format!("{} failed logins", counters.failed_logins));
     }
-    if reads > 1 && allowed_strikes(&case.trouble) == 0 {
+    if reads > 1 && allowed_failed_logins(&case.trouble) == 0 {
         broken.push(format!("the token was read {reads} times"));
     }
     if !is_over(&case.trouble, told[told.len() - 1]) {
@@ -95,7 +95,7 @@ pub(crate) async fn play(case: Case, latchkey: Maker) -> Result<Vec<Fate>, Strin
     }
 }
 
-/// Measures what an undisturbed exchange of this shape takes.
+/// Measures the bytes of an exchange of this shape without a fault.
 pub(crate) async fn measure(shape: Shape) -> Bytes {
     let case = Case {
         shape,
@@ -103,7 +103,7 @@ pub(crate) async fn measure(shape: Shape) -> Bytes {
         threads: 1,
         patience: None,
     };
-    let stage = CaseStage::set(&case, unhurried).await;
+    let stage = CaseStage::start(&case, unhurried).await;
     if shape.is_warm {
         stage.warm_up().await.unwrap();
     }
@@ -121,12 +121,12 @@ pub(crate) async fn measure(shape: Shape) -> Bytes {
     }
 }
 
-/// Whether what a later command was told shows that nothing is wrong any more.
+/// Returns true if the outcome of a later command shows that the trouble is over.
 fn is_over(trouble: &Trouble, told: Told) -> bool {
     match trouble {
-        // There is no good token.
+        // Every stored token is revoked.
         Trouble::Revoke { is_replaced, .. } if !is_replaced => told == Told::NotSent,
-        // The only token there is has been rejected, unless nothing met the fault.
+        // The home has rejected the only token, unless no login met the fault.
         Trouble::Fault(Fault::Socket(SocketFault::AuthInvalid), _) => {
             matches!(told, Told::NotSent | Told::Answered)
         }
@@ -138,8 +138,8 @@ fn is_timed_out(run: &Run) -> bool {
     matches!(run, Err(BridgeError::Home(HomeError::Timeout { .. })))
 }
 
-/// How many failed logins the home may have seen.
-fn allowed_strikes(trouble: &Trouble) -> u64 {
+/// Returns the highest number of failed logins that the trouble allows.
+fn allowed_failed_logins(trouble: &Trouble) -> u64 {
     match trouble {
         Trouble::Revoke { .. } | Trouble::Fault(Fault::Socket(SocketFault::AuthInvalid), _) => 1,
         _ => 0,
@@ -150,7 +150,7 @@ fn executions(counters: &Counters, index: usize) -> usize {
     counters.calls_of("light", "turn_on", &marker(index))
 }
 
-/// What all commands of some runs were told, each of which had so many.
+/// Returns the outcomes of all commands. Each run has `batch` commands.
 fn all_told(runs: &[Run], batch: usize) -> Vec<Told> {
     let each = |run: &Run| match run {
         Err(_) => vec![Told::NotSent; batch],

@@ -1,4 +1,4 @@
-//! The stage of one case: a home, a relay, and callers on a runtime of their own.
+//! The stage of one case: a home, a relay, and callers with their own runtime.
 
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
@@ -16,16 +16,16 @@ use tokio::task::JoinHandle;
 
 use super::case::{Case, Trouble};
 
-/// Long enough for an undisturbed step on a busy machine, since a step cut short proves less; short enough to run into
-/// thousands of times.
-const LIMIT: Duration = Duration::from_millis(300);
+/// The step timeout. This timeout is long enough for a step without a fault on a busy machine. This timeout is short
+/// enough to expire thousands of times in one test.
+const STEP_TIMEOUT: Duration = Duration::from_millis(300);
 
-/// How often a command is sent again for want of time.
-const TRIES: usize = 20;
+/// The maximum number of attempts for a command that times out.
+const MAX_ATTEMPTS: usize = 20;
 
 pub(crate) type Run = Result<Vec<Outcome>, BridgeError>;
 
-/// The machine's clock, which can be put forward.
+/// The machine's clock with an offset that the test increases.
 pub(crate) struct Shifted {
     system: SystemClock,
     by: Mutex<Duration>,
@@ -37,24 +37,24 @@ impl Clock for Shifted {
     }
 }
 
-/// How a latchkey is made for a home's URL and a token.
+/// A function that builds a latchkey from a home's URL, a token and a clock.
 pub(crate) type Maker = fn(&str, &str, Arc<Shifted>) -> TestBridge;
 
-/// For cases in which nothing is waited for in vain.
+/// Builds a latchkey with the default timeouts, for cases in which no step times out.
 pub(crate) fn unhurried(home_url: &str, token: &str, _: Arc<Shifted>) -> TestBridge {
     TestBridge::new(home_url, token)
 }
 
-/// With [`LIMIT`].
+/// Builds a latchkey whose steps time out after [`STEP_TIMEOUT`].
 pub(crate) fn hurried(home_url: &str, token: &str, clock: Arc<Shifted>) -> TestBridge {
     let limits = Limits {
-        step: LIMIT,
+        step: STEP_TIMEOUT,
         ..Limits::default()
     };
     TestBridge::with_limits(home_url, token, clock, limits)
 }
 
-/// A home, the relay before it, and a latchkey behind that.
+/// A home, a relay in front of the home, and a latchkey that connects through the relay.
 pub(crate) struct CaseStage {
     home: SimulatedHome,
     _port: Port,
@@ -65,7 +65,7 @@ pub(crate) struct CaseStage {
     runtime: Threads,
 }
 
-/// Latchkey's own runtime, so that it can be ended with everything that latchkey still has running.
+/// latchkey's own runtime. The end of the runtime ends all of latchkey's tasks.
 struct Threads(Option<Runtime>);
 
 impl Threads {
@@ -80,7 +80,7 @@ impl Threads {
         self.0.as_ref().unwrap().spawn(run)
     }
 
-    /// Waits until nothing of it runs any more.
+    /// Shuts the runtime down and waits until its tasks have ended.
     async fn end(mut self) {
         let runtime = self.0.take();
         tokio::task::spawn_blocking(move || drop(runtime))
@@ -90,7 +90,7 @@ impl Threads {
 }
 
 impl Drop for Threads {
-    /// Where a test fails half way, there is nobody to wait.
+    /// Shuts the runtime down in the background, because a failed test does not wait.
     fn drop(&mut self) {
         if let Some(runtime) = self.0.take() {
             runtime.shutdown_background();
@@ -100,7 +100,7 @@ impl Drop for Threads {
 
 impl CaseStage {
     /// Starts everything for a case.
-    pub(crate) async fn set(case: &Case, latchkey: Maker) -> Self {
+    pub(crate) async fn start(case: &Case, latchkey: Maker) -> Self {
         let relayed = RelayedHome::start(HomeOptions::default()).await;
         let url = relayed.url();
         let RelayedHome {
@@ -124,7 +124,7 @@ impl CaseStage {
         }
     }
 
-    /// Has a connection made and used.
+    /// Opens a connection and uses it once.
     pub(crate) async fn warm_up(&self) -> Result<(), String> {
         let runs = self.send_until_in_time(|_| command(json!({"type": "ping"})));
         match runs.await.pop() {
@@ -133,24 +133,24 @@ impl CaseStage {
         }
     }
 
-    /// Has one caller send one command, and another as long as nothing was wrong but that time ran out: since there was
-    /// silence, or since the machine is busy.
+    /// Sends one command at a time until a command does not time out. A command times out on a silent connection or
+    /// on a busy machine.
     pub(crate) async fn send_until_in_time(&self, command: impl Fn(usize) -> Command) -> Vec<Run> {
         let mut runs = Vec::new();
-        for number in 0..TRIES {
+        for number in 0..MAX_ATTEMPTS {
             let run = self.send(vec![command(number)], None).await.unwrap();
             let is_late = is_late(&run);
             runs.push(run);
             if !is_late {
                 break;
             }
-            // Past any time for which latchkey spares a home that seems down.
+            // Past any time for which latchkey holds back requests to a home that seems down.
             *self.clock.by.lock().unwrap() += Duration::from_secs(10);
         }
         runs
     }
 
-    /// Has one caller send a batch.
+    /// Sends one batch from one caller.
     fn send(&self, commands: Vec<Command>, patience: Option<Duration>) -> JoinHandle<Run> {
         let latchkey = self.latchkey.clone();
         self.runtime.spawn(async move {
@@ -162,7 +162,7 @@ impl CaseStage {
         })
     }
 
-    /// Has all callers send at once; what each of them was told.
+    /// Sends the batches of all callers concurrently. Returns the result of each caller.
     pub(crate) fn send_all(&self, case: &Case) -> impl Future<Output = Vec<Run>> + use<> {
         let batch = case.shape.batch;
         let callers: Vec<_> = (0..case.shape.callers)
@@ -180,7 +180,7 @@ impl CaseStage {
         }
     }
 
-    /// The case itself: callers and trouble together.
+    /// Runs the case: the callers and the trouble together.
     pub(crate) async fn run(&mut self, case: &Case) -> Vec<Run> {
         let before = self.relay.counters();
         let moment = match &case.trouble {
@@ -211,15 +211,15 @@ impl CaseStage {
             _ = self.relay.wait_for(|now| moment.has_come(&before, now)) => None,
             runs = &mut runs => Some(runs),
         };
-        self.trouble(&case.trouble).await;
+        self.cause_trouble(&case.trouble).await;
         match early {
             Some(runs) => runs,
             None => runs.await,
         }
     }
 
-    /// Makes the trouble whose moment has come.
-    async fn trouble(&mut self, trouble: &Trouble) {
+    /// Causes the trouble at its moment.
+    async fn cause_trouble(&mut self, trouble: &Trouble) {
         match trouble {
             Trouble::CutAll(_, ending) => self.relay.drop_connections(*ending),
             Trouble::Silence(_) => self.relay.black_hole(),
@@ -240,21 +240,21 @@ impl CaseStage {
         }
     }
 
-    /// Makes an end of it, and waits until it is felt: by then a farewell has reached latchkey's side.
+    /// Ends the trouble. On return, a close of the connection has reached latchkey.
     pub(crate) async fn end_trouble(&self, trouble: &Trouble) {
         self.home.clear_faults();
         if let Trouble::Cut(at, ending) = trouble {
-            // Farther away than any byte to come.
+            // The cut moves behind all further bytes.
             self.relay.cut_after(at.direction, u64::MAX, *ending);
         }
         visit(&self.home).await;
     }
 
-    /// Ends latchkey, then the network, and counts once the home has read all that had reached it.
+    /// Ends latchkey and then the network. Returns the counters after the home has read all bytes that reached it.
     pub(crate) async fn settle(self, trouble: &Trouble) -> Counters {
         drop(self.latchkey);
         self.runtime.end().await;
-        // Latchkey's last bytes are now with the relay.
+        // The relay now has latchkey's last bytes.
         visit(&self.home).await;
         self.relay.drop_connections(Ending::Fin);
         self.relay.wait_for(|now| now.open_connections == 0).await;
@@ -266,7 +266,7 @@ impl CaseStage {
     }
 }
 
-/// Whether a home in this trouble keeps a socket and never looks at it again.
+/// Returns true if the home keeps a socket open and never reads from the socket again.
 fn freezes(trouble: &Trouble) -> bool {
     matches!(
         trouble,
@@ -274,7 +274,7 @@ fn freezes(trouble: &Trouble) -> bool {
     )
 }
 
-/// A command whose executions can be told from all others'.
+/// Returns a command that addresses its own entity.
 pub(crate) fn marked(index: usize) -> Command {
     command(json!({
         "type": "call_service", "domain": "light", "service": "turn_on",
@@ -282,12 +282,12 @@ pub(crate) fn marked(index: usize) -> Command {
     }))
 }
 
-/// What it is told by.
+/// Returns the entity ID of the command with this index.
 pub(crate) fn marker(index: usize) -> String {
     format!("light.lamp_{index:02}")
 }
 
-/// Whether it came to nothing for want of time.
+/// Returns true if the run timed out.
 fn is_late(run: &Run) -> bool {
     let error = match run {
         Err(BridgeError::Home(error)) => error,

@@ -1,11 +1,11 @@
-//! Alexa's directives that cannot be served: each gets an answer that Alexa understands.
+//! Tests of Alexa directives that cannot be served. Each directive gets a response that Alexa understands.
 
 use latchkey_dev::home::RestFault;
 use serde_json::{Value, json};
 use testkit::callers::token;
 
 use super::DoorStage;
-use super::router::raw;
+use super::router::raw_response;
 
 fn accept_grant(token: &Value) -> Value {
     json!({ "directive": {
@@ -40,11 +40,11 @@ fn turn_on(jwt: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_grant_that_cannot_be_accepted_is_told_so_in_alexas_words() {
-    let stage = DoorStage::set().await;
+async fn rejected_grant_gets_an_accept_grant_failed_response() {
+    let stage = DoorStage::start().await;
     let good = token(&["call:alexa.smart_home"], &json!({}));
     let refused = async |event: Value| {
-        let answer = raw(&stage, &event).await;
+        let answer = raw_response(&stage, &event).await;
         let header = &answer["event"]["header"];
         assert_eq!(header["namespace"], "Alexa.Authorization", "{answer}");
         assert_eq!(header["name"], "ErrorResponse", "{answer}");
@@ -58,9 +58,9 @@ async fn a_grant_that_cannot_be_accepted_is_told_so_in_alexas_words() {
             "{answer}"
         );
     };
-    // The home knows nothing of Alexa and answers with 404.
+    // The home has no Alexa integration and answers 404.
     refused(accept_grant(&json!(good))).await;
-    // Amazon's own tokens are nobody's here.
+    // latchkey rejects Amazon's own tokens.
     refused(accept_grant(&json!("Atza|token-canary"))).await;
     refused(accept_grant(&json!(token(&["read"], &json!({}))))).await;
     refused(accept_grant(&json!(5))).await;
@@ -70,7 +70,7 @@ async fn a_grant_that_cannot_be_accepted_is_told_so_in_alexas_words() {
     let mut other = accept_grant(&json!(good));
     other["directive"]["header"]["name"] = json!("Other");
     refused(other).await;
-    // With a session that is open the home's own answer comes back, which is none.
+    // With an open session, latchkey reads the home's response, which is not a response to a grant.
     let jwt = token(&["admin"], &json!({}));
     let ping = testkit::callers::run(Some(&jwt), &json!({ "type": "ping" }));
     assert_eq!(stage.ask(&ping).await.0, 200);
@@ -81,8 +81,8 @@ async fn a_grant_that_cannot_be_accepted_is_told_so_in_alexas_words() {
 }
 
 #[tokio::test]
-async fn a_directive_with_an_unreadable_member_keeps_what_can_be_read() {
-    let stage = DoorStage::set().await;
+async fn invalid_directive_response_keeps_the_readable_members() {
+    let stage = DoorStage::start().await;
     let jwt = token(&["call:alexa.smart_home"], &json!({}));
     let correlation = json!("correlation");
     let endpoint = json!("light#kitchen");
@@ -108,7 +108,7 @@ async fn a_directive_with_an_unreadable_member_keeps_what_can_be_read() {
         let mut event = turn_on(&jwt);
         let pointer = format!("/directive/{}", member.replace('.', "/"));
         *event.pointer_mut(&pointer).unwrap() = value;
-        let answer = raw(&stage, &event).await;
+        let answer = raw_response(&stage, &event).await;
         let said = &answer["event"];
         assert_eq!(said["header"]["namespace"], "Alexa", "{answer}");
         assert_eq!(said["payload"]["type"], "INVALID_DIRECTIVE", "{answer}");
@@ -123,10 +123,10 @@ async fn a_directive_with_an_unreadable_member_keeps_what_can_be_read() {
         ];
         assert_eq!(kept, seen, "{answer}");
     }
-    // Null is absent, and no reason to refuse: this directive goes to the home.
+    // A null member counts as absent, so this directive reaches the home.
     let mut event = turn_on(&jwt);
     event["directive"]["payload"] = Value::Null;
-    let answer = raw(&stage, &event).await;
+    let answer = raw_response(&stage, &event).await;
     assert_eq!(
         answer["event"]["payload"]["type"], "INTERNAL_ERROR",
         "{answer}"

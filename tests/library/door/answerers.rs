@@ -1,5 +1,5 @@
-//! Who answers in the home's place: every fault of the simulated home over REST, met by each kind of request, on a
-//! session that is open already and on one that is yet to be opened.
+//! Every REST fault of the simulated home, met by each kind of request, with an open session and without a session.
+//! The problem shows whether the home or another server answered.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,13 +13,13 @@ use testkit::{Sandbox, home, home_with, problem};
 /// A kind of request to the home's REST API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Surface {
-    /// A state, to a caller who may read everything.
+    /// A read of a state, by a caller who may read everything.
     WideRead,
-    /// A state, to a caller who may read it alone.
+    /// A read of a state, by a caller who may read only this state.
     NarrowRead,
-    /// A call, by a caller who may see everything.
+    /// A call, by a caller who may read everything.
     WideCall,
-    /// A call, by a caller who may call that alone.
+    /// A call, by a caller who has permission only for this call.
     NarrowCall,
     /// An Alexa directive.
     Alexa,
@@ -94,10 +94,10 @@ impl Surface {
         }
     }
 
-    /// The end that has this name here.
+    /// Returns the end that a status or a problem name means for this kind of request.
     fn end(self, name: &str) -> End {
         match (self, name.parse()) {
-            // Alexa has no use for the home's own errors.
+            // Alexa does not understand the home's own errors.
             (Self::Alexa, Ok(status)) if status != 200 => End::Alexa("INTERNAL_ERROR".to_owned()),
             (_, Ok(status)) => End::Status(status),
             (Self::Alexa, Err(_)) => End::Alexa(
@@ -123,11 +123,12 @@ fn jwt(permissions: &[&str]) -> String {
     token(permissions, &json!({}))
 }
 
-/// What a request ends in that meets the fault beside an open session: the home's own status, or the name of a problem.
-fn warm(fault: &RestFault, surface: Surface) -> &'static str {
+/// Returns the end of a request that meets the fault with an open session: the home's status, or the name of a
+/// problem.
+fn expected_with_session(fault: &RestFault, surface: Surface) -> &'static str {
     let (read, call) = match fault {
         RestFault::Hang | RestFault::HalfOpen => ("home-timeout", "command-outcome-unknown"),
-        // The session tells that the home trusts the proxy and is up, so these are about the request.
+        // The open session shows that the home is up and trusts the proxy, so these statuses concern the request.
         RestFault::Status(400) => ("400", "400"),
         RestFault::Status(404) => ("404", "404"),
         RestFault::Status(500) => ("500", "500"),
@@ -145,7 +146,8 @@ fn warm(fault: &RestFault, surface: Surface) -> &'static str {
         RestFault::Text | RestFault::EndlessHeaders => {
             ("not-home-assistant", "command-outcome-unknown")
         }
-        // JSON by its type, but not what the home answers: shown to those who may see everything, whatever it is.
+        // The content type is JSON, but the body is not a response of the home. Only a caller with full read
+        // permission gets such a body.
         RestFault::NotJson
         | RestFault::EmptyJson
         | RestFault::NoVersion
@@ -169,8 +171,8 @@ fn warm(fault: &RestFault, surface: Surface) -> &'static str {
     if surface.is_read() { read } else { call }
 }
 
-/// What every request ends in that meets the fault before there is a session.
-fn cold(fault: &Fault) -> &'static str {
+/// Returns the end of a request that meets the fault without a session: the name of a problem.
+fn expected_without_session(fault: &Fault) -> &'static str {
     match fault {
         Fault::Rest(RestFault::Hang | RestFault::HalfOpen) => "home-timeout",
         Fault::Rest(RestFault::Status(status))
@@ -194,7 +196,7 @@ fn cold(fault: &Fault) -> &'static str {
     }
 }
 
-/// The faults over REST, those with a parameter with values that end soon.
+/// Returns the REST faults. Slow and large faults get small parameters.
 fn rest_faults() -> Vec<RestFault> {
     let faults = RestFault::all().into_iter().map(|fault| match fault {
         RestFault::SlowBody(_) => RestFault::SlowBody(Duration::from_micros(100)),
@@ -243,7 +245,7 @@ impl Home {
     }
 }
 
-async fn on_an_open_session(aws: &AwsEmulator, fault: RestFault) -> Vec<String> {
+async fn check_with_session(aws: &AwsEmulator, fault: RestFault) -> Vec<String> {
     let stage = Home::start(aws).await;
     let mut wrong = Vec::new();
     for surface in SURFACES {
@@ -251,7 +253,7 @@ async fn on_an_open_session(aws: &AwsEmulator, fault: RestFault) -> Vec<String> 
         let before = stage.home.counters().requests(surface.path());
         stage.home.set_fault(fault.clone());
         let end = surface.ask(&stage.app).await;
-        let expected = surface.end(warm(&fault, surface));
+        let expected = surface.end(expected_with_session(&fault, surface));
         let sent = stage.home.counters().requests(surface.path()) - before;
         if !surface.is_read() && sent != 1 {
             wrong.push(format!("warm {fault:?} {surface:?}: sent {sent} times"));
@@ -261,7 +263,7 @@ async fn on_an_open_session(aws: &AwsEmulator, fault: RestFault) -> Vec<String> 
                 "warm {fault:?} {surface:?}: {end:?}, not {expected:?}"
             ));
         }
-        // What the session answers does not meet the fault.
+        // The session answers this request, so the request does not meet the fault.
         let states = request("GET", "/api/states", Some(&jwt(&["read:light.*"])), None);
         let answer = stage.app.handle(&states).await;
         let body = answer["body"].as_str().unwrap();
@@ -278,13 +280,13 @@ async fn on_an_open_session(aws: &AwsEmulator, fault: RestFault) -> Vec<String> 
     wrong
 }
 
-async fn before_a_session(aws: &AwsEmulator, fault: Fault) -> Vec<String> {
+async fn check_without_session(aws: &AwsEmulator, fault: Fault) -> Vec<String> {
     let mut wrong = Vec::new();
     for surface in SURFACES {
         let stage = Home::start(aws).await;
         stage.home.set_fault(fault.clone());
         let end = surface.ask(&stage.app).await;
-        let expected = surface.end(cold(&fault));
+        let expected = surface.end(expected_without_session(&fault));
         if end != expected {
             wrong.push(format!(
                 "cold {fault:?} {surface:?}: {end:?}, not {expected:?}"
@@ -299,9 +301,9 @@ async fn before_a_session(aws: &AwsEmulator, fault: Fault) -> Vec<String> {
     wrong
 }
 
-async fn all(work: impl IntoIterator<Item = impl Future<Output = Vec<String>>>) {
+async fn assert_no_complaints(work: impl IntoIterator<Item = impl Future<Output = Vec<String>>>) {
     use futures_util::StreamExt as _;
-    // Many at once: most of them do nothing but wait for a limit.
+    // Several cases run concurrently, because most of them only wait for a timeout.
     let mut work = futures_util::stream::iter(work).buffer_unordered(8);
     let mut wrong = Vec::new();
     while let Some(found) = work.next().await {
@@ -311,8 +313,8 @@ async fn all(work: impl IntoIterator<Item = impl Future<Output = Vec<String>>>) 
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
 
-/// What an Alexa directive is answered with that meets the fault beside an open session.
-async fn alexas_message(fault: RestFault) -> String {
+/// Returns the message of the response to an Alexa directive that meets the fault with an open session.
+async fn alexa_message(fault: RestFault) -> String {
     let aws = emulator().await;
     let stage = Home::start(&aws).await;
     stage.open_session().await;
@@ -323,21 +325,21 @@ async fn alexas_message(fault: RestFault) -> String {
 }
 
 #[tokio::test]
-async fn a_directive_cut_off_by_the_home_names_the_step_command() {
-    let message = alexas_message(RestFault::Close).await;
+async fn directive_cut_off_by_the_home_names_the_step_command() {
+    let message = alexa_message(RestFault::Close).await;
     assert!(message.contains("the step `command`"), "{message}");
 }
 
 #[tokio::test]
-async fn a_home_without_alexa_is_told_that_its_integration_is_missing() {
-    let message = alexas_message(RestFault::Status(404)).await;
+async fn missing_alexa_integration_is_named_in_the_response() {
+    let message = alexa_message(RestFault::Status(404)).await;
     assert!(message.contains("`alexa` integration"), "{message}");
     assert!(message.contains("404"), "{message}");
 }
 
-/// The address of a page inside Home Assistant's own frontend.
+/// `HA_URL` is the address of a page in Home Assistant's frontend.
 #[tokio::test]
-async fn an_address_with_a_path_is_named_as_the_likely_cause() {
+async fn html_response_to_a_url_with_a_path_names_the_path_as_the_cause() {
     let home = home_with(HomeOptions {
         prefix: "/lovelace/0".to_owned(),
         ..HomeOptions::default()
@@ -367,35 +369,40 @@ async fn emulator() -> AwsEmulator {
 }
 
 #[tokio::test]
-async fn requests_beside_an_open_session_tell_who_answered() {
+async fn request_with_an_open_session_gets_the_problem_of_each_fault() {
     let aws = emulator().await;
     let faults = rest_faults();
     assert!(faults.len() > 20);
-    all(faults
-        .into_iter()
-        .map(|fault| on_an_open_session(&aws, fault)))
+    assert_no_complaints(
+        faults
+            .into_iter()
+            .map(|fault| check_with_session(&aws, fault)),
+    )
     .await;
 }
 
 #[tokio::test]
-async fn requests_before_a_session_tell_who_answered() {
+async fn request_without_a_session_gets_the_problem_of_each_fault() {
     let aws = emulator().await;
     let rest = rest_faults().into_iter();
-    // Taken for the true configuration.
+    // The home accepts a slow body as its configuration.
     let rest = rest.filter(|fault| !matches!(fault, RestFault::SlowBody(_)));
     let mut faults: Vec<Fault> = rest.map(Fault::from).collect();
     let refusals = Refusal::all().into_iter().map(SocketFault::Refuse);
     faults.extend(refusals.map(Fault::from));
     assert!(faults.len() > 30);
-    all(faults
-        .into_iter()
-        .map(|fault| before_a_session(&aws, fault)))
+    assert_no_complaints(
+        faults
+            .into_iter()
+            .map(|fault| check_without_session(&aws, fault)),
+    )
     .await;
 }
 
-/// A session may refuse what REST gives, and bounds a message where REST sends what it has as it comes.
+/// A session may reject a request that REST allows. A session also limits the size of a message, and REST streams a
+/// response.
 #[tokio::test]
-async fn what_the_session_does_not_answer_is_read_over_rest() {
+async fn read_that_fails_over_the_session_is_sent_over_rest() {
     let aws = emulator().await;
     for fault in [
         SocketFault::HugeReply(2 << 20),

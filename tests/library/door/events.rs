@@ -1,10 +1,10 @@
-//! Events as local gateways and load balancers really send them: null for what is absent, claims of any type.
+//! Tests with events as local gateways and load balancers send them: null for absent members, and claims of any type.
 
 use serde_json::{Value, json};
 use testkit::callers::{request, token};
 
 use super::DoorStage;
-use super::router::{header, raw};
+use super::router::{header, raw_response};
 
 fn body(answer: &Value) -> Value {
     serde_json::from_str(answer["body"].as_str().unwrap_or_default()).unwrap_or_default()
@@ -12,7 +12,7 @@ fn body(answer: &Value) -> Value {
 
 #[tokio::test]
 async fn authorizer_claims_of_any_type_are_ignored() {
-    let stage = DoorStage::set().await;
+    let stage = DoorStage::start().await;
     let jwt = token(&["read"], &json!({}));
     for claim in [
         json!(1_787_996_002),
@@ -29,7 +29,7 @@ async fn authorizer_claims_of_any_type_are_ignored() {
         ] {
             let mut event = request("GET", "/api/states/light.kitchen", Some(&jwt), None);
             event["requestContext"]["authorizer"] = authorizer;
-            let answer = raw(&stage, &event).await;
+            let answer = raw_response(&stage, &event).await;
             assert_eq!(answer["statusCode"], 200, "{event}: {answer}");
             assert_eq!(body(&answer)["entity_id"], "light.kitchen", "{answer}");
         }
@@ -37,8 +37,8 @@ async fn authorizer_claims_of_any_type_are_ignored() {
 }
 
 #[tokio::test]
-async fn null_members_of_an_event_are_absent() {
-    let stage = DoorStage::set().await;
+async fn null_member_of_an_event_counts_as_absent() {
+    let stage = DoorStage::start().await;
     let jwt = token(&["read"], &json!({}));
     let bearer = format!("Bearer {jwt}");
     let mut balancer = testkit::sample("events/alb-health.json");
@@ -82,15 +82,15 @@ async fn null_members_of_an_event_are_absent() {
         http[name] = Value::Null;
     }
     for event in [balancer, rest, http] {
-        let answer = raw(&stage, &event).await;
+        let answer = raw_response(&stage, &event).await;
         assert_eq!(answer["statusCode"], 200, "{event}: {answer}");
         assert_eq!(body(&answer)["entity_id"], "light.kitchen", "{answer}");
     }
 }
 
 #[tokio::test]
-async fn a_member_that_cannot_be_used_is_named_in_the_detail() {
-    let stage = DoorStage::set().await;
+async fn unusable_member_is_named_in_the_detail() {
+    let stage = DoorStage::start().await;
     let jwt = token(&["admin"], &json!({}));
     let good = || request("POST", "/commands", Some(&jwt), Some(&json!({})));
     for (member, value) in [
@@ -106,7 +106,7 @@ async fn a_member_that_cannot_be_used_is_named_in_the_detail() {
         let mut event = good();
         let pointer = format!("/{}", member.replace('.', "/"));
         *event.pointer_mut(&pointer).unwrap() = value;
-        let answer = raw(&stage, &event).await;
+        let answer = raw_response(&stage, &event).await;
         assert_eq!(answer["statusCode"], 400, "{member}: {answer}");
         assert_eq!(
             header(&answer, "content-type"),
@@ -117,16 +117,16 @@ async fn a_member_that_cannot_be_used_is_named_in_the_detail() {
     }
     let mut event = testkit::sample("events/alb-health.json");
     event["httpMethod"] = json!(5);
-    let answer = raw(&stage, &event).await;
+    let answer = raw_response(&stage, &event).await;
     let detail = body(&answer)["detail"].to_string();
     assert!(detail.contains("`httpMethod` is a number"), "{answer}");
     assert!(answer["statusDescription"].is_string(), "{answer}");
 }
 
-/// The form of each sender's answers, to the member.
+/// Checks the exact members of each sender's response format.
 #[tokio::test]
-async fn every_sender_gets_answers_in_its_own_form() {
-    let stage = DoorStage::set().await;
+async fn response_has_the_format_of_its_sender() {
+    let stage = DoorStage::start().await;
     let names = |answer: &Value| -> Vec<String> {
         let mut names: Vec<_> = answer.as_object().unwrap().keys().cloned().collect();
         names.sort_unstable();
@@ -160,7 +160,7 @@ async fn every_sender_gets_answers_in_its_own_form() {
             true,
         ),
     ] {
-        let answer = raw(&stage, &testkit::sample(path)).await;
+        let answer = raw_response(&stage, &testkit::sample(path)).await;
         let mut expected: Vec<&str> = common.into_iter().chain(own).collect();
         expected.sort_unstable();
         assert_eq!(names(&answer), expected, "{path}");

@@ -1,4 +1,4 @@
-//! Several homes: the tenant in the token names the home, and nothing else does.
+//! A test of callers with several homes. Only the tenant in the caller's token selects the home.
 
 use latchkey_dev::stack::AwsEmulator;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ use testkit::{Sandbox, home, light, problem};
 const PREFIX: &str = "/homes";
 
 #[tokio::test]
-async fn the_tenant_names_the_home() {
+async fn tenant_claim_selects_the_home() {
     let aws = AwsEmulator::start().await.unwrap();
     aws.put_token(SECRET_PARAMETER, SECRET).await.unwrap();
     let mut homes = Vec::new();
@@ -65,7 +65,7 @@ async fn the_tenant_names_the_home() {
         (json!({"house": "cabin"}), Some("cabin"), 200, [2, 0]),
         (json!({"house": "cabin"}), Some("villa"), 403, [2, 0]),
         (json!({"house": "villa"}), None, 200, [2, 1]),
-        // Which the token may hold, but does not name the tenant.
+        // The tenant claim is `house`, so this claim does not name the tenant.
         (json!({"tenant": "cabin"}), None, 403, [2, 1]),
         (json!({}), Some("cabin"), 403, [2, 1]),
         (json!({"house": "../cabin"}), None, 401, [2, 1]),
@@ -80,8 +80,8 @@ async fn the_tenant_names_the_home() {
         }
     }
 
-    // A tenant's caller is told of their own home, and who belongs to none of no tenant's, unless they may do
-    // everything.
+    // The report of a tenant's caller lists the tenant's home. The report of a caller without a tenant lists no home,
+    // unless the caller is an administrator.
     let cabin = json!({"house": "cabin"});
     assert_eq!(report(&["health:read"], &cabin).await, ["cabin"]);
     assert_eq!(report(&["admin"], &cabin).await, ["cabin"]);
@@ -90,7 +90,7 @@ async fn the_tenant_names_the_home() {
     all.sort_unstable();
     assert_eq!(all, ["cabin", "villa"]);
 
-    // Whoever invokes the function for a tenant does not choose the home of a caller who belongs to none.
+    // The tenant of the invocation does not select the home of a caller without a tenant.
     let jwt = token(&["admin"], &json!({}));
     let asked = request("GET", "/api/states", Some(&jwt), None);
     let answer = app.handle_for("cabin", &asked).await;

@@ -1,4 +1,4 @@
-//! Each route as anonymous, expired, misled, unpermitted and permitted.
+//! Tests of each route with an anonymous caller, an expired or forged token, and a token with and without permission.
 
 use serde_json::{Value, json};
 use testkit::callers::{request, run, token};
@@ -9,8 +9,8 @@ use super::DoorStage;
 const LIGHT: &str = "light.kitchen";
 
 #[tokio::test]
-async fn nobody_runs_commands_without_a_good_token() {
-    let stage = DoorStage::set().await;
+async fn request_without_a_valid_token_is_unauthenticated() {
+    let stage = DoorStage::start().await;
     let command = light("turn_on", LIGHT);
     let good = token(&["admin"], &json!({}));
     let (head, signature) = good.rsplit_once('.').unwrap();
@@ -34,15 +34,15 @@ async fn nobody_runs_commands_without_a_good_token() {
             assert_eq!(problem(&body), "unauthenticated", "{body}");
         }
     }
-    // Nothing of it reached the home, and what is for everybody is still for everybody.
+    // The requests did not reach the home, and the public health endpoint still answers.
     assert_eq!(stage.home.counters().tcp_connections, 0);
     let (status, body) = stage.ask(&request("GET", "/health", None, None)).await;
     assert_eq!((status, &body["service"]), (200, &json!("latchkey")));
 }
 
 #[tokio::test]
-async fn a_caller_may_do_what_the_token_says_and_nothing_else() {
-    let stage = DoorStage::set().await;
+async fn caller_runs_only_commands_that_the_token_permits() {
+    let stage = DoorStage::start().await;
     for (permissions, command, status) in [
         (
             vec!["call:light.turn_on:light.kitchen"],
@@ -92,10 +92,10 @@ async fn a_caller_may_do_what_the_token_says_and_nothing_else() {
     }
 }
 
-/// One command of a batch that is not allowed, and none is run.
+/// If one command of a batch is not allowed, no command of the batch runs.
 #[tokio::test]
-async fn a_batch_is_allowed_as_a_whole() {
-    let stage = DoorStage::set().await;
+async fn batch_with_one_forbidden_command_is_rejected() {
+    let stage = DoorStage::start().await;
     let jwt = token(&["call:light.turn_on:light.kitchen"], &json!({}));
     let batch = json!({ "commands": [light("turn_on", LIGHT), light("turn_on", "light.bedroom")] });
     let (status, body) = stage
@@ -106,8 +106,8 @@ async fn a_batch_is_allowed_as_a_whole() {
 }
 
 #[tokio::test]
-async fn a_caller_sees_the_states_that_may_be_read() {
-    let stage = DoorStage::set().await;
+async fn caller_gets_only_states_with_read_permission() {
+    let stage = DoorStage::start().await;
     let jwt = token(&["read:light.*"], &json!({}));
     let (_, body) = stage
         .ask(&run(Some(&jwt), &json!({"type": "get_states"})))
@@ -123,8 +123,8 @@ async fn a_caller_sees_the_states_that_may_be_read() {
 }
 
 #[tokio::test]
-async fn the_detailed_report_takes_its_permission() {
-    let stage = DoorStage::set().await;
+async fn detailed_health_needs_its_permission() {
+    let stage = DoorStage::start().await;
     for (permissions, status) in [
         (vec!["read", "call:*"], 403),
         (vec!["health:read"], 200),
@@ -147,10 +147,10 @@ async fn the_detailed_report_takes_its_permission() {
     assert_eq!(home["token"]["fingerprint"].as_str().unwrap().len(), 8);
 }
 
-/// Two callers' keys are two keys, and nobody is told another's outcome.
+/// The same key of two callers names two requests. A caller never gets the outcome of another caller.
 #[tokio::test]
-async fn a_key_belongs_to_its_caller() {
-    let stage = DoorStage::set().await;
+async fn idempotency_key_belongs_to_its_caller() {
+    let stage = DoorStage::start().await;
     let body = json!({ "command": light("toggle", LIGHT), "idempotency_key": "k" });
     let ask = |subject: &str| {
         let jwt = token(&["admin"], &json!({ "sub": subject }));
@@ -164,8 +164,8 @@ async fn a_key_belongs_to_its_caller() {
 }
 
 #[tokio::test]
-async fn who_was_let_in_is_counted() {
-    let stage = DoorStage::set().await;
+async fn authentication_successes_and_failures_are_counted() {
+    let stage = DoorStage::start().await;
     let jwt = token(&["admin"], &json!({}));
     let ping = json!({"type": "ping"});
     stage.ask(&run(Some(&jwt), &ping)).await;
@@ -184,8 +184,8 @@ async fn who_was_let_in_is_counted() {
 }
 
 #[tokio::test]
-async fn without_keys_nobody_is_let_in_and_nobody_is_blamed() {
-    let stage = DoorStage::set().await;
+async fn missing_jwt_secret_gets_503_and_not_401() {
+    let stage = DoorStage::start().await;
     stage
         .aws
         .delete_parameter(testkit::callers::SECRET_PARAMETER)

@@ -1,4 +1,5 @@
-//! Outcomes that are kept under an idempotency key, shown to whoever repeats the request by what they may see now.
+//! Tests of outcomes that are recorded under an idempotency key. A repeat shows only the data that the caller's
+//! present permissions allow.
 
 use latchkey_dev::home::HomeOptions;
 use serde_json::{Value, json};
@@ -27,25 +28,27 @@ fn entities(results: &Value) -> Vec<&str> {
     ids.collect()
 }
 
-fn users(value: &Value) -> usize {
+fn count_user_ids(value: &Value) -> usize {
     match value {
         Value::Object(members) => members
             .iter()
-            .map(|(name, value)| usize::from(name == "user_id" && value.is_string()) + users(value))
+            .map(|(name, value)| {
+                usize::from(name == "user_id" && value.is_string()) + count_user_ids(value)
+            })
             .sum(),
-        Value::Array(values) => values.iter().map(users).sum(),
+        Value::Array(values) => values.iter().map(count_user_ids).sum(),
         _ => 0,
     }
 }
 
-/// What is too large to be kept takes no other outcome with it.
+/// A result that is too large for the record does not affect the other outcomes.
 #[tokio::test]
-async fn a_repeat_tells_the_outcomes_beside_a_result_that_was_too_large() {
+async fn repeat_returns_the_other_outcomes_when_one_result_was_too_large() {
     let options = HomeOptions {
         states_bytes: Some(400_000),
         ..HomeOptions::default()
     };
-    let stage = DoorStage::at(options, &[]).await;
+    let stage = DoorStage::with_home(options, &[]).await;
     let narrow = &["read:light.kitchen", "call:light.*:light.kitchen"][..];
     let commands = json!([
         {"type": "get_states"},
@@ -61,11 +64,11 @@ async fn a_repeat_tells_the_outcomes_beside_a_result_that_was_too_large() {
     assert_eq!(counters.calls_of("light", "toggle", "light.kitchen"), 1);
 }
 
-/// The same caller, first as an administrator and then with less, or the other way round: in the same environment, and
-/// in another one.
+/// A caller repeats a request with fewer permissions or with more permissions, in the same environment and in another
+/// one.
 #[tokio::test]
-async fn a_repeat_shows_what_the_present_permissions_allow() {
-    let stage = DoorStage::with(&[("TABLE_NAME", TABLE)]).await;
+async fn repeat_shows_only_data_that_the_present_permissions_allow() {
+    let stage = DoorStage::with_variables(&[("TABLE_NAME", TABLE)]).await;
     stage.aws.create_table(TABLE).await.unwrap();
     let other = stage.another(&[("TABLE_NAME", TABLE)]).await;
     let narrow = &["read:light.kitchen", "call:light.*:light.kitchen"][..];
@@ -78,19 +81,19 @@ async fn a_repeat_shows_what_the_present_permissions_allow() {
     ]);
     let whole = ask(&stage.app, &["admin"], "a", &commands).await;
     assert!(entities(&whole).len() > 3);
-    assert!(users(&whole) > 1);
+    assert!(count_user_ids(&whole) > 1);
     let cut = ask(&stage.app, narrow, "n", &commands).await;
     for app in [&stage.app, &other] {
         let seen = ask(app, narrow, "a", &commands).await;
         assert_eq!(entities(&seen), ["light.kitchen"]);
-        assert_eq!(users(&seen), 0, "{seen}");
+        assert_eq!(count_user_ids(&seen), 0, "{seen}");
         for hidden in ["latitude", "longitude", "elevation", "internal_url"] {
             assert_eq!(seen[1]["result"].get(hidden), None);
             assert_eq!(cut[1]["result"].get(hidden), None);
         }
         assert_eq!(seen[2]["result"], cut[2]["result"]);
         assert_eq!(seen[3]["success"], true);
-        // An administrator's own repeat, and of a narrow caller's key, are whole.
+        // A repeat by an administrator is complete, even if the first request had fewer permissions.
         let again = ask(app, &["admin"], "a", &commands).await;
         for (place, command) in commands.as_array().unwrap().iter().enumerate() {
             assert_eq!(again[place], whole[place], "{command}");

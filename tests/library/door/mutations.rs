@@ -1,5 +1,5 @@
-//! Every member of every event that latchkey serves, mutated. Each answer has its sender's form and is no 5xx. A 400
-//! names the member.
+//! Mutates every member of every event that latchkey serves. Each response has the sender's format and a status below
+//! 500. A 400 names the member.
 
 use std::collections::BTreeMap;
 
@@ -7,9 +7,9 @@ use latchkey::doors::trigger::Trigger;
 use serde_json::{Value, json};
 
 use super::DoorStage;
-use super::router::raw;
+use super::router::raw_response;
 
-/// What a member becomes. `None` deletes the member.
+/// Returns the replacement values of a member. `None` deletes the member.
 fn mutations() -> [Option<Value>; 7] {
     [
         Some(Value::Null),
@@ -22,7 +22,7 @@ fn mutations() -> [Option<Value>; 7] {
     ]
 }
 
-/// The paths of all members and elements, at every depth.
+/// Returns the paths of all members and elements, at every depth.
 fn paths(value: &Value) -> Vec<Vec<String>> {
     let children: Vec<(String, &Value)> = match value {
         Value::Object(members) => members
@@ -71,7 +71,7 @@ fn mutated(event: &Value, path: &[String], mutation: Option<&Value>) -> Value {
     event
 }
 
-/// True if a detail names the member, an object that it is in, or one in it.
+/// Returns true if a detail names the member, an enclosing object or a nested member.
 fn names(detail: &str, path: &[String]) -> bool {
     let named = |name: &str| {
         ["`", "."]
@@ -79,7 +79,7 @@ fn names(detail: &str, path: &[String]) -> bool {
             .any(|end| detail.contains(&format!("`{name}{end}")))
     };
     let above = (1..=path.len()).any(|length| named(&path[..length].join(".")));
-    // A body that cannot be read is called a request, as it is where nothing is around it; a command by its number.
+    // The detail calls an unreadable body `The request`, and names a command by its index.
     let as_it_is_called = match path[0].as_str() {
         "body" | "isBase64Encoded" => detail.starts_with("The request "),
         "command" => detail.starts_with("Command 0: "),
@@ -91,7 +91,7 @@ fn names(detail: &str, path: &[String]) -> bool {
     above || path.iter().any(|name| named(name)) || as_it_is_called
 }
 
-/// The status and the detail of an answer in the form of its sender; a text that says what is wrong with it otherwise.
+/// Returns the status and the detail of a response in its sender's format. The error says why the format is wrong.
 fn read(trigger: Option<Trigger>, answer: &Value) -> Result<(u64, String), String> {
     if let Some(event) = answer.get("event") {
         let kind = event["payload"]["type"].as_str().unwrap_or_default();
@@ -131,17 +131,17 @@ fn read(trigger: Option<Trigger>, answer: &Value) -> Result<(u64, String), Strin
         .ok_or_else(|| "not the sender's form".to_owned())
 }
 
-/// True if nothing says any more that an HTTP event came from an HTTP sender, so it has no form to be answered in.
-fn tells_the_sender(path: &[String]) -> bool {
+/// Returns true if the member identifies the HTTP sender. Without this member, the response format is unknown.
+fn identifies_the_sender(path: &[String]) -> bool {
     ["requestContext", "version"].contains(&path[0].as_str())
 }
 
-/// What went wrong with the mutations of one event, and how many there were.
-async fn try_all(stage: &DoorStage, path: &str, trigger: &str) -> (usize, Vec<String>) {
+/// Returns the number of mutations of one event, and the complaints.
+async fn check_all_mutations(stage: &DoorStage, path: &str, trigger: &str) -> (usize, Vec<String>) {
     let event = testkit::sample(&format!("tests/fixtures/events/{path}"));
     let original = Trigger::of(&event.to_string()).unwrap();
     assert_eq!(original.name(), trigger);
-    let (_, usual) = read(Some(original), &raw(stage, &event).await).unwrap();
+    let (_, usual) = read(Some(original), &raw_response(stage, &event).await).unwrap();
     let mut wrong = Vec::new();
     let mut count = 0;
     for member in paths(&event) {
@@ -149,7 +149,7 @@ async fn try_all(stage: &DoorStage, path: &str, trigger: &str) -> (usize, Vec<St
             count += 1;
             let event = mutated(&event, &member, mutation.as_ref());
             let seen = Trigger::of(&event.to_string()).ok();
-            let answer = raw(stage, &event).await;
+            let answer = raw_response(stage, &event).await;
             let complaint = match read(seen, &answer) {
                 Err(error) => Some(error),
                 Ok((500.., _)) => Some("5xx".to_owned()),
@@ -159,7 +159,7 @@ async fn try_all(stage: &DoorStage, path: &str, trigger: &str) -> (usize, Vec<St
                 Ok(_) if seen.is_none() && answer.get("body").is_some() => {
                     Some("answered as if it were known".to_owned())
                 }
-                Ok(_) if seen.is_none() && is_http(original) && !tells_the_sender(&member) => {
+                Ok(_) if seen.is_none() && is_http(original) && !identifies_the_sender(&member) => {
                     Some("not answered in the sender's form".to_owned())
                 }
                 Ok(_) => None,
@@ -181,8 +181,8 @@ fn is_http(trigger: Trigger) -> bool {
 }
 
 #[tokio::test]
-async fn no_mutation_of_an_event_is_a_failure_or_leaves_its_member_unnamed() {
-    let stage = DoorStage::with(&[("CALLER_AUTH", "none")]).await;
+async fn mutated_event_gets_a_status_below_500_and_a_detail_that_names_the_member() {
+    let stage = DoorStage::with_variables(&[("CALLER_AUTH", "none")]).await;
     let triggers: BTreeMap<String, String> =
         serde_json::from_value(testkit::sample("tests/fixtures/events/expected.json")).unwrap();
     let (mut count, mut wrong, mut served) = (0, Vec::new(), std::collections::BTreeSet::new());
@@ -190,7 +190,7 @@ async fn no_mutation_of_an_event_is_a_failure_or_leaves_its_member_unnamed() {
         if ["unsupported", "websocket", "doctor"].contains(&trigger.as_str()) {
             continue;
         }
-        let (tried, complaints) = try_all(&stage, path, trigger).await;
+        let (tried, complaints) = check_all_mutations(&stage, path, trigger).await;
         served.insert(trigger.as_str());
         count += tried;
         wrong.extend(complaints);

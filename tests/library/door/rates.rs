@@ -1,4 +1,4 @@
-//! How much a caller may ask, of one sandbox and of several that share a table.
+//! Tests of rate limits, in one execution environment and in several that share a table.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,14 +18,14 @@ use super::DoorStage;
 
 const TABLE: &str = "latchkey";
 const UPDATE_ITEM: &str = "dynamodb:UpdateItem";
-/// However slow the machine is.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// A timeout that is long enough on a slow machine.
+const TIMEOUT: Duration = Duration::from_secs(60);
 const RATE: Rate = Rate {
     interval: Duration::from_secs(1),
     burst: 40,
 };
 
-fn sandbox(aws: &AwsEmulator, clock: &Arc<ManualClock>) -> RateLimiter {
+fn limiter(aws: &AwsEmulator, clock: &Arc<ManualClock>) -> RateLimiter {
     let small = Rate { burst: 5, ..RATE };
     let limits = RateLimits {
         plans: [("small".to_owned(), Some(small))].into(),
@@ -33,10 +33,10 @@ fn sandbox(aws: &AwsEmulator, clock: &Arc<ManualClock>) -> RateLimiter {
     };
     let table = Table::new(Client::new(aws.sdk_config()), TABLE.into());
     let clock: Arc<dyn Clock> = clock.clone();
-    RateLimiter::new(limits, Some(table), PATIENCE, clock)
+    RateLimiter::new(limits, Some(table), TIMEOUT, clock)
 }
 
-async fn written(aws: &AwsEmulator) -> u64 {
+async fn table_writes(aws: &AwsEmulator) -> u64 {
     aws.calls_of(UPDATE_ITEM).await.unwrap()
 }
 
@@ -48,9 +48,9 @@ async fn stage() -> (AwsEmulator, Arc<ManualClock>) {
 }
 
 #[tokio::test]
-async fn sandboxes_together_give_out_one_bucket() {
+async fn environments_share_one_bucket() {
     let (aws, clock) = stage().await;
-    let sandboxes = [(); 3].map(|()| sandbox(&aws, &clock));
+    let sandboxes = [(); 3].map(|()| limiter(&aws, &clock));
     let (a, b) = (BucketId::new(None, "a"), BucketId::new(None, "b"));
     let taken = async |bucket: &BucketId| {
         let mut taken = 0;
@@ -71,62 +71,62 @@ async fn sandboxes_together_give_out_one_bucket() {
     assert!(items.iter().all(|item| item["expires_at"].is_number()));
 }
 
-/// A sandbox goes to the table once for a tenth of a bucket, and for the next tenth after an answer.
+/// An environment takes a tenth of a bucket in one table write, and takes the next tenth after a response.
 #[tokio::test]
-async fn a_caller_who_is_known_waits_for_no_table() {
+async fn known_caller_does_not_wait_for_the_table() {
     let (aws, clock) = stage().await;
-    let sandbox = sandbox(&aws, &clock);
+    let sandbox = limiter(&aws, &clock);
     let bucket = BucketId::new(None, "a");
     for request in 0..40 {
-        let before = written(&aws).await;
+        let before = table_writes(&aws).await;
         assert_eq!(sandbox.take(&bucket, None, 1).await, Ok(()));
         let expected = before + u64::from(request == 0);
-        assert_eq!(written(&aws).await, expected, "request {request}");
-        sandbox.replenish(PATIENCE).await;
+        assert_eq!(table_writes(&aws).await, expected, "request {request}");
+        sandbox.replenish(TIMEOUT).await;
     }
-    assert_eq!(written(&aws).await, 10);
+    assert_eq!(table_writes(&aws).await, 10);
     let exhausted = sandbox.take(&bucket, None, 1).await.unwrap_err();
     assert_eq!(exhausted.wait, Duration::from_secs(1));
-    // That the bucket is empty is known without asking.
-    assert_eq!(written(&aws).await, 10);
+    // The environment knows that the bucket is empty and does not write.
+    assert_eq!(table_writes(&aws).await, 10);
 
-    // Where a tenth of a bucket is one request, the next one is there all the same.
+    // If a tenth of a bucket is one request, the next request is still replenished in time.
     let bucket = BucketId::new(None, "b");
     for request in 0..4 {
-        let before = written(&aws).await;
+        let before = table_writes(&aws).await;
         assert_eq!(sandbox.take(&bucket, Some("small"), 1).await, Ok(()));
         let expected = before + u64::from(request == 0);
-        assert_eq!(written(&aws).await, expected, "request {request}");
-        sandbox.replenish(PATIENCE).await;
+        assert_eq!(table_writes(&aws).await, expected, "request {request}");
+        sandbox.replenish(TIMEOUT).await;
     }
 }
 
-/// A bucket that others have emptied is asked for once, and not again before there can be something in it.
+/// After a refusal, the environment does not write again until the bucket can hold a request.
 #[tokio::test]
-async fn a_refusal_costs_one_write_at_most() {
+async fn refusal_costs_at_most_one_write() {
     let (aws, clock) = stage().await;
-    let (first, second) = (sandbox(&aws, &clock), sandbox(&aws, &clock));
+    let (first, second) = (limiter(&aws, &clock), limiter(&aws, &clock));
     let bucket = BucketId::new(None, "a");
     for _ in 0..40 {
         assert_eq!(first.take(&bucket, None, 1).await, Ok(()));
     }
-    let before = written(&aws).await;
+    let before = table_writes(&aws).await;
     for _ in 0..5 {
         assert!(second.take(&bucket, None, 1).await.is_err());
-        second.replenish(PATIENCE).await;
+        second.replenish(TIMEOUT).await;
     }
-    // It took the bucket for full, and was told.
-    assert_eq!(written(&aws).await, before + 1);
+    // The environment assumed a full bucket and learned its content with one write.
+    assert_eq!(table_writes(&aws).await, before + 1);
     clock.advance(Duration::from_secs(3));
     assert_eq!(second.take(&bucket, None, 3).await, Ok(()));
     assert!(second.take(&bucket, None, 1).await.is_err());
 }
 
-/// However many draw at once, nobody is turned away while there is something left, and no more is given out.
+/// Concurrent environments reject a request only if the bucket is empty. Together they do not exceed the bucket.
 #[tokio::test]
-async fn a_crowd_of_new_sandboxes_empties_one_bucket() {
+async fn many_new_environments_empty_exactly_one_bucket() {
     let (aws, clock) = stage().await;
-    let sandboxes: Vec<RateLimiter> = (0..20).map(|_| sandbox(&aws, &clock)).collect();
+    let sandboxes: Vec<RateLimiter> = (0..20).map(|_| limiter(&aws, &clock)).collect();
     let bucket = BucketId::new(None, "a");
     let taken = join_all(sandboxes.iter().map(async |sandbox| {
         let mut taken = 0;
@@ -135,16 +135,16 @@ async fn a_crowd_of_new_sandboxes_empties_one_bucket() {
         }
         taken
     }));
-    // As many as each draws at a time.
+    // Each environment asks for the number of requests that it draws at a time.
     assert_eq!(taken.await.iter().sum::<u32>(), 40);
 }
 
-/// Of another plan, or of a sandbox whose clock is wrong.
+/// The bucket was written under another plan, or by an environment with a wrong clock.
 #[tokio::test]
-async fn a_bucket_that_is_too_empty_is_put_right() {
+async fn bucket_written_by_a_wrong_clock_is_corrected() {
     let (aws, clock) = stage().await;
     let ahead = Arc::new(ManualClock::at(Duration::from_secs(1_800_100_000)));
-    let (wrong, right) = (sandbox(&aws, &ahead), sandbox(&aws, &clock));
+    let (wrong, right) = (limiter(&aws, &ahead), limiter(&aws, &clock));
     let bucket = BucketId::new(None, "a");
     assert_eq!(wrong.take(&bucket, None, 1).await, Ok(()));
     let exhausted = right.take(&bucket, None, 1).await.unwrap_err();
@@ -154,9 +154,9 @@ async fn a_bucket_that_is_too_empty_is_put_right() {
 }
 
 #[tokio::test]
-async fn without_the_table_each_counts_for_itself() {
+async fn environment_without_the_table_counts_alone() {
     let (aws, clock) = stage().await;
-    let sandboxes = [(); 2].map(|()| sandbox(&aws, &clock));
+    let sandboxes = [(); 2].map(|()| limiter(&aws, &clock));
     let bucket = BucketId::new(None, "a");
     let fault = Fault::new(UPDATE_ITEM, "ResourceNotFoundException");
     aws.inject(&fault).await.unwrap();
@@ -165,24 +165,24 @@ async fn without_the_table_each_counts_for_itself() {
         for _ in 0..50 {
             taken += u32::from(sandbox.take(&bucket, None, 1).await.is_ok());
         }
-        // A tenth of a bucket each, since there may be many of them.
+        // Each environment gives out a tenth of a bucket, because many environments may run.
         assert_eq!(taken, 4);
     }
-    // It is not asked again at once, lest each request wait for it, but it is in time.
-    assert_eq!(written(&aws).await, 2);
+    // Each request would wait for the failing table, so the environment writes again only after a pause.
+    assert_eq!(table_writes(&aws).await, 2);
     aws.clear_faults().await.unwrap();
     clock.advance(Duration::from_secs(10));
     assert_eq!(sandboxes[0].take(&bucket, None, 1).await, Ok(()));
-    assert_eq!(written(&aws).await, 3);
+    assert_eq!(table_writes(&aws).await, 3);
 }
 
 #[tokio::test]
-async fn whoever_asks_too_much_is_told_when_to_come_back() {
+async fn excess_request_gets_429_and_retry_after() {
     let limits = (
         "CALLER_RATE_LIMITS",
         "guest=0.01/3,staff=unlimited,*=0.01/6",
     );
-    let stage = DoorStage::with(&[limits]).await;
+    let stage = DoorStage::with_variables(&[limits]).await;
     let jwt =
         |subject: &str, plan: &str| token(&["admin"], &json!({ "sub": subject, "plan": plan }));
     let statuses = async |jwt: &str, tries: usize| {
@@ -194,11 +194,11 @@ async fn whoever_asks_too_much_is_told_when_to_come_back() {
         statuses
     };
     assert_eq!(statuses(&jwt("a", "guest"), 4).await, [200, 200, 200, 429]);
-    // A second caller, and the first one on another plan.
+    // A second caller, and the first caller on another plan.
     assert_eq!(statuses(&jwt("b", "guest"), 1).await, [200]);
     assert_eq!(statuses(&jwt("a", "staff"), 9).await, [200; 9]);
     let asked = request("GET", "/api/", Some(&jwt("a", "guest")), None);
-    let answer = super::router::raw(&stage, &asked).await;
+    let answer = super::router::raw_response(&stage, &asked).await;
     let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
     assert_eq!(problem(&body), "rate-limited");
     let wait: u64 = super::router::header(&answer, "retry-after")
@@ -207,7 +207,7 @@ async fn whoever_asks_too_much_is_told_when_to_come_back() {
         .unwrap();
     assert!((90..=100).contains(&wait), "{wait}");
 
-    // Of a batch each command counts, and none of one that is too much is run.
+    // Each command of a batch counts. A batch above the limit does not run at all.
     let ping = json!({ "type": "ping" });
     let batch = |jwt: &str, count: usize| {
         let body = json!({ "commands": vec![ping.clone(); count] });
@@ -221,17 +221,17 @@ async fn whoever_asks_too_much_is_told_when_to_come_back() {
     assert_eq!(stage.ask(&run(Some(&jwt), &ping)).await.0, 200);
 }
 
-/// A batch of more than a plan allows at once is allowed when nothing else was asked.
+/// A batch that is larger than the burst is allowed if the bucket is full.
 #[tokio::test]
-async fn a_batch_may_take_all_there_is() {
-    let stage = DoorStage::with(&[("CALLER_RATE_LIMITS", "*=0.01/5")]).await;
+async fn batch_larger_than_the_burst_takes_a_full_bucket() {
+    let stage = DoorStage::with_variables(&[("CALLER_RATE_LIMITS", "*=0.01/5")]).await;
     let ping = json!({ "type": "ping" });
     let jwt = token(&["admin"], &json!({}));
     let body = json!({ "commands": vec![ping; 9] });
     let asked = request("POST", "/commands", Some(&jwt), Some(&body));
     assert_eq!(stage.ask(&asked).await.0, 200);
     assert_eq!(stage.ask(&asked).await.0, 429);
-    // What cannot be read counts as well.
+    // An unreadable request counts too.
     let jwt = token(&["admin"], &json!({ "sub": "other" }));
     let asked = request("POST", "/commands", Some(&jwt), Some(&json!([])));
     let mut statuses = Vec::new();
@@ -242,8 +242,8 @@ async fn a_batch_may_take_all_there_is() {
 }
 
 #[tokio::test]
-async fn health_is_for_anyone_at_any_rate() {
-    let stage: DoorStage = DoorStage::with(&[("CALLER_RATE_LIMITS", "*=0.01/1")]).await;
+async fn health_endpoint_is_not_rate_limited() {
+    let stage: DoorStage = DoorStage::with_variables(&[("CALLER_RATE_LIMITS", "*=0.01/1")]).await;
     for _ in 0..5 {
         let (status, _) = stage.ask(&request("GET", "/health", None, None)).await;
         assert_eq!(status, 200);

@@ -1,4 +1,4 @@
-//! The home's own REST API, as the simulated home fails it.
+//! Tests of the home's own REST API behind latchkey, with faults of the simulated home.
 
 use std::time::Duration;
 
@@ -12,8 +12,8 @@ use testkit::problem;
 use super::DoorStage;
 
 #[tokio::test]
-async fn nobody_gets_through_without_a_permit() {
-    let stage = DoorStage::set().await;
+async fn rest_request_without_permission_is_rejected() {
+    let stage = DoorStage::start().await;
     for (method, path, permissions, status) in [
         ("GET", "/api/states", None, 401),
         ("GET", "/api/states", Some(vec!["call:*"]), 403),
@@ -39,12 +39,12 @@ async fn nobody_gets_through_without_a_permit() {
     assert_eq!(stage.home.counters().tcp_connections, 0);
 }
 
-/// The answer is lost after the request was carried out: it is not sent again, and the caller is told.
+/// The response is lost after the execution. latchkey does not retry the request and reports an unknown outcome.
 #[tokio::test]
-async fn what_may_have_been_carried_out_is_not_sent_again() {
-    let stage = DoorStage::set().await;
+async fn write_with_a_lost_response_is_not_retried() {
+    let stage = DoorStage::start().await;
     let jwt = token(&["admin"], &json!({}));
-    // So that there is a session, whose proof does not meet the fault.
+    // The session opens before the fault, so its validation succeeds.
     let ping = testkit::callers::run(Some(&jwt), &json!({"type": "ping"}));
     assert_eq!(stage.ask(&ping).await.0, 200);
     stage.home.set_fault(RestFault::Hang);
@@ -60,11 +60,11 @@ async fn what_may_have_been_carried_out_is_not_sent_again() {
     assert_eq!(requests(), before + 1);
 }
 
-/// What only reads goes over a connection that is kept; what does something goes over its own, since a dead connection
-/// cannot tell whether it was done.
+/// Reads share a pooled connection. Each write opens a new connection, because a dead connection leaves the outcome
+/// of a write unknown.
 #[tokio::test]
-async fn only_reads_share_a_connection() {
-    let stage = DoorStage::set().await;
+async fn reads_share_a_connection_and_each_write_opens_one() {
+    let stage = DoorStage::start().await;
     let jwt = token(&["admin"], &json!({}));
     let ping = testkit::callers::run(Some(&jwt), &json!({"type": "ping"}));
     assert_eq!(stage.ask(&ping).await.0, 200);
@@ -76,7 +76,7 @@ async fn only_reads_share_a_connection() {
         ("POST", "/api/services/light/toggle", Some(&call), 1),
         ("POST", "/api/services/light/toggle", Some(&call), 1),
         ("GET", "/api/states/light.kitchen", None, 0),
-        // These the session answers.
+        // The session answers these requests.
         ("GET", "/api/", None, 0),
         ("GET", "/api/config", None, 0),
         ("HEAD", "/api/states", None, 0),
@@ -90,11 +90,11 @@ async fn only_reads_share_a_connection() {
     }
 }
 
-/// A home that hangs up instead of answering is asked once more for what only reads, and for nothing else: a GET
-/// elsewhere, as to a webhook, may do something.
+/// If the home closes the connection, latchkey retries a read once and does not retry any other request. A GET of
+/// another path, such as a webhook, may have an effect.
 #[tokio::test]
-async fn what_only_reads_may_be_asked_for_twice() {
-    let stage = DoorStage::set().await;
+async fn read_is_retried_once_and_any_other_request_is_not() {
+    let stage = DoorStage::start().await;
     let jwt = token(&["admin"], &json!({}));
     let ping = testkit::callers::run(Some(&jwt), &json!({"type": "ping"}));
     assert_eq!(stage.ask(&ping).await.0, 200);
@@ -114,10 +114,11 @@ async fn what_only_reads_may_be_asked_for_twice() {
     }
 }
 
-/// So may what the session answers: the home hangs up over the first, and answers the second on another connection.
+/// A read over the session is also retried once. The home closes the first connection and answers on the second
+/// connection.
 #[tokio::test]
-async fn a_read_over_a_session_that_ends_is_asked_for_once_more() {
-    let stage = DoorStage::set().await;
+async fn read_over_a_session_that_ends_is_retried_once() {
+    let stage = DoorStage::start().await;
     let jwt = token(&["admin"], &json!({}));
     let ping = testkit::callers::run(Some(&jwt), &json!({"type": "ping"}));
     assert_eq!(stage.ask(&ping).await.0, 200);
@@ -134,10 +135,10 @@ async fn a_read_over_a_session_that_ends_is_asked_for_once_more() {
     }
 }
 
-/// An answer that breaks off leaves what only reads unread, and what does something in doubt.
+/// After a truncated response, a read fails and a write has an unknown outcome.
 #[tokio::test]
-async fn half_an_answer_is_none() {
-    let stage = DoorStage::set().await;
+async fn truncated_response_fails_a_read_and_leaves_a_write_unknown() {
+    let stage = DoorStage::start().await;
     let jwt = token(&["admin"], &json!({}));
     let limited = token(&["read:light.*"], &json!({}));
     let ping = testkit::callers::run(Some(&jwt), &json!({"type": "ping"}));
@@ -167,10 +168,10 @@ async fn half_an_answer_is_none() {
     }
 }
 
-/// Where answers need not be whole, they are sent as they come: this one's end would be minutes away.
+/// A local port streams responses. The end of this response is minutes away.
 #[tokio::test]
-async fn a_local_port_sends_answers_as_they_come() {
-    let stage = DoorStage::set().await;
+async fn local_port_streams_responses() {
+    let stage = DoorStage::start().await;
     let port = LocalPort::open(stage.app.function.clone()).await.unwrap();
     let client = http_client().unwrap();
     let get = || {

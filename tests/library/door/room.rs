@@ -1,4 +1,5 @@
-//! What a reply can carry, and what the home takes, counted by what is sent.
+//! Tests of size limits: the response that a sender accepts, and the message that the home accepts. A size counts the
+//! encoded bytes.
 
 use latchkey_dev::home::HomeOptions;
 use serde_json::{Value, json};
@@ -12,7 +13,7 @@ async fn stage(states_bytes: usize) -> DoorStage {
         states_bytes: Some(states_bytes),
         ..HomeOptions::default()
     };
-    DoorStage::at(options, &[]).await
+    DoorStage::with_home(options, &[]).await
 }
 
 fn batch(commands: &Value) -> Value {
@@ -29,9 +30,9 @@ fn refused_call() -> Value {
     json!({"type": "call_service", "domain": "light", "service": "no_such_service"})
 }
 
-/// What one command is answered with does not take the others' outcomes away.
+/// A large result of one command does not affect the outcomes of the other commands.
 #[tokio::test]
-async fn a_result_that_does_not_fit_is_told_beside_the_others() {
+async fn result_above_the_limit_is_reported_and_the_others_are_kept() {
     let stage = stage(7_000_000).await;
     let asked = batch(&json!([{"type": "get_states"}, refused_call(), {"type": "get_config"}]));
     let (status, body) = stage.ask(&asked).await;
@@ -43,32 +44,32 @@ async fn a_result_that_does_not_fit_is_told_beside_the_others() {
     assert_eq!(results[2]["success"], true, "{body}");
 }
 
-/// Inside a JSON string each quotation mark takes two bytes: results that would fit as they are do not fit as they
-/// travel.
+/// Each quotation mark takes two bytes in a JSON string. Results can fit before this encoding and exceed the limit
+/// after the encoding.
 #[tokio::test]
-async fn results_are_counted_as_they_travel() {
+async fn result_size_is_measured_after_encoding() {
     let stage = stage(6_200_000).await;
     let commands = json!([{"type": "get_states"}, refused_call()]);
     let (status, body) = stage.ask(&batch(&commands)).await;
     assert_eq!(status, 200, "{body}");
     assert_eq!(body["results"][0]["error"]["code"], "message-too-large");
     assert_eq!(body["results"][1]["error"]["code"], "not_found");
-    // Compressed they fit.
+    // With compression the results fit.
     let mut event = batch(&commands);
     event["headers"]["accept-encoding"] = "gzip".into();
     let answer = stage.app.handle(&event).await;
     assert_eq!(answer["statusCode"], 200);
     assert_eq!(answer["isBase64Encoded"], true, "{}", answer["headers"]);
-    // Nor is anything lost of a direct reply, which is no string.
+    // A direct response is not a JSON string, so all results fit.
     let direct = json!({ "commands": commands }).to_string();
     let answer = stage.app.handle(&direct).await;
     assert_eq!(answer["results"][0]["success"], true);
 }
 
-/// The home repeats in its errors what it was sent: they take room, and no outcome goes with them.
+/// The home repeats the request in its errors. latchkey truncates long errors and keeps every outcome.
 #[tokio::test]
-async fn long_errors_are_cut_and_take_no_outcome_away() {
-    let stage = DoorStage::set().await;
+async fn long_errors_are_truncated_and_every_outcome_is_kept() {
+    let stage = DoorStage::start().await;
     let service = "n".repeat(300_000);
     let refused = json!({"type": "call_service", "domain": "light", "service": service});
     let toggle = json!({"type": "call_service", "domain": "light", "service": "toggle",
@@ -97,7 +98,7 @@ async fn long_errors_are_cut_and_take_no_outcome_away() {
 }
 
 #[tokio::test]
-async fn gzip_that_is_refused_is_not_counted_on() {
+async fn size_limit_ignores_gzip_when_the_client_refuses_it() {
     let stage = stage(7_000_000).await;
     let mut event = batch(&json!([{"type": "get_states"}, refused_call()]));
     event["headers"]["accept-encoding"] = "gzip;q=0, identity".into();
@@ -106,10 +107,10 @@ async fn gzip_that_is_refused_is_not_counted_on() {
     assert_eq!(body["results"][0]["error"]["code"], "message-too-large");
 }
 
-/// Written anew each of these numbers would be three times as long, and the frame more than the home takes.
+/// Reformatted, each of these numbers would be three times as long, and the frame would exceed the home's limit.
 #[tokio::test]
-async fn numbers_are_sent_as_they_were_written() {
-    let stage = DoorStage::set().await;
+async fn numbers_are_forwarded_in_their_original_notation() {
+    let stage = DoorStage::start().await;
     let numbers = vec!["1e15"; 300_000].join(",");
     let body = format!(r#"{{"command":{{"type":"ping","x":[{numbers}]}}}}"#);
     let jwt = token(&["admin"], &json!({}));
@@ -118,7 +119,7 @@ async fn numbers_are_sent_as_they_were_written() {
     for _ in 0..2 {
         let (status, body) = stage.ask(&event).await;
         assert_eq!(status, 200, "{body}");
-        // The home has read it, and tells what it thinks of it.
+        // The home has read the command and rejects its format.
         let code = &body["results"][0]["error"]["code"];
         assert_eq!(code, "invalid_format", "{body}");
     }
@@ -126,8 +127,8 @@ async fn numbers_are_sent_as_they_were_written() {
 }
 
 #[tokio::test]
-async fn a_request_above_what_the_home_takes_is_not_sent() {
-    let stage = DoorStage::set().await;
+async fn command_above_the_homes_size_limit_is_not_sent() {
+    let stage = DoorStage::start().await;
     let jwt = token(&["admin"], &json!({}));
     let filler = "x".repeat(4 << 20);
     let command = json!({"command": {"type": "ping", "x": filler}});

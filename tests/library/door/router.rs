@@ -1,4 +1,5 @@
-//! One router behind every kind of sender, and what it does for all routes alike.
+//! Tests of the HTTP router: the event formats of every sender, methods, compression, size limits, CORS and the
+//! OpenAPI document.
 
 use std::io::Read as _;
 
@@ -14,11 +15,11 @@ use super::DoorStage;
 
 const PAGE: &str = "https://console.example";
 
-pub(crate) async fn raw(stage: &DoorStage, event: &Value) -> Value {
+pub(crate) async fn raw_response(stage: &DoorStage, event: &Value) -> Value {
     stage.app.handle(&event).await
 }
 
-/// The answer's header, wherever this kind of answer has it.
+/// Returns a header of a response, from `headers` or `multiValueHeaders`.
 pub(crate) fn header<'a>(answer: &'a Value, name: &str) -> Option<&'a str> {
     let single = answer["headers"][name].as_str();
     single.or_else(|| answer["multiValueHeaders"][name][0].as_str())
@@ -49,8 +50,8 @@ fn http_api(path: &str, route: &str, stage: &str, proxy: Option<&str>) -> Value 
 }
 
 #[tokio::test]
-async fn every_sender_finds_the_route() {
-    let stage = DoorStage::with(&[("HTTP_BASE_PATH", "/latchkey")]).await;
+async fn events_of_every_sender_reach_their_route() {
+    let stage = DoorStage::with_variables(&[("HTTP_BASE_PATH", "/latchkey")]).await;
     let proxy = |value: &str| json!({ "proxy": value });
     for (event, status) in [
         (rest_api("/health", "/health", &Value::Null), 200),
@@ -86,35 +87,35 @@ async fn every_sender_finds_the_route() {
         (load_balancer("/latchkeys/health"), 404),
         (load_balancer("/"), 404),
         (load_balancer(""), 404),
-        // Not what any of them sends, but no reason to fall over.
+        // No sender sends these paths, and they must not cause a panic.
         (load_balancer(":99999"), 404),
         (load_balancer("/a b\"<>\\^`{|}#?\u{7f}\u{e4}"), 404),
         (http_api("/%zz", "$default", "$default", None), 404),
     ] {
-        let answer = raw(&stage, &event).await;
+        let answer = raw_response(&stage, &event).await;
         assert_eq!(answer["statusCode"], status, "{event}: {answer}");
         assert!(header(&answer, "x-request-id").is_some(), "{answer}");
     }
 }
 
 #[tokio::test]
-async fn hosts_and_queries_that_no_url_can_hold_do_no_harm() {
-    let stage = DoorStage::set().await;
+async fn invalid_hosts_and_queries_do_not_fail_the_request() {
+    let stage = DoorStage::start().await;
     let mut event = request("GET", "/health", None, None);
     event["headers"]["host"] = json!("a b:99999");
     event["headers"]["x-forwarded-proto"] = json!("://");
     event["requestContext"]["domainName"] = json!("a b");
     event["rawQueryString"] = json!("a=\u{e4} {}\"<>&b");
-    assert_eq!(raw(&stage, &event).await["statusCode"], 200);
+    assert_eq!(raw_response(&stage, &event).await["statusCode"], 200);
     let mut event = load_balancer("/health");
     event["headers"]["host"] = json!("[::");
-    assert_eq!(raw(&stage, &event).await["statusCode"], 200);
+    assert_eq!(raw_response(&stage, &event).await["statusCode"], 200);
 }
 
-/// What a sender's own conversion would fall over is refused in the sender's own form.
+/// An event that cannot be converted to a request is rejected in the sender's response format.
 #[tokio::test]
-async fn events_that_are_no_requests_are_answered_all_the_same() {
-    let stage = DoorStage::set().await;
+async fn malformed_event_is_rejected_in_the_senders_format() {
+    let stage = DoorStage::start().await;
     let jwt = token(&["admin"], &json!({}));
     let good = || request("POST", "/commands", Some(&jwt), Some(&json!({})));
     let mut no_base64 = good();
@@ -129,7 +130,7 @@ async fn events_that_are_no_requests_are_answered_all_the_same() {
     let mut no_method = rest_api("/health", "/health", &Value::Null);
     no_method["httpMethod"] = json!(7);
     for event in [no_base64, long, long_query, odd_header, no_method] {
-        let answer = raw(&stage, &event).await;
+        let answer = raw_response(&stage, &event).await;
         assert_eq!(answer["statusCode"], 400, "{answer}");
         let kind = header(&answer, "content-type");
         assert_eq!(kind, Some("application/problem+json"), "{answer}");
@@ -138,13 +139,13 @@ async fn events_that_are_no_requests_are_answered_all_the_same() {
     }
     let mut no_value = load_balancer("/health");
     no_value["multiValueQueryStringParameters"] = json!({ "a": [], "b": ["c"] });
-    assert_eq!(raw(&stage, &no_value).await["statusCode"], 200);
+    assert_eq!(raw_response(&stage, &no_value).await["statusCode"], 200);
 }
 
-/// A REST API that was told of no binary media types would hand base64 on as it is.
+/// A REST API without configured binary media types would pass base64 on unchanged.
 #[tokio::test]
-async fn rest_apis_get_text_as_text() {
-    let stage = DoorStage::set().await;
+async fn rest_api_response_is_plain_text() {
+    let stage = DoorStage::start().await;
     let jwt = token(&["read"], &json!({}));
     let mut event = rest_api(
         "/api/states",
@@ -154,23 +155,23 @@ async fn rest_apis_get_text_as_text() {
     let bearer = format!("Bearer {jwt}");
     event["headers"] = json!({ "Authorization": bearer, "Accept-Encoding": "gzip" });
     event["multiValueHeaders"] = json!({ "Authorization": [bearer], "Accept-Encoding": ["gzip"] });
-    let answer = raw(&stage, &event).await;
+    let answer = raw_response(&stage, &event).await;
     assert_eq!(answer["statusCode"], 200, "{answer}");
     assert_eq!(answer["isBase64Encoded"], false);
     assert!(answer["body"].as_str().unwrap().starts_with('['));
 }
 
-/// A load balancer carries 1 MB, API Gateway what Lambda does.
+/// A load balancer accepts responses up to 1 MB. API Gateway accepts responses up to Lambda's limit.
 #[tokio::test]
-async fn an_answer_that_its_sender_cannot_take_is_not_sent() {
-    let stage = DoorStage::set().await;
+async fn response_above_the_senders_limit_is_replaced_by_a_problem() {
+    let stage = DoorStage::start().await;
     let jwt = token(&["admin"], &json!({}));
     let ping = testkit::callers::run(Some(&jwt), &json!({"type": "ping"}));
     assert_eq!(stage.ask(&ping).await.0, 200);
     stage.home.set_fault(RestFault::HugeBody(2 << 20));
     let mut event = load_balancer("/api/states/light.kitchen");
     event["headers"] = json!({ "authorization": format!("Bearer {jwt}") });
-    let answer = raw(&stage, &event).await;
+    let answer = raw_response(&stage, &event).await;
     assert_eq!(answer["statusCode"], 502, "{}", answer["headers"]);
     let body: Value = serde_json::from_str(answer["body"].as_str().unwrap()).unwrap();
     assert_eq!(problem(&body), "message-too-large");
@@ -185,10 +186,10 @@ async fn an_answer_that_its_sender_cannot_take_is_not_sent() {
     assert_eq!(status, 200);
 }
 
-/// With multi-value headers a load balancer sends all values of a header, and takes answers with all of them.
+/// With multi-value headers, a load balancer sends all values of a header and accepts all values in a response.
 #[tokio::test]
-async fn a_load_balancers_values_are_all_seen() {
-    let stage = DoorStage::set().await;
+async fn all_values_of_a_multi_value_header_are_read() {
+    let stage = DoorStage::start().await;
     let jwt = |subject: &str| format!("Bearer {}", token(&["admin"], &json!({ "sub": subject })));
     let ask = |values: Vec<String>| {
         let mut event = load_balancer("/api/");
@@ -197,22 +198,22 @@ async fn a_load_balancers_values_are_all_seen() {
         event["multiValueQueryStringParameters"] = json!({});
         event
     };
-    let answer = raw(&stage, &ask(vec![jwt("a")])).await;
+    let answer = raw_response(&stage, &ask(vec![jwt("a")])).await;
     assert_eq!(answer["statusCode"], 200, "{answer}");
     assert!(answer["multiValueHeaders"]["x-request-id"].is_array());
-    let answer = raw(&stage, &ask(vec![jwt("a"), jwt("b")])).await;
+    let answer = raw_response(&stage, &ask(vec![jwt("a"), jwt("b")])).await;
     assert_eq!(answer["statusCode"], 401, "{answer}");
-    // A REST API repeats the last value as the only one.
+    // In `headers`, a REST API repeats only the last value.
     let mut event = rest_api("/api/", "/api/{proxy+}", &json!({ "proxy": "" }));
     event["headers"] = json!({ "Authorization": jwt("b") });
     event["multiValueHeaders"] = json!({ "Authorization": [jwt("a"), jwt("b")] });
-    let answer = raw(&stage, &event).await;
+    let answer = raw_response(&stage, &event).await;
     assert_eq!(answer["statusCode"], 401, "{answer}");
 }
 
 #[tokio::test]
-async fn other_methods_are_told_which_there_are() {
-    let stage = DoorStage::set().await;
+async fn unsupported_methods_and_options_get_the_allowed_methods() {
+    let stage = DoorStage::start().await;
     for (method, path, status, allow) in [
         ("GET", "/commands", 405, "POST"),
         ("DELETE", "/commands", 405, "POST"),
@@ -232,7 +233,7 @@ async fn other_methods_are_told_which_there_are() {
             "GET,HEAD,POST,PUT,PATCH,DELETE",
         ),
     ] {
-        let answer = raw(&stage, &request(method, path, None, None)).await;
+        let answer = raw_response(&stage, &request(method, path, None, None)).await;
         assert_eq!(answer["statusCode"], status, "{method} {path}: {answer}");
         assert_eq!(header(&answer, "allow"), Some(allow), "{method} {path}");
         if status == 405 {
@@ -247,8 +248,8 @@ async fn other_methods_are_told_which_there_are() {
 }
 
 #[tokio::test]
-async fn head_is_get_without_a_body() {
-    let stage = DoorStage::set().await;
+async fn head_response_has_the_get_status_and_an_empty_body() {
+    let stage = DoorStage::start().await;
     let jwt = token(&["read"], &json!({}));
     for (path, jwt, status) in [
         ("/health", None, 200),
@@ -257,7 +258,7 @@ async fn head_is_get_without_a_body() {
         ("/nowhere", None, 404),
     ] {
         let asked = request("HEAD", path, jwt.map(String::as_str), None);
-        let answer = raw(&stage, &asked).await;
+        let answer = raw_response(&stage, &asked).await;
         assert_eq!(answer["statusCode"], status, "{path}: {answer}");
         let body = answer["body"].as_str().unwrap_or_default();
         assert!(body.is_empty(), "{path}: {answer}");
@@ -269,13 +270,13 @@ async fn head_is_get_without_a_body() {
 }
 
 #[tokio::test]
-async fn large_answers_are_compressed_for_who_takes_that() {
-    let stage = DoorStage::set().await;
+async fn large_response_is_compressed_when_the_client_accepts_gzip() {
+    let stage = DoorStage::start().await;
     let jwt = token(&["read"], &json!({}));
     let ask = async |path: &str, encoding: &str| {
         let mut event = request("GET", path, Some(&jwt), None);
         event["headers"]["accept-encoding"] = json!(encoding);
-        raw(&stage, &event).await
+        raw_response(&stage, &event).await
     };
     let plain = ask("/api/states", "identity").await;
     assert_eq!(plain["isBase64Encoded"], false);
@@ -297,21 +298,21 @@ async fn large_answers_are_compressed_for_who_takes_that() {
 }
 
 #[tokio::test]
-async fn a_body_may_come_as_base64() {
-    let stage = DoorStage::set().await;
+async fn base64_request_body_is_decoded() {
+    let stage = DoorStage::start().await;
     let jwt = token(&["call:light.*"], &json!({}));
     let call = json!({ "entity_id": "light.kitchen" });
     let mut event = request("POST", "/api/services/light/turn_on", Some(&jwt), None);
     event["body"] = json!(STANDARD.encode(call.to_string()));
     event["isBase64Encoded"] = json!(true);
-    let answer = raw(&stage, &event).await;
+    let answer = raw_response(&stage, &event).await;
     assert_eq!(answer["statusCode"], 200, "{answer}");
     assert_eq!(stage.home.counters().service_calls.len(), 1);
 }
 
 #[tokio::test]
-async fn a_request_that_is_too_large_is_not_looked_at() {
-    let stage = DoorStage::set().await;
+async fn request_above_the_size_limit_gets_413() {
+    let stage = DoorStage::start().await;
     let jwt = token(&["admin"], &json!({}));
     for (path, bytes) in [
         ("/commands", (4 << 20) + 1),
@@ -330,10 +331,10 @@ async fn a_request_that_is_too_large_is_not_looked_at() {
 }
 
 #[tokio::test]
-async fn pages_of_allowed_origins_may_ask() {
-    let allowed = DoorStage::with(&[("CORS_ORIGINS", PAGE)]).await;
-    let any = DoorStage::with(&[("CORS_ORIGINS", "*")]).await;
-    let closed = DoorStage::set().await;
+async fn cors_headers_are_sent_only_to_allowed_origins() {
+    let allowed = DoorStage::with_variables(&[("CORS_ORIGINS", PAGE)]).await;
+    let any = DoorStage::with_variables(&[("CORS_ORIGINS", "*")]).await;
+    let closed = DoorStage::start().await;
     let preflight = |origin: &str| {
         let mut event = request("OPTIONS", "/commands", None, None);
         event["headers"] = json!({
@@ -356,7 +357,7 @@ async fn pages_of_allowed_origins_may_ask() {
         (&any, "https://evil.example", Some("*"), None),
         (&closed, PAGE, None, None),
     ] {
-        let answer = raw(stage, &preflight(origin)).await;
+        let answer = raw_response(stage, &preflight(origin)).await;
         assert!(answer["statusCode"].as_u64().unwrap() < 300, "{answer}");
         assert_eq!(header(&answer, ORIGIN), seen, "{answer}");
         assert_eq!(header(&answer, CREDENTIALS), credentials, "{answer}");
@@ -366,25 +367,27 @@ async fn pages_of_allowed_origins_may_ask() {
             let headers = header(&answer, "access-control-allow-headers").unwrap();
             assert!(headers.contains("authorization"), "{answer}");
         }
-        // Failures too are for the page to read.
-        let answer = raw(stage, &get(origin)).await;
+        // The page must be able to read an error response too.
+        let answer = raw_response(stage, &get(origin)).await;
         assert_eq!(answer["statusCode"], 401);
         assert_eq!(header(&answer, ORIGIN), seen, "{answer}");
     }
     assert_eq!(allowed.home.counters().tcp_connections, 0);
 }
 
-/// Browsers send cookies along whoever asks, so they count only for pages that are known.
+/// A browser sends cookies with requests of any page, so a cookie counts only for an allowed page.
 #[tokio::test]
-async fn a_cookie_is_a_token_for_pages_that_are_known() {
-    let stage = DoorStage::with(&[("CORS_ORIGINS", PAGE)]).await;
+async fn cookie_authenticates_only_requests_of_allowed_pages() {
+    let stage = DoorStage::with_variables(&[("CORS_ORIGINS", PAGE)]).await;
     let jwt = token(&["read"], &json!({}));
     let other = token(&["read"], &json!({ "sub": "other" }));
     let ask = async |headers: Value, cookies: Value| {
         let mut event = request("GET", "/api/states", None, None);
         event["headers"] = headers;
         event["cookies"] = cookies;
-        raw(&stage, &event).await["statusCode"].as_u64().unwrap()
+        raw_response(&stage, &event).await["statusCode"]
+            .as_u64()
+            .unwrap()
     };
     let cookie = json!(["a=b", format!("latchkey_token={jwt}")]);
     for (headers, status) in [
@@ -407,10 +410,10 @@ async fn a_cookie_is_a_token_for_pages_that_are_known() {
     }
 }
 
-/// The description names each route there is and none besides, and each problem.
+/// The OpenAPI document lists exactly the existing routes and every problem.
 #[tokio::test]
-async fn the_description_is_of_these_routes() {
-    let stage = DoorStage::set().await;
+async fn openapi_document_matches_the_routes_and_problems() {
+    let stage = DoorStage::start().await;
     let (status, document) = stage
         .ask(&request("GET", "/openapi.json", None, None))
         .await;
@@ -430,7 +433,7 @@ async fn the_description_is_of_these_routes() {
                 .ask(&request(&method.to_uppercase(), &path, None, None))
                 .await;
             assert_eq!(anonymous == 401, !is_open, "{method} {path}: {anonymous}");
-            // Whoever may do nothing is told so, or that the request is not usable.
+            // A caller without permissions gets 403, or 400 for an unusable request.
             let (permitted, _) = stage
                 .ask(&request(&method.to_uppercase(), &path, Some(&jwt), None))
                 .await;

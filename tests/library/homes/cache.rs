@@ -1,4 +1,4 @@
-//! A sandbox keeps a bounded number of homes open.
+//! Tests of the cache of open homes. An execution environment keeps a bounded number of homes open.
 
 use std::num::NonZeroUsize;
 use std::sync::{Arc, Weak};
@@ -17,7 +17,7 @@ use latchkey_dev::home::SocketFault;
 use latchkey_dev::stack::{AwsEmulator, Fault};
 use testkit::homes::{GET_PARAMETERS, House, LIGHT, PREFIX, parameter, village};
 
-/// The homes of an application, with a place for two.
+/// Returns the homes of an application that keeps at most two homes open.
 fn two_at_a_time(aws: &AwsEmulator) -> Arc<Homes> {
     let config = Config::read(&[("HOMES_PARAMETER_PREFIX", PREFIX)]).unwrap();
     let clock = Arc::new(SystemClock::new());
@@ -46,14 +46,14 @@ async fn find(homes: &Homes, text: &str) -> Result<Arc<Home>, HomesError> {
     homes.find(Some(&name(text)), None).await
 }
 
-/// Switches the light over.
+/// Toggles the light.
 async fn toggle(home: &Home) -> Result<Vec<Outcome>, BridgeError> {
     let commands = [Command::new(testkit::light("toggle", LIGHT)).unwrap()];
     let deadline = SystemClock::new().now().after(Duration::from_secs(20));
     home.bridge.run(&commands, Deadline::at(deadline)).await
 }
 
-/// Opens a home and uses it.
+/// Opens a home and runs one command.
 async fn visit(homes: &Homes, house: &House) -> Weak<Home> {
     let home = find(homes, house.name).await.unwrap();
     let outcome = toggle(&home).await;
@@ -65,8 +65,8 @@ async fn visit(homes: &Homes, house: &House) -> Weak<Home> {
     Arc::downgrade(&home)
 }
 
-/// The names of the homes that are open.
-fn open(homes: &Homes) -> Vec<String> {
+/// Returns the names of the open homes.
+fn open_names(homes: &Homes) -> Vec<String> {
     let homes = homes.open_ones();
     let names = homes.iter().filter_map(|home| home.name.as_ref());
     let mut names: Vec<_> = names.map(|name| name.as_str().to_owned()).collect();
@@ -75,25 +75,25 @@ fn open(homes: &Homes) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn the_home_that_was_not_used_for_the_longest_time_goes() {
+async fn least_recently_used_home_is_closed() {
     let (aws, [attic, beach, cabin]) = village(["attic", "beach", "cabin"]).await;
     let reads = async || aws.calls_of(GET_PARAMETERS).await.unwrap();
     let homes = two_at_a_time(&aws);
     let in_attic = visit(&homes, &attic).await;
     let in_beach = visit(&homes, &beach).await;
-    // Used again, so that the beach is the one to go.
+    // The attic is used again, so the beach is closed next.
     visit(&homes, &attic).await;
     assert_eq!(
-        (open(&homes).join(" ").as_str(), reads().await),
+        (open_names(&homes).join(" ").as_str(), reads().await),
         ("attic beach", 2)
     );
     let in_cabin = visit(&homes, &cabin).await;
     assert_eq!(
-        (open(&homes).join(" ").as_str(), reads().await),
+        (open_names(&homes).join(" ").as_str(), reads().await),
         ("attic cabin", 3)
     );
 
-    // With it go its socket and all that knew its token.
+    // The closed home drops its socket and its token.
     beach
         .home
         .wait_for(|counters| counters.open_sockets == 0)
@@ -104,10 +104,10 @@ async fn the_home_that_was_not_used_for_the_longest_time_goes() {
         assert!(kept.upgrade().is_some());
     }
 
-    // It comes back as anew, and displaces another.
+    // The beach is opened again and displaces the attic.
     visit(&homes, &beach).await;
     assert_eq!(
-        (open(&homes).join(" ").as_str(), reads().await),
+        (open_names(&homes).join(" ").as_str(), reads().await),
         ("beach cabin", 4)
     );
     attic
@@ -123,7 +123,7 @@ async fn the_home_that_was_not_used_for_the_longest_time_goes() {
 }
 
 #[tokio::test]
-async fn whoever_is_in_a_home_may_finish_there() {
+async fn command_in_flight_finishes_in_a_home_that_is_closed() {
     let (aws, [attic, beach, cabin]) = village(["attic", "beach", "cabin"]).await;
     let homes = two_at_a_time(&aws);
     let slow = SocketFault::SlowReply(Duration::from_millis(10));
@@ -137,7 +137,7 @@ async fn whoever_is_in_a_home_may_finish_there() {
     attic.home.wait_for(is_in).await;
     visit(&homes, &beach).await;
     visit(&homes, &cabin).await;
-    assert_eq!(open(&homes), ["beach", "cabin"]);
+    assert_eq!(open_names(&homes), ["beach", "cabin"]);
     let outcome = staying.await.unwrap().unwrap();
     assert!(
         matches!(outcome[..], [Outcome::Answered(Answer::Success(_))]),
@@ -150,7 +150,7 @@ async fn whoever_is_in_a_home_may_finish_there() {
 }
 
 #[tokio::test]
-async fn a_name_that_leads_nowhere_displaces_nobody() {
+async fn unusable_home_name_does_not_displace_an_open_home() {
     let (aws, [attic, beach]) = village(["attic", "beach"]).await;
     aws.put_parameter(&parameter("broken", "url"), "nonsense")
         .await
@@ -179,7 +179,7 @@ async fn a_name_that_leads_nowhere_displaces_nobody() {
     assert!(find(&homes, "cabin").await.is_err());
     aws.clear_faults().await.unwrap();
     aws.forget_calls().await.unwrap();
-    assert_eq!(open(&homes), ["attic", "beach"]);
+    assert_eq!(open_names(&homes), ["attic", "beach"]);
     visit(&homes, &attic).await;
     visit(&homes, &beach).await;
     assert_eq!(aws.calls_of(GET_PARAMETERS).await.unwrap(), 0);
@@ -188,7 +188,7 @@ async fn a_name_that_leads_nowhere_displaces_nobody() {
 }
 
 #[tokio::test]
-async fn first_uses_at_once_open_one_home() {
+async fn concurrent_first_uses_open_a_home_once() {
     let (aws, [attic]) = village(["attic"]).await;
     let homes = two_at_a_time(&aws);
     let uses: Vec<_> = (0..50)
@@ -212,9 +212,9 @@ async fn first_uses_at_once_open_one_home() {
     assert_eq!(attic.toggles(), 50);
 }
 
-/// The one who began to open a home gives up; the others who wait for it do not.
+/// The first caller that opens a home is cancelled. The other callers still get the home.
 #[tokio::test]
-async fn who_gives_up_takes_nobody_along() {
+async fn cancelled_opening_does_not_fail_other_callers() {
     let (aws, [attic]) = village(["attic"]).await;
     let homes = two_at_a_time(&aws);
     aws.inject(&Fault::new(GET_PARAMETERS, "hang"))
@@ -233,5 +233,5 @@ async fn who_gives_up_takes_nobody_along() {
     aws.clear_faults().await.unwrap();
     assert!(second.await.unwrap().is_ok());
     visit(&homes, &attic).await;
-    assert_eq!(open(&homes), ["attic"]);
+    assert_eq!(open_names(&homes), ["attic"]);
 }

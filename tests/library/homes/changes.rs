@@ -1,4 +1,5 @@
-//! A parameter of a home changes: the home it belongs to takes it at once, and no other is touched.
+//! Tests of events that report a changed parameter of a home. The home uses the change at once, and other homes are
+//! not affected.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ fn assert_ignored(answer: &Value) {
 }
 
 #[tokio::test]
-async fn a_changed_token_refreshes_that_home_alone() {
+async fn changed_token_refreshes_only_its_home() {
     let (aws, [cabin, beach]) = village(["cabin", "beach"]).await;
     let app = app(&aws).await;
     app.handle(&keep_warm()).await;
@@ -34,7 +35,7 @@ async fn a_changed_token_refreshes_that_home_alone() {
     assert_eq!(entry(&answer, Some("cabin"))["token"]["version"], 2);
     assert_eq!(aws.calls_of(GET_PARAMETERS).await.unwrap(), 3);
 
-    // It is in use: the one before may go.
+    // The new token is in use, so the old token can be revoked.
     cabin.home.revoke(&cabin.token);
     assert_done(&app.handle(&toggle_in("cabin")).await);
     assert_done(&app.handle(&toggle_in("beach")).await);
@@ -45,9 +46,9 @@ async fn a_changed_token_refreshes_that_home_alone() {
     assert_eq!(after.tcp_connections, before.tcp_connections);
 }
 
-/// As rules with an input transformer send it.
+/// EventBridge rules with an input transformer send the detail as a JSON string.
 #[tokio::test]
-async fn a_change_is_understood_in_a_text_as_well() {
+async fn change_event_with_a_text_detail_is_understood() {
     let (aws, [_cabin]) = village(["cabin"]).await;
     let app = app(&aws).await;
     assert_done(&app.handle(&toggle_in("cabin")).await);
@@ -59,7 +60,7 @@ async fn a_change_is_understood_in_a_text_as_well() {
 }
 
 #[tokio::test]
-async fn changes_of_what_is_not_open_here_are_ignored() {
+async fn change_of_a_home_that_is_not_open_is_ignored() {
     let (aws, [cabin, beach]) = village(["cabin", "beach"]).await;
     let app = app(&aws).await;
     assert_done(&app.handle(&toggle_in("cabin")).await);
@@ -87,7 +88,7 @@ async fn changes_of_what_is_not_open_here_are_ignored() {
 }
 
 #[tokio::test]
-async fn the_home_without_a_name_has_parameters_of_its_own() {
+async fn changed_token_of_the_unnamed_home_refreshes_only_that_home() {
     let (aws, [cabin]) = village(["cabin"]).await;
     let main = House::build("main").await;
     aws.put_token(PARAMETER, &main.token).await.unwrap();
@@ -107,7 +108,7 @@ async fn the_home_without_a_name_has_parameters_of_its_own() {
 }
 
 #[tokio::test]
-async fn a_changed_address_is_moved_to_at_once() {
+async fn changed_url_is_used_at_once() {
     let (aws, [old, beach]) = village(["cabin", "beach"]).await;
     let new = House::build("cabin").await;
     let app = app(&aws).await;
@@ -127,13 +128,13 @@ async fn a_changed_address_is_moved_to_at_once() {
 }
 
 #[tokio::test]
-async fn a_change_for_the_worse_is_told() {
+async fn invalid_change_is_reported_in_the_response() {
     let (aws, [cabin, beach]) = village(["cabin", "beach"]).await;
     let app = app(&aws).await;
     app.handle(&keep_warm()).await;
     let (url, token) = (parameter("cabin", "url"), parameter("cabin", "token"));
 
-    // An address that is none.
+    // An invalid URL.
     aws.put_parameter(&url, "nonsense").await.unwrap();
     let answer = app.handle(&changed(&url)).await;
     let found = entry(&answer, Some("cabin"));
@@ -141,7 +142,7 @@ async fn a_change_for_the_worse_is_told() {
     cabin.store(&aws).await;
     assert_done(&app.handle(&toggle_in("cabin")).await);
 
-    // What cannot be read.
+    // An unreadable parameter.
     let fault = Fault::new(GET_PARAMETERS, "AccessDeniedException");
     aws.inject(&fault).await.unwrap();
     for name in [&url, &token] {
@@ -158,7 +159,7 @@ async fn a_change_for_the_worse_is_told() {
     }
     aws.clear_faults().await.unwrap();
 
-    // A token that is none.
+    // A malformed token.
     aws.put_token(&token, "nonsense").await.unwrap();
     let answer = app.handle(&changed(&token)).await;
     let found = entry(&answer, Some("cabin"));
@@ -168,7 +169,7 @@ async fn a_change_for_the_worse_is_told() {
 }
 
 #[tokio::test]
-async fn a_home_whose_token_was_deleted_is_served_no_more() {
+async fn home_with_a_deleted_token_is_not_served() {
     let (aws, [cabin, beach]) = village(["cabin", "beach"]).await;
     let app = app(&aws).await;
     app.handle(&keep_warm()).await;
@@ -185,9 +186,9 @@ async fn a_home_whose_token_was_deleted_is_served_no_more() {
     assert_warm(&app.handle(&keep_warm()).await, Some("cabin"));
 }
 
-/// Parameter Store hangs, and Lambda would end the sandbox: there is an answer before that.
+/// Parameter Store hangs. latchkey answers before Lambda would end the execution environment.
 #[tokio::test]
-async fn a_change_is_answered_before_the_deadline() {
+async fn change_event_is_answered_before_the_deadline() {
     let (aws, [_cabin]) = village(["cabin"]).await;
     let app = app(&aws).await;
     for leaf in ["url", "token"] {
@@ -201,9 +202,9 @@ async fn a_change_is_answered_before_the_deadline() {
     }
 }
 
-/// Without several homes an event is about the one there is.
+/// With a single home, only an event about its parameter counts.
 #[tokio::test]
-async fn a_latchkey_of_one_home_hears_of_changes_too() {
+async fn changed_token_refreshes_a_single_home() {
     let aws = AwsEmulator::start().await.unwrap();
     let main = House::build("main").await;
     aws.put_token(PARAMETER, &main.token).await.unwrap();
@@ -220,9 +221,9 @@ async fn a_latchkey_of_one_home_hears_of_changes_too() {
     assert_eq!(aws.calls_of(GET_PARAMETERS).await.unwrap(), 0);
 }
 
-/// A label moves to another version: Parameter Store tells of the parameter, not of the label.
+/// A label moves to another version. The event names the parameter and not the label.
 #[tokio::test]
-async fn a_moved_label_refreshes_the_token_that_is_read_by_it() {
+async fn moved_label_refreshes_the_token_that_it_selects() {
     let aws = AwsEmulator::start().await.unwrap();
     let main = House::build("main").await;
     let label = async |version: i64| {

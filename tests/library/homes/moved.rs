@@ -1,5 +1,5 @@
-//! A home has moved to another address with a token of the other home's, and no event has told of it. It is noticed
-//! when the token is read again, by whichever way, and until then, and above all then, no token meets the other home.
+//! Tests of a home that has moved to another address with another token, without a change event. latchkey detects the
+//! move at the next token read. No token is ever presented to the wrong home.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use testkit::Sandbox;
 use testkit::homes::{House, assert_done, changed, keep_warm, parameter, toggle_in, village};
 
-use super::app_out_of_time;
+use super::app_with_stopped_clock;
 
 /// The TTL of tokens.
 const TTL: Duration = Duration::from_secs(300);
 
-struct Removal {
+struct MoveStage {
     aws: AwsEmulator,
     old: House,
     new: House,
@@ -23,22 +23,22 @@ struct Removal {
     clock: Arc<ManualClock>,
 }
 
-impl Removal {
-    /// A home was in use and has moved since.
-    async fn happen() -> Self {
+impl MoveStage {
+    /// Starts a stage whose home was used and has moved since.
+    async fn start() -> Self {
         let (aws, [old]) = village(["cabin"]).await;
         let new = House::build("cabin").await;
-        let (app, clock) = app_out_of_time(&aws).await;
-        let removal = Self {
+        let (app, clock) = app_with_stopped_clock(&aws).await;
+        let stage = Self {
             aws,
             old,
             new,
             app,
             clock,
         };
-        assert_done(&removal.handle(&toggle_in("cabin")).await);
-        removal.new.store(&removal.aws).await;
-        removal
+        assert_done(&stage.handle(&toggle_in("cabin")).await);
+        stage.new.store(&stage.aws).await;
+        stage
     }
 
     async fn handle(&self, event: &Value) -> Value {
@@ -51,8 +51,8 @@ impl Removal {
         self.app.function.app.after_answer(end).await;
     }
 
-    /// From now on commands reach the new address, and no token was ever shown at the other.
-    async fn assert_over(&self) {
+    /// Asserts that commands reach the new address, and that no token was presented to the wrong home.
+    async fn assert_moved(&self) {
         let toggles = self.old.toggles();
         assert_done(&self.handle(&toggle_in("cabin")).await);
         assert_eq!(self.old.toggles(), toggles);
@@ -69,64 +69,64 @@ impl Removal {
 }
 
 #[tokio::test]
-async fn it_is_noticed_after_the_answer_once_the_token_is_due() {
-    let removal = Removal::happen().await;
-    // Before that nothing is read.
-    assert_done(&removal.handle(&toggle_in("cabin")).await);
-    removal.after_answer().await;
-    assert_eq!(removal.old.toggles(), 2);
-    assert_eq!(removal.new.home.counters().tcp_connections, 0);
+async fn refresh_of_a_due_token_detects_a_moved_home() {
+    let stage = MoveStage::start().await;
+    // Before the token is due, latchkey reads nothing.
+    assert_done(&stage.handle(&toggle_in("cabin")).await);
+    stage.after_answer().await;
+    assert_eq!(stage.old.toggles(), 2);
+    assert_eq!(stage.new.home.counters().tcp_connections, 0);
 
-    removal.clock.advance(TTL);
-    assert_done(&removal.handle(&toggle_in("cabin")).await);
-    assert_eq!(removal.old.toggles(), 3);
-    removal.after_answer().await;
-    removal.assert_over().await;
+    stage.clock.advance(TTL);
+    assert_done(&stage.handle(&toggle_in("cabin")).await);
+    assert_eq!(stage.old.toggles(), 3);
+    stage.after_answer().await;
+    stage.assert_moved().await;
 }
 
 #[tokio::test]
-async fn it_is_noticed_by_a_keep_warm_event() {
-    let removal = Removal::happen().await;
-    removal.clock.advance(TTL);
-    removal.handle(&keep_warm()).await;
-    removal.assert_over().await;
+async fn keep_warm_detects_a_moved_home() {
+    let stage = MoveStage::start().await;
+    stage.clock.advance(TTL);
+    stage.handle(&keep_warm()).await;
+    stage.assert_moved().await;
 }
 
 #[tokio::test]
-async fn it_is_noticed_past_the_hard_ttl() {
-    let removal = Removal::happen().await;
-    removal.clock.advance(TTL * 2);
-    // Whether this one still goes to the old address or fails, it is the last.
-    let answer = removal.handle(&toggle_in("cabin")).await;
+async fn command_past_the_hard_ttl_detects_a_moved_home() {
+    let stage = MoveStage::start().await;
+    stage.clock.advance(TTL * 2);
+    // This command may still reach the old address or fail.
+    let answer = stage.handle(&toggle_in("cabin")).await;
     assert!(answer["statusCode"].is_u64(), "{answer}");
-    removal.assert_over().await;
+    stage.assert_moved().await;
 }
 
-/// The token at the old address is revoked, as whoever moves does: the parameter is read for another one.
+/// The token at the old address is revoked, so latchkey reads the parameter again.
 #[tokio::test]
-async fn it_is_noticed_after_a_rejection() {
-    let removal = Removal::happen().await;
-    removal.old.home.revoke(&removal.old.token);
-    removal
+async fn rejected_token_detects_a_moved_home() {
+    let stage = MoveStage::start().await;
+    stage.old.home.revoke(&stage.old.token);
+    stage
         .old
         .home
         .wait_for(|counters| counters.open_sockets == 0)
         .await;
-    let answer = removal.handle(&toggle_in("cabin")).await;
+    let answer = stage.handle(&toggle_in("cabin")).await;
     assert!(answer["statusCode"].is_u64(), "{answer}");
-    assert_done(&removal.handle(&toggle_in("cabin")).await);
-    assert_eq!(removal.new.home.counters().failed_logins, 0);
-    assert_eq!(removal.old.home.counters().failed_logins, 1);
-    removal.old.assert_saw_only_its_own_token();
-    removal.new.assert_saw_only_its_own_token();
+    assert_done(&stage.handle(&toggle_in("cabin")).await);
+    assert_eq!(stage.new.home.counters().failed_logins, 0);
+    assert_eq!(stage.old.home.counters().failed_logins, 1);
+    stage.old.assert_saw_only_its_own_token();
+    stage.new.assert_saw_only_its_own_token();
 }
 
-/// The event about the token comes first, or alone.
+/// The event about the token may arrive first, or alone.
 #[tokio::test]
-async fn it_is_noticed_by_an_event_about_the_token() {
-    let removal = Removal::happen().await;
+async fn token_event_detects_a_moved_home() {
+    let stage = MoveStage::start().await;
     let name = parameter("cabin", "token");
-    let answer = removal.handle(&changed(&name)).await;
+    let answer = stage.handle(&changed(&name)).await;
     assert_eq!(answer["statusCode"], json!(200), "{answer}");
-    removal.assert_over().await;
+    stage.assert_moved().await;
 }

@@ -1,4 +1,4 @@
-//! Which home a request reaches.
+//! Tests of the `home` member, which selects the home of a request.
 
 use latchkey_dev::stack::{AwsEmulator, Fault};
 use serde_json::{Value, json};
@@ -11,7 +11,7 @@ use testkit::{GET_PARAMETER, PARAMETER, problem};
 use super::{app, app_with};
 
 #[tokio::test]
-async fn a_command_reaches_its_home_with_that_homes_token_and_no_other() {
+async fn command_reaches_its_home_with_only_that_homes_token() {
     let (aws, [cabin, beach]) = village(["cabin", "beach-house.2_b"]).await;
     let app = app(&aws).await;
     for (house, other, calls) in [(&cabin, &beach, 1), (&beach, &cabin, 2)] {
@@ -20,7 +20,7 @@ async fn a_command_reaches_its_home_with_that_homes_token_and_no_other() {
             assert_done(&app.handle(&toggle_in(house.name)).await);
         }
         assert_eq!((house.toggles(), other.toggles()), (before.0 + 2, before.1));
-        // Address and token come with one call, the first time alone.
+        // One call reads the URL and the token, and only the first command needs this call.
         assert_eq!(aws.calls_of(GET_PARAMETERS).await.unwrap(), calls);
     }
     for house in [&cabin, &beach] {
@@ -34,7 +34,7 @@ async fn a_command_reaches_its_home_with_that_homes_token_and_no_other() {
 }
 
 #[tokio::test]
-async fn who_names_no_home_is_told_to_unless_there_is_one_for_them() {
+async fn request_without_a_home_is_rejected_unless_an_unnamed_home_exists() {
     let (aws, [cabin]) = village(["cabin"]).await;
     let answer = app(&aws).await.handle(&toggle()).await;
     assert_problem(&answer, "bad-request", 400, "\\\"home\\\"");
@@ -55,7 +55,7 @@ async fn who_names_no_home_is_told_to_unless_there_is_one_for_them() {
 }
 
 #[tokio::test]
-async fn a_latchkey_of_one_home_takes_no_name() {
+async fn home_name_is_rejected_by_a_latchkey_of_one_home() {
     let aws = AwsEmulator::start().await.unwrap();
     let main = House::build("main").await;
     aws.put_token(PARAMETER, &main.token).await.unwrap();
@@ -68,7 +68,7 @@ async fn a_latchkey_of_one_home_takes_no_name() {
 }
 
 #[tokio::test]
-async fn what_is_no_name_is_refused_before_anything_is_read() {
+async fn invalid_home_name_is_rejected_before_any_read() {
     let aws = AwsEmulator::start().await.unwrap();
     let app = app(&aws).await;
     let long = "x".repeat(65);
@@ -93,7 +93,7 @@ async fn what_is_no_name_is_refused_before_anything_is_read() {
         let answer = app.handle(&event).await;
         assert_problem(&answer, "bad-request", 400, "`home`");
     }
-    // Null means absent.
+    // A null name counts as absent.
     let mut event = toggle();
     event["home"] = Value::Null;
     let answer = app.handle(&event).await;
@@ -102,14 +102,14 @@ async fn what_is_no_name_is_refused_before_anything_is_read() {
 }
 
 #[tokio::test]
-async fn what_is_missing_of_a_home_is_named_and_may_come_later() {
+async fn missing_parameter_is_named_and_used_once_it_exists() {
     let aws = AwsEmulator::start().await.unwrap();
     let cabin = House::build("cabin").await;
     let app = app(&aws).await;
     let event = toggle_in("cabin");
     let (url, token) = (parameter("cabin", "url"), parameter("cabin", "token"));
 
-    // Nothing at all, then no token, then no address.
+    // First both parameters are missing, then the token, then the URL.
     assert_problem(&app.handle(&event).await, "not-found", 404, &url);
     aws.put_parameter(&url, &cabin.home.url()).await.unwrap();
     assert_problem(&app.handle(&event).await, "not-found", 404, &token);
@@ -123,7 +123,7 @@ async fn what_is_missing_of_a_home_is_named_and_may_come_later() {
 }
 
 #[tokio::test]
-async fn an_address_that_is_none_is_named_and_may_be_mended() {
+async fn invalid_url_is_reported_and_used_once_corrected() {
     let (aws, [cabin]) = village(["cabin"]).await;
     let app = app(&aws).await;
     let url = parameter("cabin", "url");
@@ -139,14 +139,14 @@ async fn an_address_that_is_none_is_named_and_may_be_mended() {
         assert_problem(&answer, "internal", 500, "cabin");
         assert!(!answer.to_string().contains("user:word"), "{answer}");
     }
-    // With the line's end that editors leave.
+    // Some editors leave a line break at the end.
     let mended = format!("{}\n", cabin.home.url());
     aws.put_parameter(&url, &mended).await.unwrap();
     assert_done(&app.handle(&toggle_in("cabin")).await);
 }
 
 #[tokio::test]
-async fn a_token_in_clear_text_is_not_used() {
+async fn plaintext_token_is_not_used() {
     let aws = AwsEmulator::start().await.unwrap();
     let cabin = House::build("cabin").await;
     let url = parameter("cabin", "url");
@@ -159,7 +159,7 @@ async fn a_token_in_clear_text_is_not_used() {
 }
 
 #[tokio::test]
-async fn a_home_that_cannot_be_read_keeps_nobody_from_another() {
+async fn unreadable_home_does_not_affect_another_home() {
     let (aws, [cabin, beach]) = village(["cabin", "beach"]).await;
     let app = app(&aws).await;
     for code in ["AccessDeniedException", "KMSAccessDenied", "InvalidKeyId"] {
@@ -171,13 +171,13 @@ async fn a_home_that_cannot_be_read_keeps_nobody_from_another() {
         aws.clear_faults().await.unwrap();
     }
     assert_eq!((cabin.toggles(), beach.toggles()), (0, 3));
-    // An error is not kept.
+    // An error is not cached.
     assert_done(&app.handle(&toggle_in("cabin")).await);
 }
 
-/// The same key in two homes: two requests. In one: one.
+/// The same key names two requests in two homes, and one request in one home.
 #[tokio::test]
-async fn idempotency_keys_of_different_homes_are_different_keys() {
+async fn same_idempotency_key_in_two_homes_names_two_requests() {
     let aws = AwsEmulator::start().await.unwrap();
     aws.create_table("latchkey").await.unwrap();
     let [cabin, beach] = settle(&aws, ["cabin", "beach"]).await;

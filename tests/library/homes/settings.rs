@@ -1,4 +1,4 @@
-//! What a home needs beside address and token is its own, too.
+//! Tests of a home's own settings: the CA, the client certificate and the headers.
 
 use latchkey_dev::home::HomeOptions;
 use latchkey_dev::stack::AwsEmulator;
@@ -11,7 +11,7 @@ use testkit::{Authority, problem};
 use super::app;
 
 #[tokio::test]
-async fn authorities_client_certificates_and_headers_are_each_homes_own() {
+async fn each_home_uses_its_own_ca_client_certificate_and_headers() {
     let aws = AwsEmulator::start().await.unwrap();
     let mut houses = Vec::new();
     for (name, secret) in [("cabin", "s3cret of the cabin"), ("beach", "beach's own")] {
@@ -41,11 +41,11 @@ async fn authorities_client_certificates_and_headers_are_each_homes_own() {
     for (house, calls) in houses.iter().zip(1..) {
         assert_done(&app.handle(&toggle_in(house.name)).await);
         assert_eq!(house.toggles(), 1);
-        // All of it comes with the one call.
+        // One call reads all parameters of a home.
         assert_eq!(aws.calls_of(GET_PARAMETERS).await.unwrap(), calls);
     }
 
-    // With another's certificate a home is not entered.
+    // A home rejects the client certificate of another home.
     let other = aws.history(&parameter("beach", "client-cert")).await;
     let other = other.unwrap().pop().unwrap().value;
     aws.put_token(&parameter("cabin", "client-cert"), &other)
@@ -58,7 +58,7 @@ async fn authorities_client_certificates_and_headers_are_each_homes_own() {
 }
 
 #[tokio::test]
-async fn secrets_beside_the_token_must_be_encrypted_as_well() {
+async fn plaintext_headers_and_client_certificate_are_not_used() {
     let aws = AwsEmulator::start().await.unwrap();
     let house = House::build("cabin").await;
     house.store(&aws).await;
@@ -97,9 +97,9 @@ async fn changed_headers_are_used_at_once() {
     assert_eq!(house.toggles(), 1);
 }
 
-/// What of a home's settings cannot be used is told as what it is: by the parameter that holds it.
+/// The error names the parameter that holds the unusable setting.
 #[tokio::test]
-async fn a_setting_that_is_none_is_named_by_its_parameter() {
+async fn invalid_setting_is_named_by_its_parameter() {
     let aws = AwsEmulator::start().await.unwrap();
     let house = House::build("cabin").await;
     house.store(&aws).await;

@@ -1,4 +1,5 @@
-//! Lambda's tenant isolation: a sandbox that is bound to a tenant serves that tenant's home and no other.
+//! Tests of Lambda's tenant isolation. An execution environment that is bound to a tenant serves only that tenant's
+//! home.
 
 use latchkey_dev::stack::{AwsEmulator, Metric};
 use serde_json::{Value, json};
@@ -16,10 +17,10 @@ fn violations(metrics: &[Metric]) -> f64 {
 }
 
 #[tokio::test]
-async fn a_tenant_is_served_its_own_home_and_no_other() {
+async fn tenant_is_served_only_its_own_home() {
     let (aws, [cabin, beach]) = village(["cabin", "beach"]).await;
     let app = app(&aws).await;
-    // Its own, whether it is named or not.
+    // The tenant's own home is served with and without its name.
     assert_done(&app.handle_for("cabin", &toggle()).await);
     assert_done(&app.handle_for("cabin", &toggle_in("cabin")).await);
     assert_eq!(cabin.toggles(), 2);
@@ -37,7 +38,7 @@ async fn a_tenant_is_served_its_own_home_and_no_other() {
 }
 
 #[tokio::test]
-async fn a_sandbox_serves_one_tenant_for_good() {
+async fn environment_stays_bound_to_its_first_tenant() {
     let (aws, [cabin, beach]) = village(["cabin", "beach"]).await;
     let app = app(&aws).await;
     assert_done(&app.handle_for("cabin", &toggle()).await);
@@ -50,7 +51,7 @@ async fn a_sandbox_serves_one_tenant_for_good() {
         let answer = app.handle_for("beach", &event).await;
         assert_problem(&answer, "forbidden", 403, "");
     }
-    // Nor does one without a tenant loosen the bond.
+    // An event without a tenant does not change the binding.
     assert_problem(&app.handle(&toggle_in("beach")).await, "forbidden", 403, "");
     assert_done(&app.handle(&toggle()).await);
     assert_eq!(cabin.toggles(), 2);
@@ -61,7 +62,7 @@ async fn a_sandbox_serves_one_tenant_for_good() {
 }
 
 #[tokio::test]
-async fn only_the_tenants_home_is_kept_warm() {
+async fn keep_warm_warms_only_the_tenants_home() {
     let (aws, [_cabin, beach]) = village(["cabin", "beach"]).await;
     let app = app(&aws).await;
     for tenant in [true, false] {
@@ -77,7 +78,7 @@ async fn only_the_tenants_home_is_kept_warm() {
 }
 
 #[tokio::test]
-async fn a_tenant_does_not_get_the_home_of_those_who_name_none() {
+async fn tenant_is_not_served_the_unnamed_home() {
     let (aws, [cabin]) = village(["cabin"]).await;
     let main = House::build("main").await;
     aws.put_token(PARAMETER, &main.token).await.unwrap();
@@ -97,7 +98,7 @@ async fn a_tenant_does_not_get_the_home_of_those_who_name_none() {
 }
 
 #[tokio::test]
-async fn a_tenant_whose_name_is_no_homes_is_told_so() {
+async fn tenant_with_an_invalid_home_name_is_rejected() {
     let aws = AwsEmulator::start().await.unwrap();
     let app = app(&aws).await;
     for tenant in ["a/b", "tenant@example.com", "x y", ""] {
@@ -107,9 +108,9 @@ async fn a_tenant_whose_name_is_no_homes_is_told_so() {
     assert_eq!(aws.calls_of(GET_PARAMETERS).await.unwrap(), 0);
 }
 
-/// HTTP callers belong to the sandbox's tenant as everyone does.
+/// The tenant of the environment also applies to HTTP callers.
 #[tokio::test]
-async fn a_tenants_bond_holds_over_http() {
+async fn tenant_binding_applies_to_http_requests() {
     let (aws, [cabin, beach]) = village(["cabin", "beach"]).await;
     let variables = [("HOMES_PARAMETER_PREFIX", PREFIX), ("CALLER_AUTH", "none")];
     let app = app_with(&aws, &variables).await;

@@ -1,4 +1,5 @@
-//! Keep-warm over several homes: all of them, a few at a time, and each for itself.
+//! Tests of keep-warm with several homes. A limited number of homes is warmed concurrently, and each home has its own
+//! result.
 
 use latchkey_dev::home::RestFault;
 use latchkey_dev::stack::{AwsEmulator, Fault};
@@ -11,13 +12,13 @@ use testkit::{PARAMETER, problem};
 
 use super::{app, app_with};
 
-/// How many homes are seen to at once.
-const AT_ONCE: usize = 8;
+/// The number of homes that are warmed concurrently.
+const CONCURRENT_HOMES: usize = 8;
 
 #[tokio::test]
-async fn all_stored_homes_are_warmed_by_name() {
+async fn keep_warm_warms_all_stored_homes() {
     let (aws, houses) = village(["cabin", "beach", "attic"]).await;
-    // What is stored there beside homes is none.
+    // Other parameters under the prefix do not count as homes.
     for other in ["readme/text", "shed/inner/url", "no home/url", "url"] {
         let name = format!("{PREFIX}/{}", other.replace(' ', "_"));
         aws.put_parameter(&name, "http://127.0.0.1:9")
@@ -40,7 +41,7 @@ async fn all_stored_homes_are_warmed_by_name() {
     assert_eq!(aws.calls_of(LIST).await.unwrap(), 1);
     assert_eq!(aws.calls_of(GET_PARAMETERS).await.unwrap(), 3);
 
-    // The commands after it need nothing but the sockets.
+    // The next commands use only the open sockets.
     for house in &houses {
         assert_done(&app.handle(&toggle_in(house.name)).await);
         let counters = house.home.counters();
@@ -59,7 +60,7 @@ async fn all_stored_homes_are_warmed_by_name() {
 }
 
 #[tokio::test]
-async fn the_home_without_a_name_is_warmed_as_well() {
+async fn keep_warm_also_warms_the_unnamed_home() {
     let (aws, [cabin]) = village(["cabin"]).await;
     let main = House::build("main").await;
     aws.put_token(PARAMETER, &main.token).await.unwrap();
@@ -76,7 +77,7 @@ async fn the_home_without_a_name_is_warmed_as_well() {
 }
 
 #[tokio::test]
-async fn a_home_in_trouble_is_reported_alone() {
+async fn failing_home_is_reported_and_does_not_affect_others() {
     let (aws, [cabin, mut down, revoked, moved, locked]) =
         village(["cabin", "down", "revoked", "moved", "locked"]).await;
     down.home.stop().await;
@@ -104,13 +105,13 @@ async fn a_home_in_trouble_is_reported_alone() {
         }
         assert_done(&app.handle(&toggle_in("cabin")).await);
     }
-    // A rejected token is not presented twice, however often it is asked after.
+    // A rejected token is presented once, even with several keep-warm events.
     assert_eq!(revoked.home.counters().failed_logins, 1);
     for house in [&cabin, &down, &revoked, &moved, &locked] {
         house.assert_saw_only_its_own_token();
     }
 
-    // Each comes back by itself.
+    // Each home recovers without a restart of latchkey.
     down.home.restart().await.unwrap();
     aws.clear_faults().await.unwrap();
     let token = revoked.home.mint_token("another");
@@ -124,12 +125,12 @@ async fn a_home_in_trouble_is_reported_alone() {
     }
 }
 
-/// Homes that do not answer hold up no more than a few others, and those only until they are given up.
+/// Hanging homes occupy their places until they time out. The remaining place still warms the other homes.
 #[tokio::test]
-async fn so_many_at_once_and_no_more() {
+async fn other_homes_are_warmed_while_seven_homes_hang() {
     let aws = AwsEmulator::start().await.unwrap();
     let mut slow = House::build("slow").await;
-    for number in 0..AT_ONCE - 1 {
+    for number in 0..CONCURRENT_HOMES - 1 {
         slow.store_as(&aws, &format!("a{number}")).await;
     }
     let last = settle(&aws, ["b", "c"]).await;
@@ -142,13 +143,13 @@ async fn so_many_at_once_and_no_more() {
         ("HA_CONNECT_TIMEOUT_MS", far),
     ];
     let app = app_with(&aws, &variables).await;
-    // One place is left beside the slow ones, so the others are warmed while these hang.
+    // One place is free, so the other homes are warmed while the slow homes hang.
     let warming = tokio::spawn({
         let app = app.clone();
         async move { app.handle(&keep_warm()).await }
     });
     second.home.wait_for(|counters| counters.auth_ok == 1).await;
-    let all_slow = |checks| checks == u64::try_from(AT_ONCE - 1).unwrap();
+    let all_slow = |checks| checks == u64::try_from(CONCURRENT_HOMES - 1).unwrap();
     slow.home
         .wait_for(|counters| all_slow(counters.config_checks))
         .await;
@@ -158,18 +159,18 @@ async fn so_many_at_once_and_no_more() {
     assert_warm(&answer, Some("b"));
     assert_warm(&answer, Some("c"));
     assert_eq!(third.home.counters().auth_ok, 1);
-    for number in 0..AT_ONCE - 1 {
+    for number in 0..CONCURRENT_HOMES - 1 {
         let entry = entry(&answer, Some(&format!("a{number}"))).clone();
         assert_eq!(problem(&entry["problem"]), "home-unreachable", "{answer}");
     }
 }
 
-/// With every place taken, the next home waits until one is free.
+/// If all places are taken, the next home waits for a free place.
 #[tokio::test]
-async fn the_ninth_waits_for_one_of_eight() {
+async fn ninth_home_waits_while_eight_homes_are_warmed() {
     let aws = AwsEmulator::start().await.unwrap();
     let mut slow = House::build("slow").await;
-    for number in 0..AT_ONCE {
+    for number in 0..CONCURRENT_HOMES {
         slow.store_as(&aws, &format!("a{number}")).await;
     }
     let [ninth] = settle(&aws, ["b"]).await;
@@ -185,7 +186,7 @@ async fn the_ninth_waits_for_one_of_eight() {
         let app = app.clone();
         async move { app.handle(&keep_warm()).await }
     });
-    let all = u64::try_from(AT_ONCE).unwrap();
+    let all = u64::try_from(CONCURRENT_HOMES).unwrap();
     slow.home
         .wait_for(|counters| counters.config_checks == all)
         .await;
@@ -194,15 +195,15 @@ async fn the_ninth_waits_for_one_of_eight() {
     assert_warm(&warming.await.unwrap(), Some("b"));
 }
 
-/// Which homes there are cannot be found out: those that are known are kept warm all the same.
+/// The list of homes cannot be read. The open homes are still kept warm.
 #[tokio::test]
-async fn homes_that_are_open_need_no_list() {
+async fn open_homes_are_kept_warm_when_the_list_cannot_be_read() {
     let (aws, [cabin]) = village(["cabin"]).await;
     let app = app(&aws).await;
     assert_done(&app.handle(&toggle_in("cabin")).await);
     let closed = "AccessDeniedException";
     aws.inject(&Fault::new(LIST, closed)).await.unwrap();
-    // Its socket is gone, so that there is something to be made ready again.
+    // The socket is closed, so keep-warm must connect again.
     cabin.home.revoke(&cabin.token);
     cabin
         .home
@@ -214,7 +215,7 @@ async fn homes_that_are_open_need_no_list() {
         .unwrap();
     let answer = app.handle(&keep_warm()).await;
     assert_warm(&answer, Some("cabin"));
-    // And it does not go unsaid.
+    // The response reports the failed list too.
     assert!(
         answer.to_string().contains("token-source-unavailable"),
         "{answer}"

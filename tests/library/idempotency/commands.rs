@@ -1,4 +1,5 @@
-//! What repeated requests do in the home, and what they are answered, from one sandbox and from several.
+//! Tests of repeated requests to one execution environment and to several: the executions in the home, and the
+//! responses.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +14,8 @@ use tokio::task::JoinSet;
 use super::{TABLE, TableStage, is_begun_before, outcome, request, toggle};
 
 #[tokio::test]
-async fn a_repeat_gets_the_first_outcome_from_whichever_sandbox() {
-    let stage = TableStage::set().await;
+async fn repeat_returns_the_first_outcome_from_every_environment() {
+    let stage = TableStage::start().await;
     let sandboxes = [stage.sandbox().await, stage.sandbox().await];
     let commands = [
         toggle(),
@@ -24,7 +25,7 @@ async fn a_repeat_gets_the_first_outcome_from_whichever_sandbox() {
     let first = sandboxes[0].handle(&request("k", &commands)).await;
     assert_eq!(outcome(&first), "answered");
     assert_eq!(first["results"][2]["error"]["code"], "not_found");
-    // Were they run again, these would be other states.
+    // If the commands ran again, `get_states` would return other states.
     stage.home.set_state("light.kitchen", "unavailable");
     let sent = stage.home.counters().commands;
     let reordered = format!(
@@ -46,8 +47,8 @@ async fn a_repeat_gets_the_first_outcome_from_whichever_sandbox() {
 }
 
 #[tokio::test]
-async fn one_sandbox_remembers_without_a_table() {
-    let stage = TableStage::set().await;
+async fn environment_without_a_table_remembers_its_own_requests() {
+    let stage = TableStage::start().await;
     let url = stage.home.url();
     let memory = async || {
         Sandbox::builder()
@@ -62,14 +63,14 @@ async fn one_sandbox_remembers_without_a_table() {
     assert_eq!(outcome(&first), "answered");
     assert_eq!(sandbox.handle(&payload).await, first);
     assert_eq!(stage.executed(), 1);
-    // Which is all it can do.
+    // Another environment does not share this memory, so the command runs again.
     assert_eq!(outcome(&other.handle(&payload).await), "answered");
     assert_eq!(stage.executed(), 2);
 }
 
 #[tokio::test]
-async fn an_unknown_outcome_stays_unknown() {
-    let stage = TableStage::set().await;
+async fn unknown_outcome_stays_unknown() {
+    let stage = TableStage::start().await;
     let sandboxes = [stage.sandbox().await, stage.sandbox().await];
     let payload = request("k", &[toggle()]);
     let lost = SocketFault::At(SocketStage::Reply, Break::Close);
@@ -84,8 +85,8 @@ async fn an_unknown_outcome_stays_unknown() {
 }
 
 #[tokio::test]
-async fn what_was_not_sent_leaves_its_key_free() {
-    let mut stage = TableStage::set().await;
+async fn unsent_command_leaves_its_key_free() {
+    let mut stage = TableStage::start().await;
     let sandboxes = [stage.sandbox().await, stage.sandbox().await];
     let payload = request("k", &[toggle()]);
     stage.home.stop().await;
@@ -94,7 +95,7 @@ async fn what_was_not_sent_leaves_its_key_free() {
         assert_eq!(problem(&refused), "home-unreachable", "{refused}");
     }
     stage.home.restart().await.unwrap();
-    // Even for other commands.
+    // The key is free for other commands too.
     let other = request("k", &[light("turn_on", "light.bedroom")]);
     assert_eq!(outcome(&sandboxes[1].handle(&other).await), "answered");
     assert_eq!(problem(&sandboxes[0].handle(&payload).await), "bad-request");
@@ -104,8 +105,8 @@ async fn what_was_not_sent_leaves_its_key_free() {
 }
 
 #[tokio::test]
-async fn what_became_of_a_killed_invocation_is_not_known() {
-    let stage = TableStage::set().await;
+async fn killed_invocation_leaves_its_outcome_unknown() {
+    let stage = TableStage::start().await;
     let payload = request("k", &[toggle()]);
     let silence = SocketFault::At(SocketStage::Reply, Break::Hang);
     stage.home.set_fault(silence);
@@ -135,8 +136,8 @@ async fn what_became_of_a_killed_invocation_is_not_known() {
 }
 
 #[tokio::test]
-async fn a_key_stands_for_the_commands_it_was_first_used_for() {
-    let stage = TableStage::set().await;
+async fn key_reused_for_other_commands_is_rejected() {
+    let stage = TableStage::start().await;
     let sandboxes = [stage.sandbox().await, stage.sandbox().await];
     let payload = request("k", &[toggle()]);
     let first = sandboxes[0].handle(&payload).await;
@@ -158,8 +159,8 @@ async fn a_key_stands_for_the_commands_it_was_first_used_for() {
 }
 
 #[tokio::test]
-async fn after_a_day_a_key_is_a_new_key() {
-    let stage = TableStage::set().await;
+async fn key_expires_after_a_day() {
+    let stage = TableStage::start().await;
     let clock = Arc::new(ManualClock::at(SystemClock::new().now().unix));
     let sandboxes = [
         stage.sandbox_with(TABLE, clock.clone()).await,
@@ -170,7 +171,7 @@ async fn after_a_day_a_key_is_a_new_key() {
     clock.advance(REMEMBERED - Duration::from_secs(1));
     assert_eq!(sandboxes[1].handle(&payload).await, first);
     assert_eq!(stage.executed(), 1);
-    // The table tells time in whole seconds.
+    // The table stores time in whole seconds.
     clock.advance(Duration::from_secs(2));
     let second = sandboxes[1].handle(&payload).await;
     assert_eq!(outcome(&second), "answered");
@@ -182,8 +183,8 @@ async fn after_a_day_a_key_is_a_new_key() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn of_many_at_once_one_is_run() {
-    let stage = TableStage::set().await;
+async fn concurrent_repeats_run_once() {
+    let stage = TableStage::start().await;
     let sandboxes = [stage.sandbox().await, stage.sandbox().await];
     let payload = request("k", &[toggle()]);
     let mut requests = JoinSet::new();
@@ -198,7 +199,7 @@ async fn of_many_at_once_one_is_run() {
         .into_iter()
         .partition(is_begun_before);
     assert_eq!(stage.executed(), 1);
-    // Those who came while it ran were told so; the others, how it ended.
+    // A request during the run gets the outcome `unknown`. A later request gets the recorded outcome.
     assert_eq!(unknown.len() + answered.len(), 20);
     assert!(answered.iter().all(|answer| outcome(answer) == "answered"));
     let last = sandboxes[1].handle(&payload).await;

@@ -1,4 +1,4 @@
-//! What a key leads to, over the table and over memory alike, and what the table holds.
+//! Tests of the admission of a key, over the table and over memory, and of the records in the table.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -41,7 +41,7 @@ async fn admit_in(idempotency: &Idempotency, home: &str, text: &str) -> Admissio
     idempotency.admit(home, &key, &commands).await.unwrap()
 }
 
-/// A ticket for a key that must be free.
+/// Returns a ticket for a key. The key must be free.
 async fn ticket(idempotency: &Idempotency, text: &str) -> Ticket {
     match admit(idempotency, text).await {
         Admission::Run(ticket) => ticket,
@@ -49,7 +49,7 @@ async fn ticket(idempotency: &Idempotency, text: &str) -> Ticket {
     }
 }
 
-/// The results remembered under a key.
+/// Returns the results that are recorded under a key.
 async fn remembered(idempotency: &Idempotency, text: &str) -> String {
     match admit(idempotency, text).await {
         Admission::Repeat(results) => results.get().to_owned(),
@@ -57,20 +57,20 @@ async fn remembered(idempotency: &Idempotency, text: &str) -> String {
     }
 }
 
-fn over(store: Box<dyn OutcomeStore>) -> (Arc<ManualClock>, Idempotency) {
+fn idempotency_over(store: Box<dyn OutcomeStore>) -> (Arc<ManualClock>, Idempotency) {
     let clock = Arc::new(ManualClock::at(NOW));
     let idempotency = Idempotency::new(store, clock.clone(), Random::seeded(fastrand::u64(..)));
     (clock, idempotency)
 }
 
 #[tokio::test]
-async fn table_and_memory_lead_the_same_way() {
-    let stage = TableStage::set().await;
+async fn table_store_and_memory_store_behave_the_same() {
+    let stage = TableStage::start().await;
     for (name, store) in [
         ("table", stage.table()),
         ("memory", Box::new(MemoryStore::default())),
     ] {
-        let (clock, idempotency) = over(store);
+        let (clock, idempotency) = idempotency_over(store);
         let begun = ticket(&idempotency, "k").await;
         assert!(
             matches!(admit(&idempotency, "k").await, Admission::Unknown),
@@ -87,18 +87,18 @@ async fn table_and_memory_lead_the_same_way() {
             matches!(other, Ok(Admission::Mismatch)),
             "{name}: {other:?}"
         );
-        // The day begins when it is finished.
+        // The expiry time counts from the end of the request.
         clock.advance(REMEMBERED - Duration::from_secs(1));
         assert_eq!(remembered(&idempotency, "k").await, r#"[{"a":"ü\n"}]"#);
         clock.advance(Duration::from_secs(2));
         let renewed = ticket(&idempotency, "k").await;
-        // One that is begun and never finished is forgotten after a day as well.
+        // A record that is begun and never finished also expires after a day.
         drop(renewed);
         clock.advance(REMEMBERED - Duration::from_secs(1));
         assert!(matches!(admit(&idempotency, "k").await, Admission::Unknown));
         clock.advance(Duration::from_secs(2));
         ticket(&idempotency, "k").await;
-        // Keys are told apart to the letter.
+        // Keys are compared exactly.
         for text in ["K", "k ", "k\u{0}", "\u{212a}", &"k".repeat(255)] {
             ticket(&idempotency, text).await;
         }
@@ -106,9 +106,9 @@ async fn table_and_memory_lead_the_same_way() {
 }
 
 #[tokio::test]
-async fn results_too_large_for_the_table_are_not_run_again() {
-    let stage = TableStage::set().await;
-    let (_, idempotency) = over(stage.table());
+async fn command_with_results_too_large_for_the_table_is_not_run_again() {
+    let stage = TableStage::start().await;
+    let (_, idempotency) = idempotency_over(stage.table());
     let text = |bytes: usize| format!("\"{}\"", "x".repeat(bytes - 2));
     let largest = text(350 * 1024);
     let begun = ticket(&idempotency, "fits").await;
@@ -123,9 +123,9 @@ async fn results_too_large_for_the_table_are_not_run_again() {
 }
 
 #[tokio::test]
-async fn homes_that_share_a_table_share_no_keys() {
-    let stage = TableStage::set().await;
-    let (_, idempotency) = over(stage.table());
+async fn homes_that_share_a_table_do_not_share_keys() {
+    let stage = TableStage::start().await;
+    let (_, idempotency) = idempotency_over(stage.table());
     for (home, results) in [("http://one", "[1]"), ("http://two", "[2]")] {
         match admit_in(&idempotency, home, "k").await {
             Admission::Run(ticket) => idempotency.finish(ticket, results.into()).await,
@@ -141,9 +141,9 @@ async fn homes_that_share_a_table_share_no_keys() {
 }
 
 #[tokio::test]
-async fn a_record_expires_by_itself_and_does_not_show_its_key() {
-    let stage = TableStage::set().await;
-    let (clock, idempotency) = over(stage.table());
+async fn record_has_an_expiry_time_and_hides_its_key() {
+    let stage = TableStage::start().await;
+    let (clock, idempotency) = idempotency_over(stage.table());
     let begun = ticket(&idempotency, "order-4711").await;
     clock.advance(Duration::from_secs(60));
     idempotency.finish(begun, "[1]".into()).await;
@@ -164,9 +164,9 @@ async fn a_record_expires_by_itself_and_does_not_show_its_key() {
 }
 
 #[tokio::test]
-async fn a_damaged_record_is_no_leave_to_run() {
-    let stage = TableStage::set().await;
-    let (_, idempotency) = over(stage.table());
+async fn damaged_record_rejects_the_request() {
+    let stage = TableStage::start().await;
+    let (_, idempotency) = idempotency_over(stage.table());
     let begun = ticket(&idempotency, "k").await;
     idempotency.finish(begun, "[1]".into()).await;
     let items = stage.dynamodb.scan().table_name(TABLE).send().await;
@@ -194,9 +194,9 @@ async fn a_damaged_record_is_no_leave_to_run() {
 }
 
 #[tokio::test]
-async fn an_outcome_that_was_not_recorded_is_unknown() {
-    let stage = TableStage::set().await;
-    let (_, idempotency) = over(stage.table());
+async fn unrecorded_outcome_is_unknown() {
+    let stage = TableStage::start().await;
+    let (_, idempotency) = idempotency_over(stage.table());
     let begun = ticket(&idempotency, "k").await;
     let fault = Fault::new(PUT_ITEM, "AccessDeniedException");
     stage.aws.inject(&fault).await.unwrap();
@@ -205,7 +205,7 @@ async fn an_outcome_that_was_not_recorded_is_unknown() {
     assert!(matches!(admit(&idempotency, "k").await, Admission::Unknown));
 }
 
-/// Memory in the table as a sandbox has it whose calls go through a relay, and are tried again and again.
+/// Returns an idempotency store over the table. The calls of the store go through a relay and are retried many times.
 async fn behind_relay(stage: &TableStage) -> (Relay, Idempotency) {
     let address = stage.aws.endpoint().strip_prefix("http://").unwrap();
     let relay = Relay::start(address.parse().unwrap(), RelayOptions::default());
@@ -218,15 +218,15 @@ async fn behind_relay(stage: &TableStage) -> (Relay, Idempotency) {
         .endpoint_url(format!("http://{}", relay.addr()))
         .retry_config(retries);
     let store = SharedStore::new(Table::new(Client::from_conf(config.build()), TABLE.into()));
-    let (_, idempotency) = over(Box::new(store));
+    let (_, idempotency) = idempotency_over(Box::new(store));
     (relay, idempotency)
 }
 
 #[tokio::test]
-async fn a_record_whose_confirmation_was_lost_is_known_for_ones_own() {
-    let stage = TableStage::set().await;
+async fn run_recognises_its_own_record_after_a_lost_response() {
+    let stage = TableStage::start().await;
     let (relay, idempotency) = behind_relay(&stage).await;
-    // It was made; the SDK does not hear of it and asks once more.
+    // DynamoDB writes the record. The SDK does not get the response and retries.
     relay.cut_after(Direction::ToClient, 0, Ending::Reset);
     ticket(&idempotency, "k").await;
     assert_eq!(stage.aws.calls_of(PUT_ITEM).await.unwrap(), 2);
@@ -234,12 +234,13 @@ async fn a_record_whose_confirmation_was_lost_is_known_for_ones_own() {
 }
 
 #[tokio::test]
-async fn a_key_is_given_back_once_however_often_it_is_tried() {
-    let stage = TableStage::set().await;
+async fn retried_release_does_not_release_the_key_of_another_run() {
+    let stage = TableStage::start().await;
     let (relay, one) = behind_relay(&stage).await;
-    let (_, two) = over(stage.table());
+    let (_, two) = idempotency_over(stage.table());
     let begun = ticket(&one, "k").await;
-    // It was given back; the SDK does not hear of it, and until it gets through again somebody else takes the key.
+    // DynamoDB deletes the record, and the SDK does not get the response. Another run takes the key before the SDK's
+    // retry arrives.
     relay.cut_after(Direction::ToClient, 0, Ending::Reset);
     relay.refuse_connections().await;
     let give_back = tokio::spawn(async move { one.forget(begun).await });

@@ -1,4 +1,5 @@
-//! When the table cannot be used: nothing is run that could not be remembered, and what was run is never run again.
+//! Tests of table failures. latchkey runs a command only if it can record the command. A command that ran never runs
+//! again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +13,8 @@ use testkit::{Sandbox, problem};
 use super::{DELETE_ITEM, PUT_ITEM, TableStage, is_begun_before, outcome, request, toggle};
 
 #[tokio::test]
-async fn without_the_table_nothing_is_run() {
-    let stage = TableStage::set().await;
+async fn request_with_a_key_is_not_run_without_the_table() {
+    let stage = TableStage::start().await;
     let sandbox = stage.sandbox().await;
     let payload = request("k", &[toggle()]);
     let refused = async |sandbox: &Sandbox, code: &str| {
@@ -48,10 +49,10 @@ async fn without_the_table_nothing_is_run() {
         .sandbox_with("nowhere", Arc::new(SystemClock::new()))
         .await;
     refused(&misled, "ResourceNotFoundException").await;
-    // The home has not even been asked about the token.
+    // latchkey has not connected to the home.
     assert_eq!(stage.home.counters().tcp_connections, 0);
 
-    // None of it has used the key up, and whoever gives none does not need the table.
+    // The rejected requests did not use up the key. A request without a key does not need the table.
     stage
         .aws
         .inject(&Fault::new(PUT_ITEM, "AccessDeniedException"))
@@ -65,8 +66,8 @@ async fn without_the_table_nothing_is_run() {
 }
 
 #[tokio::test]
-async fn a_fault_that_passes_is_not_even_noticed() {
-    let stage = TableStage::set().await;
+async fn transient_table_fault_is_retried_and_not_reported() {
+    let stage = TableStage::start().await;
     let sandbox = stage.sandbox().await;
     for code in ["ThrottlingException", "500"] {
         let fault = Fault::new(PUT_ITEM, code).times(1);
@@ -80,13 +81,13 @@ async fn a_fault_that_passes_is_not_even_noticed() {
 }
 
 #[tokio::test]
-async fn a_key_that_cannot_be_given_back_counts_as_unknown() {
-    let mut stage = TableStage::set().await;
+async fn key_that_cannot_be_released_counts_as_unknown() {
+    let mut stage = TableStage::start().await;
     let (sandbox, payload) = (stage.sandbox().await, request("k", &[toggle()]));
     stage.home.stop().await;
     let fault = Fault::new(DELETE_ITEM, "AccessDeniedException");
     stage.aws.inject(&fault).await.unwrap();
-    // The caller is told of the home all the same.
+    // The caller still gets the problem of the home.
     let refused = sandbox.handle(&payload).await;
     assert_eq!(problem(&refused), "home-unreachable");
     stage.aws.clear_faults().await.unwrap();
@@ -96,8 +97,11 @@ async fn a_key_that_cannot_be_given_back_counts_as_unknown() {
     assert_eq!(stage.executed(), 0);
 }
 
-/// Starts a request whose command the home executes and does not answer, and returns once it was executed.
-async fn executing(stage: &TableStage, payload: &str) -> tokio::task::JoinHandle<Value> {
+/// Starts a request. The home executes the command and does not answer. Returns after the execution.
+async fn start_unanswered_request(
+    stage: &TableStage,
+    payload: &str,
+) -> tokio::task::JoinHandle<Value> {
     let silence = SocketFault::At(SocketStage::Reply, Break::Hang);
     stage.home.set_fault(silence);
     let (sandbox, payload) = (stage.sandbox().await, payload.to_owned());
@@ -111,10 +115,10 @@ async fn executing(stage: &TableStage, payload: &str) -> tokio::task::JoinHandle
 }
 
 #[tokio::test]
-async fn an_outcome_that_cannot_be_recorded_is_told_and_counts_as_unknown() {
-    let stage = TableStage::set().await;
+async fn outcome_that_cannot_be_recorded_is_returned_and_counts_as_unknown() {
+    let stage = TableStage::start().await;
     let payload = request("k", &[toggle()]);
-    let running = executing(&stage, &payload).await;
+    let running = start_unanswered_request(&stage, &payload).await;
     let fault = Fault::new(PUT_ITEM, "AccessDeniedException");
     stage.aws.inject(&fault).await.unwrap();
     let first = running.await.unwrap();
@@ -126,7 +130,7 @@ async fn an_outcome_that_cannot_be_recorded_is_told_and_counts_as_unknown() {
     assert_eq!(stage.executed(), 1);
 }
 
-/// Hands over one event with 5 s to go. An answer is due by then; that it comes at all is waited for far longer.
+/// Sends one event with a deadline of 5 s. The test waits for 60 s, so that a slow machine does not fail the test.
 async fn handle_within_5_s(app: &Sandbox, payload: &str) -> Value {
     let reply = app.handle_within(Duration::from_secs(5), payload);
     let reply = tokio::time::timeout(Duration::from_secs(60), reply).await;
@@ -134,8 +138,8 @@ async fn handle_within_5_s(app: &Sandbox, payload: &str) -> Value {
 }
 
 #[tokio::test]
-async fn a_table_that_does_not_answer_keeps_nobody_past_the_deadline() {
-    let stage = TableStage::set().await;
+async fn hanging_table_does_not_delay_a_response_past_the_deadline() {
+    let stage = TableStage::start().await;
     stage
         .aws
         .inject(&Fault::new(PUT_ITEM, "hang"))
@@ -151,9 +155,9 @@ async fn a_table_that_does_not_answer_keeps_nobody_past_the_deadline() {
 }
 
 #[tokio::test]
-async fn an_outcome_is_told_before_the_deadline_even_if_the_table_hangs() {
-    let stage = TableStage::set().await;
-    let running = executing(&stage, &request("k", &[toggle()])).await;
+async fn outcome_is_returned_before_the_deadline_when_the_table_hangs() {
+    let stage = TableStage::start().await;
+    let running = start_unanswered_request(&stage, &request("k", &[toggle()])).await;
     stage
         .aws
         .inject(&Fault::new(PUT_ITEM, "hang"))

@@ -1,5 +1,5 @@
-//! A sandbox that can be frozen: latchkey has a runtime of one thread to itself, and between two calls into it nothing
-//! of latchkey runs, while the home and the network go on in a thread of theirs.
+//! An execution environment that can be frozen. latchkey has its own single-threaded runtime, so latchkey runs only
+//! during a call. The home and the network run in another thread.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,10 +13,10 @@ use serde_json::json;
 use testkit::{Limits, Port, RelayedHome, TestBridge, command, visit};
 use tokio::runtime::{Builder, Runtime};
 
-/// The light all commands are for.
+/// The light that all commands address.
 const LIGHT: &str = "light.kitchen";
 
-/// A home and the network before it.
+/// A home and the relay in front of the home.
 pub(crate) struct World {
     runtime: Runtime,
     pub(crate) home: SimulatedHome,
@@ -25,7 +25,7 @@ pub(crate) struct World {
     pub(crate) token: String,
 }
 
-/// A latchkey that runs only while it is asked something.
+/// A latchkey that runs only during a call.
 pub(crate) struct Sandbox {
     runtime: Runtime,
     pub(crate) latchkey: TestBridge,
@@ -54,18 +54,22 @@ impl World {
         }
     }
 
-    /// A latchkey of this home's, with nothing between the two.
+    /// Returns a latchkey that connects directly to the home.
     pub(crate) fn sandbox(&self, clock: Arc<dyn Clock>) -> Sandbox {
-        Sandbox::of(impatient(&self.home.url(), &self.token, clock))
+        Sandbox::of(latchkey_with_endless_retry_delay(
+            &self.home.url(),
+            &self.token,
+            clock,
+        ))
     }
 
-    /// A latchkey of this home's behind the relay.
-    pub(crate) fn distant_sandbox(&self, clock: Arc<dyn Clock>) -> Sandbox {
+    /// Returns a latchkey that connects through the relay.
+    pub(crate) fn relayed_sandbox(&self, clock: Arc<dyn Clock>) -> Sandbox {
         let url = format!("http://{}", self.relay.addr());
-        Sandbox::of(impatient(&url, &self.token, clock))
+        Sandbox::of(latchkey_with_endless_retry_delay(&url, &self.token, clock))
     }
 
-    /// The home starts anew, after a farewell or without one.
+    /// Restarts the home, with or without closing its sockets first.
     pub(crate) fn restart(&mut self, says_goodbye: bool) {
         let Self { runtime, home, .. } = self;
         runtime.block_on(async {
@@ -73,7 +77,7 @@ impl World {
                 home.kill().await;
             }
             home.restart().await.unwrap();
-            // By then the old connections have ended.
+            // After this request the old connections have ended.
             visit(home).await;
         });
     }
@@ -82,12 +86,12 @@ impl World {
         self.home.counters()
     }
 
-    /// How often the light's service was executed.
+    /// Returns the number of executions of the light's service.
     pub(crate) fn executions(&self) -> usize {
         self.counters().calls_of("light", "toggle", LIGHT)
     }
 
-    /// Waits until the home's counters fulfil a condition, and for what the home does at that moment.
+    /// Waits until the home's counters fulfil a condition and the home has finished its current work.
     pub(crate) fn until_home(&self, condition: impl Fn(&Counters) -> bool) {
         self.runtime.block_on(async {
             self.home.wait_for(condition).await;
@@ -95,7 +99,7 @@ impl World {
         });
     }
 
-    /// Waits until so many bytes more have come back through the relay than there were.
+    /// Waits until `more` bytes have passed through the relay to the client since `before`.
     pub(crate) fn until_passed(&self, before: u64, more: u64) {
         let condition = self
             .relay
@@ -110,12 +114,12 @@ impl Sandbox {
         Self { runtime, latchkey }
     }
 
-    /// One invocation with one command.
+    /// Runs one invocation with one command.
     pub(crate) fn toggle(&self) -> Result<Vec<Outcome>, BridgeError> {
         self.toggle_by(self.latchkey.deadline())
     }
 
-    /// One invocation with so much time.
+    /// Runs one invocation with this much time.
     pub(crate) fn toggle_within(&self, time: Duration) -> Result<Vec<Outcome>, BridgeError> {
         self.toggle_by(self.latchkey.deadline_in(time))
     }
@@ -129,8 +133,8 @@ impl Sandbox {
             .block_on(self.latchkey.bridge.run(&[toggle], deadline))
     }
 
-    /// One invocation, which must succeed.
-    pub(crate) fn toggle_well(&self) {
+    /// Runs one invocation and asserts that it succeeds.
+    pub(crate) fn toggle_successfully(&self) {
         let outcome = self.toggle();
         let is_done = match &outcome {
             Ok(outcomes) => matches!(outcomes[..], [Outcome::Answered(Answer::Success(_))]),
@@ -139,10 +143,10 @@ impl Sandbox {
         assert!(is_done, "{outcome:?}");
     }
 
-    /// Lets latchkey see what has come in before it is asked anything, as it may on waking.
+    /// Lets latchkey process incoming data before the next call, as can happen after a freeze.
     pub(crate) fn look_around(&self) {
         self.runtime.block_on(async {
-            // Each turn takes a look at the sockets.
+            // Each turn polls the sockets.
             for _ in 0..10 {
                 tokio::task::yield_now().await;
             }
@@ -150,8 +154,13 @@ impl Sandbox {
     }
 }
 
-/// A latchkey that cannot wait between two attempts, since no invocation lasts that long: what succeeds has not waited.
-fn impatient(home_url: &str, token: &str, clock: Arc<dyn Clock>) -> TestBridge {
+/// Returns a latchkey whose retry delay is longer than any invocation. A command that succeeds has therefore not
+/// waited for a retry.
+fn latchkey_with_endless_retry_delay(
+    home_url: &str,
+    token: &str,
+    clock: Arc<dyn Clock>,
+) -> TestBridge {
     let never = Duration::from_secs(3_600);
     let limits = Limits {
         retry: Retry {

@@ -1,4 +1,4 @@
-//! Two runs at once: one at a time does anything, and one that was overtaken does nothing any more.
+//! Tests of concurrent rotations. One run at a time holds the lease. A run that has lost its lease stops.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::{DRAINED, RotationStage, state};
 /// The call that reads all versions.
 const HISTORY: &str = "ssm:GetParameterHistory";
 
-/// Another sandbox whose clock is so far ahead that the lease has ended for it.
+/// Rotates in another execution environment, by whose clock the lease has expired.
 async fn rotate_later(stage: &RotationStage) -> serde_json::Value {
     let later = stopped_clock();
     later.advance(Duration::from_secs(60));
@@ -25,19 +25,19 @@ async fn rotate_later(stage: &RotationStage) -> serde_json::Value {
     sandbox.handle(super::ROTATE).await
 }
 
-/// A run is overtaken by another, from beginning to end, while it waits for this renewal of its lease. It must not
-/// notice only when it is too late: what it has minted, the other has revoked.
-async fn overtake(skipped: u32) {
-    let stage = RotationStage::set().await;
+/// Lets one run overtake another run that waits for this lease renewal. The overtaken run must stop, because the
+/// other run has revoked the token that the overtaken run minted.
+async fn overtake_at_renewal(skipped: u32) {
+    let stage = RotationStage::start().await;
     let before = stage.stored().await;
     let sandbox = stage.sandbox().await;
     stage.hang_at_renewal(skipped).await;
     let (overtaken, orphan) = tokio::join!(stage.rotate(&sandbox), async {
         stage.until_renewal_hangs().await;
-        let orphan = minted_last(&stage.home);
+        let orphan = last_minted_token(&stage.home);
         let other = rotate_later(&stage).await;
         assert_eq!(state(&other), "draining", "{other}");
-        // Nobody could have it any more but the run that had lost its lease.
+        // Only the run that has lost its lease knows this token.
         assert!(!stage.home.accepts(&orphan));
         stage.aws.clear_faults().await.unwrap();
         orphan
@@ -59,22 +59,22 @@ async fn overtake(skipped: u32) {
 }
 
 #[tokio::test]
-async fn a_run_that_was_overtaken_does_not_prove_its_token() {
-    overtake(2).await;
+async fn overtaken_run_does_not_validate_its_token() {
+    overtake_at_renewal(2).await;
 }
 
 #[tokio::test]
-async fn a_run_that_was_overtaken_does_not_store_its_token() {
-    overtake(3).await;
+async fn overtaken_run_does_not_store_its_token() {
+    overtake_at_renewal(3).await;
 }
 
-fn minted_last(home: &SimulatedHome) -> String {
+fn last_minted_token(home: &SimulatedHome) -> String {
     home.tokens().pop().unwrap().access_token
 }
 
 #[tokio::test]
-async fn whoever_has_no_time_to_wait_is_told_until_when_another_has_the_lease() {
-    let stage = RotationStage::set().await;
+async fn run_without_time_to_wait_reports_busy_and_the_resume_time() {
+    let stage = RotationStage::start().await;
     let sandbox = stage.sandbox().await;
     stage.hang_at_renewal(1).await;
     let (first, ()) = tokio::join!(stage.rotate(&sandbox), async {
@@ -93,16 +93,16 @@ async fn whoever_has_no_time_to_wait_is_told_until_when_another_has_the_lease() 
 }
 
 #[tokio::test]
-async fn runs_in_one_process_without_a_table_take_turns_as_well() {
-    let stage = RotationStage::set().await;
+async fn runs_in_one_process_without_a_table_take_turns() {
+    let stage = RotationStage::start().await;
     let mut variables = stage.variables();
     variables.remove("TABLE_NAME");
     let sandbox = stage.sandbox_with(&variables).await;
-    // The first has the lease, and its look at the versions waits until the second has come and gone.
+    // The first run holds the lease, and its read of the versions hangs until the second run has ended.
     let fault = Fault::new(HISTORY, "hang").skip(1).times(1);
     stage.aws.inject(&fault).await.unwrap();
     let (first, ()) = tokio::join!(stage.rotate(&sandbox), async {
-        let hangs = stage.aws.until_hanging(HISTORY, super::WITHIN);
+        let hangs = stage.aws.until_hanging(HISTORY, super::WAIT_TIMEOUT);
         hangs.await.unwrap();
         let busy = sandbox
             .handle_within(Duration::from_secs(6), super::ROTATE)

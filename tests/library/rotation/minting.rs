@@ -1,4 +1,4 @@
-//! What goes wrong while a token is minted and proven: it never comes into use, and it does not stay.
+//! Tests of failures while a token is minted and validated. Such a token never comes into use and is revoked.
 
 use latchkey_dev::home::{Break, Fault, RestFault, SocketFault, SocketStage};
 use testkit::problem;
@@ -15,8 +15,8 @@ const WAYS: [Break; 5] = [
 ];
 
 #[tokio::test]
-async fn a_token_that_was_minted_and_never_told_of_is_revoked_by_the_next_run() {
-    let stage = RotationStage::set().await;
+async fn minted_token_with_a_lost_reply_is_revoked_by_the_next_run() {
+    let stage = RotationStage::start().await;
     for way in WAYS {
         let before = stage.stored().await;
         stage.home.break_during(MINT, SocketStage::Reply, way, 1);
@@ -26,18 +26,18 @@ async fn a_token_that_was_minted_and_never_told_of_is_revoked_by_the_next_run() 
             "command-outcome-unknown",
             "{way:?}: {failed}"
         );
-        // Somewhere in the home is a token that nobody has.
+        // The home has a token that no run knows.
         assert_eq!(stage.tokens().len(), 2, "{way:?}");
         assert_eq!(stage.stored().await, before, "{way:?}");
         let orphan = stage.tokens().pop().unwrap();
 
-        // It might still come to be stored, for all that anybody can know, so it is not revoked at once.
+        // Another run might still store the token, so the next run waits before the revocation.
         let plan = r#"{"source":"rotate-token","dry_run":true}"#;
         let plan = stage.handle(&stage.sandbox().await, plan).await;
         assert_eq!(state(&plan), "planned", "{way:?}: {plan}");
         assert!(steps(&plan).contains("wait"), "{way:?}: {plan}");
         assert!(stage.home.accepts(&orphan.access_token), "{way:?}");
-        let begun = stage.next(ROTATE).await;
+        let begun = stage.handle_after_failure(ROTATE).await;
         assert_eq!(state(&begun), "draining", "{way:?}: {begun}");
         assert_eq!(begun["rotation"]["revoked"], 1, "{begun}");
         assert!(steps(&begun).contains(&orphan.id), "{way:?}: {begun}");
@@ -49,27 +49,27 @@ async fn a_token_that_was_minted_and_never_told_of_is_revoked_by_the_next_run() 
 }
 
 #[tokio::test]
-async fn an_orphan_is_revoked_by_a_resume_as_well() {
-    let stage = RotationStage::set().await;
+async fn resume_revokes_an_orphaned_token() {
+    let stage = RotationStage::start().await;
     let before = stage.stored().await;
     stage
         .home
         .break_during(MINT, SocketStage::Reply, Break::Close, 1);
     stage.rotate(&stage.sandbox().await).await;
-    let resumed = stage.next(RESUME).await;
-    // It tidies up and begins nothing.
+    let resumed = stage.handle_after_failure(RESUME).await;
+    // The resume revokes the orphaned token and does not begin a rotation.
     assert_eq!(state(&resumed), "nothing-to-do", "{resumed}");
     assert_eq!(resumed["rotation"]["revoked"], 1);
     stage.assert_untouched(&before).await;
 }
 
 #[tokio::test]
-async fn a_mint_that_never_happened_leaves_nothing() {
-    let stage = RotationStage::set().await;
+async fn failed_mint_leaves_the_home_unchanged() {
+    let stage = RotationStage::start().await;
     let before = stage.stored().await;
     for way in WAYS {
         stage.home.break_during(MINT, SocketStage::Command, way, 1);
-        let failed = stage.next(ROTATE).await;
+        let failed = stage.handle_after_failure(ROTATE).await;
         assert_eq!(
             problem(&failed),
             "command-outcome-unknown",
@@ -81,7 +81,7 @@ async fn a_mint_that_never_happened_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_new_token_that_is_not_accepted_is_revoked_and_never_stored() {
+async fn new_token_that_fails_validation_is_revoked_and_not_stored() {
     let faults: [Fault; 5] = [
         RestFault::Status(401).into(),
         RestFault::Status(503).into(),
@@ -90,10 +90,10 @@ async fn a_new_token_that_is_not_accepted_is_revoked_and_never_stored() {
         SocketFault::AuthInvalid.into(),
     ];
     for fault in faults {
-        let stage = RotationStage::set().await;
+        let stage = RotationStage::start().await;
         let before = stage.stored().await;
         let sandbox = stage.sandbox().await;
-        // The token is minted, and its proof waits for the lease.
+        // The token is minted, and its validation waits for the lease renewal.
         stage.hang_at_renewal(2).await;
         let (failed, ()) = tokio::join!(stage.rotate(&sandbox), async {
             stage.until_renewal_hangs().await;
@@ -107,7 +107,7 @@ async fn a_new_token_that_is_not_accepted_is_revoked_and_never_stored() {
         stage.home.clear_faults();
         stage.assert_untouched(&before).await;
         assert_eq!(stage.history().await.len(), 1, "{fault:?}");
-        // The one in use has not been doubted for it.
+        // The stored token is still valid.
         let answer = stage
             .handle(&sandbox, r#"{"command":{"type":"ping"}}"#)
             .await;

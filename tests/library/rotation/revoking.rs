@@ -1,4 +1,4 @@
-//! What goes wrong while the old token is revoked, which by then nobody uses.
+//! Tests of failures while the old token is revoked. By then no execution environment uses the old token.
 
 use std::time::Duration;
 
@@ -9,9 +9,9 @@ use super::{DRAINED, RESUME, RotationStage, state};
 
 const DELETE: &str = "auth/delete_refresh_token";
 
-/// A rotation of which only the revocation is left.
-async fn drained() -> (RotationStage, String) {
-    let stage = RotationStage::set().await;
+/// Starts a rotation and drains it, so that only the revocation is left. Returns the old token.
+async fn drained_rotation() -> (RotationStage, String) {
+    let stage = RotationStage::start().await;
     let old = stage.stored().await;
     let begun = stage.rotate(&stage.sandbox().await).await;
     assert_eq!(state(&begun), "draining", "{begun}");
@@ -22,12 +22,12 @@ async fn drained() -> (RotationStage, String) {
 }
 
 #[tokio::test]
-async fn nothing_is_revoked_while_it_may_be_in_use() {
-    let stage = RotationStage::set().await;
+async fn token_is_not_revoked_while_it_may_be_in_use() {
+    let stage = RotationStage::start().await;
     let old = stage.stored().await;
     let first = stage.rotate(&stage.sandbox().await).await;
     assert_eq!(state(&first), "draining", "{first}");
-    // Neither a resume nor another demand to rotate hurries it, or begins another.
+    // A resume or another rotation event does not shorten the drain and does not begin another rotation.
     for payload in [RESUME, super::ROTATE] {
         let again = stage.handle(&stage.sandbox().await, payload).await;
         assert_eq!(state(&again), "draining", "{again}");
@@ -43,10 +43,10 @@ async fn nothing_is_revoked_while_it_may_be_in_use() {
 }
 
 #[tokio::test]
-async fn a_revocation_that_is_not_answered_is_found_done_or_done_by_the_next_run() {
+async fn unanswered_revocation_is_completed_by_the_next_run() {
     for at in [SocketStage::Command, SocketStage::Reply] {
         for way in [Break::Close, Break::Hang] {
-            let (stage, old) = drained().await;
+            let (stage, old) = drained_rotation().await;
             stage.home.break_during(DELETE, at, way, 1);
             let failed = stage.handle(&stage.sandbox().await, RESUME).await;
             assert_eq!(
@@ -54,7 +54,7 @@ async fn a_revocation_that_is_not_answered_is_found_done_or_done_by_the_next_run
                 "command-outcome-unknown",
                 "{at:?} {way:?}: {failed}"
             );
-            let answer = stage.next(RESUME).await;
+            let answer = stage.handle_after_failure(RESUME).await;
             let expected = match at {
                 SocketStage::Reply => "nothing-to-do",
                 _ => "rotated",
@@ -68,10 +68,11 @@ async fn a_revocation_that_is_not_answered_is_found_done_or_done_by_the_next_run
 }
 
 #[tokio::test]
-async fn a_revocation_that_is_refused_is_reported_and_tried_by_the_next_run() {
-    let (stage, _) = drained().await;
+async fn failed_revocation_is_reported_and_retried_by_the_next_run() {
+    let (stage, _) = drained_rotation().await;
     let sandbox = stage.sandbox().await;
-    // The last renewal before the revocation: the third, after the one that takes the lease and the one after the look.
+    // The third lease write is the last one before the revocation. The first write takes the lease, and the second
+    // write follows the read of the versions.
     stage.hang_at_renewal(2).await;
     let (failed, ()) = tokio::join!(stage.handle(&sandbox, RESUME), async {
         stage.until_renewal_hangs().await;
@@ -92,8 +93,8 @@ async fn a_revocation_that_is_refused_is_reported_and_tried_by_the_next_run() {
 }
 
 #[tokio::test]
-async fn a_token_that_somebody_else_has_just_revoked_is_fine() {
-    let (stage, old) = drained().await;
+async fn token_already_revoked_elsewhere_completes_the_rotation() {
+    let (stage, old) = drained_rotation().await;
     let sandbox = stage.sandbox().await;
     stage.hang_at_renewal(2).await;
     let (answer, ()) = tokio::join!(stage.handle(&sandbox, RESUME), async {

@@ -1,4 +1,4 @@
-//! Several homes, rotated by one event: one home's failure is no other's.
+//! A test of one event that rotates several homes. A failure in one home does not affect another home.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ fn token_parameter(name: &str) -> String {
     format!("/latchkey/homes/{name}/token")
 }
 
-/// Stores a home with a token of its own.
+/// Stores a home with its own token and returns the token.
 async fn store(aws: &AwsEmulator, name: &str, home: &SimulatedHome) -> String {
     let token = home.mint_token("made by hand");
     let url = format!("/latchkey/homes/{name}/url");
@@ -41,8 +41,8 @@ async fn sandbox(aws: &AwsEmulator, clock: Arc<ManualClock>) -> Sandbox {
         .await
 }
 
-/// What an answer says of one home.
-fn of<'a>(answer: &'a Value, name: &str) -> &'a Value {
+/// Returns the entry of one home in a response.
+fn entry_of<'a>(answer: &'a Value, name: &str) -> &'a Value {
     assert_eq!(answer["statusCode"], 200, "{answer}");
     let homes = answer["homes"].as_array().unwrap();
     assert_eq!(homes.len(), 3, "{answer}");
@@ -50,7 +50,7 @@ fn of<'a>(answer: &'a Value, name: &str) -> &'a Value {
 }
 
 #[tokio::test]
-async fn one_event_rotates_every_home_that_can_be() {
+async fn one_event_rotates_every_reachable_home() {
     let cabin = home().await;
     let mut down = home().await;
     let house = home().await;
@@ -68,17 +68,17 @@ async fn one_event_rotates_every_home_that_can_be() {
     let answer = app.handle(ROTATE).await;
     for (name, home) in homes {
         assert_eq!(
-            of(&answer, name)["rotation"]["state"],
+            entry_of(&answer, name)["rotation"]["state"],
             "draining",
             "{answer}"
         );
-        assert!(of(&answer, name).get("problem").is_none());
+        assert!(entry_of(&answer, name).get("problem").is_none());
         let history = aws.history(&token_parameter(name)).await.unwrap();
         assert_eq!(history.len(), 2);
-        // Each got its own home's token.
+        // Each parameter holds tokens of its own home.
         assert!(history.iter().all(|version| home.accepts(&version.value)));
     }
-    let problem_of_down = &of(&answer, "down")["problem"];
+    let problem_of_down = &entry_of(&answer, "down")["problem"];
     assert_eq!(problem(problem_of_down), "home-unreachable", "{answer}");
     assert_eq!(
         aws.history(&token_parameter("down")).await.unwrap().len(),
@@ -89,7 +89,7 @@ async fn one_event_rotates_every_home_that_can_be() {
     let answer = app.handle(RESUME).await;
     for (name, home) in homes {
         assert_eq!(
-            of(&answer, name)["rotation"]["state"],
+            entry_of(&answer, name)["rotation"]["state"],
             "rotated",
             "{answer}"
         );
@@ -103,7 +103,7 @@ async fn one_event_rotates_every_home_that_can_be() {
         assert_eq!(home.counters().failed_logins, 0);
     }
 
-    // The one that was down, alone, once it is up.
+    // After its restart, the third home is rotated alone.
     down.restart().await.unwrap();
     let only = json!({ "source": "rotate-token", "home": "down" }).to_string();
     let clock = stopped_clock();

@@ -1,5 +1,5 @@
-//! What goes wrong while the new token is stored: what is certainly not stored is revoked at once, what may be stored
-//! is left until that is known.
+//! Tests of failures while the new token is stored. If the token is certainly not stored, the run revokes the token
+//! at once. If the token may be stored, the next run decides.
 
 use std::time::Duration;
 
@@ -9,8 +9,8 @@ use testkit::{PARAMETER, Sandbox, problem};
 
 use super::{PUT_PARAMETER, ROTATE, RotationStage, state, steps};
 
-/// A sandbox that gives a call up which is not answered, as one in Lambda does.
-async fn impatient(stage: &RotationStage) -> Sandbox {
+/// Starts an execution environment whose AWS calls time out, as in Lambda.
+async fn sandbox_with_aws_timeouts(stage: &RotationStage) -> Sandbox {
     let timeouts = TimeoutConfig::builder()
         .operation_attempt_timeout(Duration::from_millis(800))
         .operation_timeout(Duration::from_millis(2_000))
@@ -23,8 +23,8 @@ async fn impatient(stage: &RotationStage) -> Sandbox {
 }
 
 #[tokio::test]
-async fn a_token_that_may_not_be_stored_is_revoked_at_once() {
-    let stage = RotationStage::set().await;
+async fn token_is_revoked_at_once_when_storing_it_is_denied() {
+    let stage = RotationStage::start().await;
     let before = stage.stored().await;
     for code in ["AccessDeniedException", "KMSAccessDenied"] {
         stage
@@ -44,7 +44,7 @@ async fn a_token_that_may_not_be_stored_is_revoked_at_once() {
         assert!(action.contains("ssm:PutParameter"), "{code}: {action}");
         stage.assert_untouched(&before).await;
         assert_eq!(stage.history().await.len(), 1, "{code}");
-        // The old one stays in use.
+        // The old token stays in use.
         let answer = stage
             .handle(&sandbox, r#"{"command":{"type":"ping"}}"#)
             .await;
@@ -56,16 +56,16 @@ async fn a_token_that_may_not_be_stored_is_revoked_at_once() {
 }
 
 #[tokio::test]
-async fn a_token_that_was_stored_without_an_answer_is_found_there() {
+async fn token_stored_without_a_response_is_found_and_used() {
     for code in ["500", "hang"] {
-        let stage = RotationStage::set().await;
+        let stage = RotationStage::start().await;
         let before = stage.stored().await;
         stage
             .aws
             .inject(&Fault::new(PUT_PARAMETER, code).after())
             .await
             .unwrap();
-        let begun = stage.rotate(&impatient(&stage).await).await;
+        let begun = stage.rotate(&sandbox_with_aws_timeouts(&stage).await).await;
         assert_eq!(state(&begun), "draining", "{code}: {begun}");
         stage.aws.clear_faults().await.unwrap();
         assert_ne!(stage.stored().await, before, "{code}");
@@ -76,8 +76,8 @@ async fn a_token_that_was_stored_without_an_answer_is_found_there() {
 }
 
 #[tokio::test]
-async fn a_lost_answer_is_made_up_for_by_trying_again() {
-    let stage = RotationStage::set().await;
+async fn lost_store_response_is_retried() {
+    let stage = RotationStage::start().await;
     let fault = Fault::new(PUT_PARAMETER, "500").after().times(1);
     stage.aws.inject(&fault).await.unwrap();
     let begun = stage.rotate(&stage.sandbox().await).await;
@@ -87,16 +87,16 @@ async fn a_lost_answer_is_made_up_for_by_trying_again() {
 }
 
 #[tokio::test]
-async fn a_token_that_was_not_stored_and_might_have_been_is_left_to_the_next_run() {
+async fn token_with_an_unknown_store_outcome_is_revoked_by_the_next_run() {
     for code in ["500", "hang"] {
-        let stage = RotationStage::set().await;
+        let stage = RotationStage::start().await;
         let before = stage.stored().await;
         stage
             .aws
             .inject(&Fault::new(PUT_PARAMETER, code))
             .await
             .unwrap();
-        let failed = stage.rotate(&impatient(&stage).await).await;
+        let failed = stage.rotate(&sandbox_with_aws_timeouts(&stage).await).await;
         assert_eq!(
             problem(&failed),
             "token-source-unavailable",
@@ -107,7 +107,7 @@ async fn a_token_that_was_not_stored_and_might_have_been_is_left_to_the_next_run
         assert!(stage.home.accepts(&before), "{code}");
         let orphan = stage.tokens().pop().unwrap();
 
-        let begun = stage.next(ROTATE).await;
+        let begun = stage.handle_after_failure(ROTATE).await;
         assert_eq!(state(&begun), "draining", "{code}: {begun}");
         assert!(steps(&begun).contains(&orphan.id), "{code}: {begun}");
         stage.finish().await;
@@ -115,11 +115,11 @@ async fn a_token_that_was_not_stored_and_might_have_been_is_left_to_the_next_run
 }
 
 #[tokio::test]
-async fn a_token_that_somebody_stores_meanwhile_is_not_written_over() {
-    let stage = RotationStage::set().await;
+async fn token_stored_by_hand_during_a_rotation_is_not_overwritten() {
+    let stage = RotationStage::start().await;
     let sandbox = stage.sandbox().await;
-    // The lease is taken, renewed before minting, before proving and before storing. A person is quicker than the
-    // third.
+    // The run takes the lease and renews it before minting, validation and storing. The third lease write hangs until
+    // a person has stored a token.
     stage.hang_at_renewal(2).await;
     let by_hand = stage.home.mint_token("made by hand, too");
     let (failed, ()) = tokio::join!(stage.rotate(&sandbox), async {
@@ -130,7 +130,7 @@ async fn a_token_that_somebody_stores_meanwhile_is_not_written_over() {
     let detail = failed["detail"].as_str().unwrap();
     assert!(detail.contains("omebody else stored"), "{failed}");
     assert_eq!(stage.stored().await, by_hand);
-    // Both that were made by hand are there, and none beside them.
+    // The home has the two tokens that were made by hand, and no other token.
     assert_eq!(stage.tokens().len(), 2);
     let answer = stage.handle(&sandbox, r#"{"source":"keep-warm"}"#).await;
     assert_eq!(answer["token"]["valid"], true, "{answer}");

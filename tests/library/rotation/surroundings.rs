@@ -1,4 +1,4 @@
-//! What a rotation cannot do without: the home, the table, the parameter, time, and a cache.
+//! Tests of a rotation without one of its requirements: the home, the table, the parameter, time, or a token cache.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use testkit::{PARAMETER, Sandbox, problem};
 use super::{PUT_ITEM, ROTATE, RotationStage, state};
 
 #[tokio::test]
-async fn a_home_that_is_down_stays_as_it_is() {
-    let mut stage = RotationStage::set().await;
+async fn rotation_of_a_home_that_is_down_changes_nothing() {
+    let mut stage = RotationStage::start().await;
     let before = stage.stored().await;
     stage.home.stop().await;
     let failed = stage.rotate(&stage.sandbox().await).await;
@@ -23,26 +23,26 @@ async fn a_home_that_is_down_stays_as_it_is() {
 }
 
 #[tokio::test]
-async fn without_the_lease_nothing_is_done() {
-    let stage = RotationStage::set().await;
+async fn rotation_without_the_lease_changes_nothing() {
+    let stage = RotationStage::start().await;
     let before = stage.stored().await;
     for code in ["AccessDeniedException", "ResourceNotFoundException"] {
         stage.aws.inject(&Fault::new(PUT_ITEM, code)).await.unwrap();
-        let failed = stage.next(ROTATE).await;
+        let failed = stage.handle_after_failure(ROTATE).await;
         assert_eq!(problem(&failed), "internal", "{code}: {failed}");
         let action = failed["action"].as_str().unwrap();
         assert!(action.contains("TABLE_NAME"), "{code}: {action}");
         stage.assert_untouched(&before).await;
         stage.aws.clear_faults().await.unwrap();
     }
-    // Nor once it has begun: the token minted before the lease could not be renewed any more is not left behind.
+    // A run that cannot renew its lease does not leave a minted token behind.
     let fault = Fault::new(PUT_ITEM, "AccessDeniedException");
     stage
         .aws
         .inject(&fault.containing("rotation#").skip(2))
         .await
         .unwrap();
-    let failed = stage.next(ROTATE).await;
+    let failed = stage.handle_after_failure(ROTATE).await;
     assert_eq!(problem(&failed), "internal", "{failed}");
     stage.aws.clear_faults().await.unwrap();
     assert_eq!(stage.stored().await, before);
@@ -50,13 +50,13 @@ async fn without_the_lease_nothing_is_done() {
 }
 
 #[tokio::test]
-async fn versions_that_cannot_be_read_stop_it() {
-    let stage = RotationStage::set().await;
+async fn unreadable_versions_stop_the_rotation() {
+    let stage = RotationStage::start().await;
     let before = stage.stored().await;
     for action in ["ssm:GetParameter", "ssm:GetParameterHistory"] {
         let fault = Fault::new(action, "AccessDeniedException");
         stage.aws.inject(&fault).await.unwrap();
-        let failed = stage.next(ROTATE).await;
+        let failed = stage.handle_after_failure(ROTATE).await;
         assert_eq!(
             problem(&failed),
             "token-source-unavailable",
@@ -68,7 +68,7 @@ async fn versions_that_cannot_be_read_stop_it() {
     stage.rotate_to_the_end().await;
 }
 
-/// Hands over a demand to rotate that has only so much time.
+/// Sends a rotation event with this deadline.
 async fn rotate_within(stage: &RotationStage, time: Duration) -> Value {
     stage.clock.advance(Duration::from_secs(30));
     let sandbox = stage.sandbox().await;
@@ -76,8 +76,8 @@ async fn rotate_within(stage: &RotationStage, time: Duration) -> Value {
 }
 
 #[tokio::test]
-async fn no_step_is_begun_without_time_for_it() {
-    let stage = RotationStage::set().await;
+async fn rotation_does_not_begin_a_step_without_time_for_it() {
+    let stage = RotationStage::start().await;
     let before = stage.stored().await;
     for milliseconds in [0, 1_000, 2_500] {
         let failed = rotate_within(&stage, Duration::from_millis(milliseconds)).await;
@@ -92,10 +92,11 @@ async fn no_step_is_begun_without_time_for_it() {
 }
 
 #[tokio::test]
-async fn time_that_runs_out_in_the_midst_is_made_up_for_by_the_next_run() {
-    let stage = RotationStage::set().await;
+async fn rotation_cut_off_by_its_deadline_is_completed_by_the_next_run() {
+    let stage = RotationStage::start().await;
     let before = stage.stored().await;
-    // As the lease is taken, and as it is renewed before minting and proving.
+    // The deadline passes when the run takes the lease, and when the run renews the lease before minting and
+    // validation.
     for skipped in 0..3 {
         stage.clock.advance(Duration::from_secs(30));
         stage.hang_at_renewal(skipped).await;
@@ -115,8 +116,8 @@ async fn time_that_runs_out_in_the_midst_is_made_up_for_by_the_next_run() {
 }
 
 #[tokio::test]
-async fn a_token_that_lies_in_no_parameter_is_not_rotated() {
-    let stage = RotationStage::set().await;
+async fn token_from_a_variable_is_not_rotated() {
+    let stage = RotationStage::start().await;
     let before = stage.stored().await;
     let mut variables = stage.variables();
     variables.insert("HA_TOKEN".into(), before.clone());
@@ -128,12 +129,12 @@ async fn a_token_that_lies_in_no_parameter_is_not_rotated() {
 }
 
 #[tokio::test]
-async fn a_function_that_keeps_no_token_rotates_as_well() {
-    let stage = RotationStage::set().await;
+async fn function_without_a_token_cache_rotates_its_token() {
+    let stage = RotationStage::start().await;
     let old = stage.stored().await;
     let mut variables = stage.variables();
     variables.insert("TOKEN_TTL_SECONDS".into(), "0".into());
-    // The drain is so short that it is waited for, so this clock has to go.
+    // The run waits for the short drain, so the clock must run.
     let clock = Arc::new(SystemClock::new());
     let sandbox = Sandbox::builder()
         .aws(&stage.aws)
@@ -141,7 +142,7 @@ async fn a_function_that_keeps_no_token_rotates_as_well() {
         .clock(clock)
         .start()
         .await;
-    // It was warm before: its connection is the old token's.
+    // The open connection uses the old token.
     let warm = sandbox.handle(r#"{"source":"keep-warm"}"#).await;
     assert_eq!(warm["token"]["valid"], true, "{warm}");
     let answer = sandbox.handle(ROTATE).await;
@@ -152,8 +153,8 @@ async fn a_function_that_keeps_no_token_rotates_as_well() {
 }
 
 #[tokio::test]
-async fn a_change_of_another_parameter_is_none_of_this_ones() {
-    let stage = RotationStage::set().await;
+async fn rotation_of_another_parameter_does_not_affect_this_one() {
+    let stage = RotationStage::start().await;
     let other = stage.home.mint_token("another's");
     let elsewhere = format!("{PARAMETER}-of-another");
     stage.aws.put_token(&elsewhere, &other).await.unwrap();
@@ -161,11 +162,11 @@ async fn a_change_of_another_parameter_is_none_of_this_ones() {
     variables.insert("HA_TOKEN_PARAMETER".into(), elsewhere.clone());
     let begun = stage.rotate(&stage.sandbox_with(&variables).await).await;
     assert_eq!(state(&begun), "draining", "{begun}");
-    // What the other one has minted, and what it is about to revoke, is its own.
+    // This rotation does not revoke the tokens of the other rotation.
     let before = stage.stored().await;
     let begun = stage.rotate(&stage.sandbox().await).await;
     assert_eq!(state(&begun), "draining", "{begun}");
-    let answer = stage.later(super::RESUME).await;
+    let answer = stage.handle_after_drain(super::RESUME).await;
     assert_eq!(state(&answer), "rotated", "{answer}");
     assert!(!stage.home.accepts(&before));
     let theirs = stage.aws.history(&elsewhere).await.unwrap();
@@ -175,10 +176,10 @@ async fn a_change_of_another_parameter_is_none_of_this_ones() {
     }
 }
 
-/// Whoever reads one version would go on reading it after a rotation.
+/// A pinned parameter would still return the old version after a rotation.
 #[tokio::test]
-async fn a_pinned_token_is_served_and_its_rotation_is_refused_with_the_way_out() {
-    let stage = RotationStage::set().await;
+async fn pinned_token_is_served_and_its_rotation_is_rejected_with_a_remedy() {
+    let stage = RotationStage::start().await;
     let (stored, tokens) = (stage.stored().await, stage.tokens().len());
     let client = aws_sdk_ssm::Client::new(stage.aws.sdk_config());
     let labelled = client.label_parameter_version().name(PARAMETER);

@@ -1,5 +1,5 @@
-//! Events that tell of a changed parameter: the token is read, proven and in use at once, however long the one before
-//! would have been kept.
+//! Tests of events that report a changed parameter. latchkey reads, validates and uses the new token at once, even if
+//! the old token is not due.
 
 use serde_json::{Value, json};
 use testkit::{COMMAND, PARAMETER, fingerprint, parameter_change, problem};
@@ -9,7 +9,7 @@ use super::TokenStage;
 const ARN: &str =
     "arn:aws:ssm:eu-central-1:123456789012:parameter/homeautomation/tokens/home-assistant";
 
-/// The same event with its detail made a text of, as an input transformer does.
+/// Returns the event with its detail as a JSON string, as an EventBridge input transformer sends an event.
 fn with_detail_as_text(event: &str) -> String {
     let mut event: Value = serde_json::from_str(event).unwrap();
     event["detail"] = json!(event["detail"].to_string());
@@ -17,7 +17,7 @@ fn with_detail_as_text(event: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_changed_token_is_in_use_at_once() {
+async fn changed_token_is_used_at_once() {
     let event = parameter_change(PARAMETER);
     for (event, parameter) in [
         (event.clone(), PARAMETER),
@@ -25,7 +25,7 @@ async fn a_changed_token_is_in_use_at_once() {
         (event.clone(), ARN),
         (with_detail_as_text(&event), ARN),
     ] {
-        let stage = TokenStage::set().await;
+        let stage = TokenStage::start().await;
         let sandbox = stage.sandbox(&[("HA_TOKEN_PARAMETER", parameter)]).await;
         sandbox.command().await;
         assert_eq!(stage.reads().await, 1);
@@ -56,7 +56,7 @@ async fn a_changed_token_is_in_use_at_once() {
         );
         assert_eq!(counters.auth_ok, 2);
 
-        // The one before is needed no more.
+        // The old token is no longer needed.
         assert!(stage.home.revoke(&stage.token));
         sandbox.command().await;
         let counters = stage.home.counters();
@@ -66,8 +66,8 @@ async fn a_changed_token_is_in_use_at_once() {
 }
 
 #[tokio::test]
-async fn a_token_that_did_not_change_costs_one_read_and_no_new_socket() {
-    let stage = TokenStage::set().await;
+async fn unchanged_token_costs_one_read_and_no_new_socket() {
+    let stage = TokenStage::start().await;
     let sandbox = stage.sandbox(&[]).await;
     sandbox.command().await;
     for reads in 2..4 {
@@ -81,8 +81,8 @@ async fn a_token_that_did_not_change_costs_one_read_and_no_new_socket() {
 }
 
 #[tokio::test]
-async fn an_event_finds_a_cold_sandbox_ready_to_be_warmed() {
-    let stage = TokenStage::set().await;
+async fn parameter_event_warms_a_cold_environment() {
+    let stage = TokenStage::start().await;
     let sandbox = stage.sandbox(&[]).await;
     let told = sandbox.handle(&parameter_change(PARAMETER)).await;
     assert_eq!(told["token"]["valid"], true, "{told}");
@@ -91,8 +91,8 @@ async fn an_event_finds_a_cold_sandbox_ready_to_be_warmed() {
 }
 
 #[tokio::test]
-async fn other_parameters_are_none_of_its_business() {
-    let stage = TokenStage::set().await;
+async fn event_of_another_parameter_is_ignored() {
+    let stage = TokenStage::start().await;
     let sandbox = stage.sandbox(&[]).await;
     for name in [
         "/homeautomation/tokens/home-assistant-2",
@@ -113,8 +113,8 @@ async fn other_parameters_are_none_of_its_business() {
 }
 
 #[tokio::test]
-async fn a_rejected_token_is_tried_once_more_for_each_time_it_is_stored() {
-    let stage = TokenStage::set().await;
+async fn rejected_token_is_presented_once_for_each_stored_version() {
+    let stage = TokenStage::start().await;
     let sandbox = stage.sandbox(&[]).await;
     let strikes = || stage.home.counters().failed_logins;
     sandbox.command().await;
@@ -125,7 +125,7 @@ async fn a_rejected_token_is_tried_once_more_for_each_time_it_is_stored() {
     for stored in 2..4 {
         let version = stage.aws.put_token(PARAMETER, &stage.token).await.unwrap();
         assert_eq!(version, stored);
-        // Events come at least once.
+        // EventBridge delivers an event at least once.
         for _ in 0..3 {
             let told = sandbox.handle(&parameter_change(PARAMETER)).await;
             assert_eq!(told["token"]["valid"], false, "{told}");

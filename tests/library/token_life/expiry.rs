@@ -1,5 +1,5 @@
-//! A token that ends by its own word is told of in time, and never presented after its end; and how things are said to
-//! be over a token's life.
+//! Tests of a token's expiry, and of the health status during a token's life. latchkey never presents a token after
+//! its expiry time.
 
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ use testkit::{
 use super::TokenStage;
 
 #[tokio::test]
-async fn a_token_that_ends_while_it_is_kept_is_presented_no_more() {
-    let stage = TokenStage::set().await;
+async fn cached_token_is_not_presented_after_its_expiry() {
+    let stage = TokenStage::start().await;
     let left = Duration::from_secs(1_000);
     let end = (stage.clock.now().unix + left).as_secs();
     let token = stage.home.mint_expiring_token("expiring", end);
@@ -29,7 +29,7 @@ async fn a_token_that_ends_while_it_is_kept_is_presented_no_more() {
     assert_eq!(stage.reads().await, 1);
     let presented = stage.home.counters().presented(&token);
 
-    // The home itself would still take it.
+    // The home itself would still accept the token.
     stage.clock.advance(Duration::from_secs(100));
     for payload in [COMMAND, COMMAND] {
         let refused = sandbox.handle(payload).await;
@@ -47,8 +47,8 @@ async fn a_token_that_ends_while_it_is_kept_is_presented_no_more() {
 }
 
 #[tokio::test]
-async fn health_follows_the_token() {
-    let stage = TokenStage::set().await;
+async fn health_status_follows_the_state_of_the_token() {
+    let stage = TokenStage::start().await;
     let sandbox = stage.sandbox(&[]).await;
     let assert_is = |status: Status, sandbox: &testkit::Sandbox| {
         assert_eq!(sandbox.function.app.status(), status);
@@ -70,7 +70,7 @@ async fn health_follows_the_token() {
     assert_eq!(token.age, Duration::from_secs(40));
     assert!(token.days_to_expiry.unwrap() > 3_000.0);
 
-    // Parameter Store fails: the token in memory is as good as it was.
+    // Parameter Store fails, but the token in memory is still valid.
     let fault = Fault::new(GET_PARAMETER, "AccessDeniedException");
     stage.aws.inject(&fault).await.unwrap();
     stage.clock.advance(Duration::from_secs(260));
@@ -80,7 +80,7 @@ async fn health_follows_the_token() {
     assert_eq!(health.token.unwrap().age, Duration::from_secs(300));
     stage.aws.clear_faults().await.unwrap();
 
-    // The home is not ready: it will be by itself.
+    // The home is starting, so the status is degraded.
     stage.home.set_fault(RestFault::Status(503));
     stage.clock.advance(Duration::from_secs(600));
     let answer = sandbox.handle(COMMAND).await;

@@ -1,4 +1,4 @@
-//! The token is read again when nobody waits for it, and another one is taken into use without anybody noticing.
+//! Tests of the token refresh. latchkey reads a due token after a response, so no caller waits for the read.
 
 use std::time::Duration;
 
@@ -8,12 +8,12 @@ use testkit::{COMMAND, GET_PARAMETER, KEEP_WARM, PARAMETER, fingerprint};
 
 use super::TokenStage;
 
-/// Past the soft TTL, and not past the hard one.
+/// A time past the soft TTL and before the hard TTL.
 const DUE: Duration = Duration::from_secs(300);
 
 #[tokio::test]
-async fn nobody_waits_for_a_token_that_is_due() {
-    let stage = TokenStage::set().await;
+async fn caller_does_not_wait_for_the_read_of_a_due_token() {
+    let stage = TokenStage::start().await;
     let sandbox = stage.sandbox(&[]).await;
     sandbox.command().await;
     let reads = stage.reads().await;
@@ -26,11 +26,11 @@ async fn nobody_waits_for_a_token_that_is_due() {
         reads,
         "answered without a read on the way"
     );
-    // Nor when the read after the answer comes to nothing.
+    // A failed read after the response does not delay the next command either.
     sandbox.after_answer().await;
     assert_eq!(stage.reads().await, reads + 1);
     sandbox.command().await;
-    // The source is left alone for a while.
+    // After the failure, latchkey does not read the token for a while.
     sandbox.after_answer().await;
     assert_eq!(stage.reads().await, reads + 1);
     stage.aws.clear_faults().await.unwrap();
@@ -44,8 +44,8 @@ async fn nobody_waits_for_a_token_that_is_due() {
 }
 
 #[tokio::test]
-async fn another_token_is_taken_into_use_after_the_answer() {
-    let stage = TokenStage::set().await;
+async fn new_token_is_put_into_use_after_the_response() {
+    let stage = TokenStage::start().await;
     let sandbox = stage.sandbox(&[]).await;
     sandbox.command().await;
     stage.clock.advance(DUE);
@@ -67,7 +67,7 @@ async fn another_token_is_taken_into_use_after_the_answer() {
         fingerprint(&new)
     );
 
-    // The next command needs nothing but the new socket.
+    // The next command uses only the new socket.
     assert!(stage.home.revoke(&stage.token));
     let reads = stage.reads().await;
     sandbox.command().await;
@@ -79,9 +79,9 @@ async fn another_token_is_taken_into_use_after_the_answer() {
 }
 
 #[tokio::test]
-async fn a_command_under_way_finishes_on_the_socket_it_began_on() {
-    let stage = TokenStage::set().await;
-    // Due while the socket is still good.
+async fn command_in_flight_finishes_on_its_original_socket() {
+    let stage = TokenStage::start().await;
+    // The token is due while the socket is still fresh.
     let sandbox = stage.sandbox(&[("TOKEN_TTL_SECONDS", "20")]).await;
     sandbox.command().await;
     stage.clock.advance(Duration::from_secs(20));
@@ -91,7 +91,7 @@ async fn a_command_under_way_finishes_on_the_socket_it_began_on() {
             .home
             .wait_for(move |it| it.commands["ping"] >= commands)
     };
-    // Its answer comes in pieces, from now until long after all else here is done.
+    // The reply arrives in pieces and ends after all other steps of the test.
     let fault = SocketFault::SlowReply(Duration::from_millis(100));
     stage.home.set_fault(fault);
     let slow = {
@@ -110,13 +110,13 @@ async fn a_command_under_way_finishes_on_the_socket_it_began_on() {
     assert_eq!(stage.home.counters().open_sockets, 2);
     let slow = slow.await.unwrap();
     assert_eq!(slow["results"][0]["success"], true, "{slow}");
-    // Nobody needs it any more.
+    // The old socket closes after its last command.
     stage.home.wait_for(|it| it.open_sockets == 1).await;
 }
 
 #[tokio::test]
-async fn a_new_token_that_the_home_rejects_costs_one_strike_and_no_command() {
-    let stage = TokenStage::set().await;
+async fn rejected_new_token_costs_one_failed_login_and_no_command() {
+    let stage = TokenStage::start().await;
     let sandbox = stage.sandbox(&[("TOKEN_TTL_SECONDS", "20")]).await;
     sandbox.command().await;
     stage.clock.advance(Duration::from_secs(20));
@@ -126,7 +126,7 @@ async fn a_new_token_that_the_home_rejects_costs_one_strike_and_no_command() {
     sandbox.command().await;
     sandbox.after_answer().await;
     assert_eq!(stage.home.counters().failed_logins, 1);
-    // The socket of the one before is as good as ever.
+    // The socket of the old token still works.
     for _ in 0..3 {
         sandbox.command().await;
         sandbox.after_answer().await;

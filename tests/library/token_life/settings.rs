@@ -1,5 +1,5 @@
-//! Events that tell of the parameters beside the token: what a private or fenced home needs is read again before the
-//! next connection.
+//! Tests of events that report a changed setting. latchkey reads the headers or the CA again before its next
+//! connection.
 
 use latchkey_dev::home::HomeOptions;
 use testkit::{Authority, COMMAND, parameter_change, problem};
@@ -8,7 +8,7 @@ use super::TokenStage;
 
 const SETTING: &str = "/homeautomation/setting";
 
-/// The home answers once the setting is `right`, and it takes an event to make that known.
+/// Asserts that a setting is read again after an event, and not before the event.
 async fn assert_read_again(
     options: HomeOptions,
     variable: &str,
@@ -16,7 +16,7 @@ async fn assert_read_again(
     right: &str,
     named: &str,
 ) {
-    let stage = TokenStage::at(options).await;
+    let stage = TokenStage::with_home(options).await;
     stage.aws.put_token(SETTING, wrong).await.unwrap();
     let url = stage.home.url().replace("127.0.0.1", "localhost");
     let variables = [(variable, SETTING), ("HA_URL", url.as_str())];
@@ -39,7 +39,7 @@ async fn assert_read_again(
 }
 
 #[tokio::test]
-async fn changed_headers_are_in_use_at_once() {
+async fn changed_headers_are_read_again_after_an_event() {
     let options = HomeOptions {
         required_headers: vec![("CF-Access-Client-Secret".to_owned(), "right".to_owned())],
         ..HomeOptions::default()
@@ -55,7 +55,7 @@ async fn changed_headers_are_in_use_at_once() {
 }
 
 #[tokio::test]
-async fn a_changed_authority_is_trusted_at_once() {
+async fn changed_ca_is_read_again_after_an_event() {
     let (wrong, right) = (Authority::new(), Authority::new());
     let options = HomeOptions {
         tls: Some(right.server(None)),

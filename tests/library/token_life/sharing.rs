@@ -1,5 +1,5 @@
-//! Sandboxes that share verdicts over a table: one of them presents a token, the others wait for what the home says,
-//! and the table is an aid without which everything goes on.
+//! Tests of execution environments that share token verdicts over a table. One environment presents a token, and the
+//! others wait for the verdict. Without the table, each environment presents the token itself.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,11 +19,11 @@ use super::{TABLE, TokenStage};
 
 const PUT_ITEM: &str = "dynamodb:PutItem";
 
-/// How long a presentation may take that a dead claimant of these tests had begun.
+/// The longest presentation of the environment that a test plays.
 const PRESENTATION: Duration = Duration::from_secs(3);
 
 impl TokenStage {
-    /// Another sandbox's view of the verdicts on this home's tokens.
+    /// Returns the verdicts on this home's tokens, as another environment uses them.
     fn verdicts(&self) -> Verdicts {
         let address = HomeAddress::parse(&self.home.url()).unwrap();
         let client = aws_sdk_dynamodb::Client::new(self.aws.sdk_config());
@@ -31,7 +31,7 @@ impl TokenStage {
         let clock: Arc<dyn Clock> = self.clock.clone();
         Verdicts {
             store: Arc::new(SharedVerdicts::new(table)),
-            // A home without a name is called by its address.
+            // The scope of a home without a name is its address.
             scope: format!("{address} {address}"),
             presentation_limit: PRESENTATION,
             clock,
@@ -39,8 +39,8 @@ impl TokenStage {
         }
     }
 
-    /// Nothing in the table tells anything of a token.
-    async fn assert_table_is_mute(&self, token: &str) {
+    /// Asserts that the table does not contain a token, its signature or its fingerprint.
+    async fn assert_table_does_not_reveal(&self, token: &str) {
         let items = self.aws.items(TABLE).await.unwrap();
         assert!(!items.is_empty());
         let text = serde_json::to_string(&items).unwrap();
@@ -61,35 +61,35 @@ fn assert_rejected(answer: &Value) {
 }
 
 #[tokio::test]
-async fn each_who_comes_later_takes_a_claim_of_their_own() {
-    let stage = TokenStage::set().await;
+async fn each_later_environment_takes_its_own_claim() {
+    let stage = TokenStage::start().await;
     for presented in 1..=3 {
-        let sandbox = stage.sharing().await;
+        let sandbox = stage.sharing_sandbox().await;
         sandbox.command().await;
-        // Good news is shared when nobody waits.
+        // An acceptance is shared after the response.
         sandbox.after_answer().await;
         assert_eq!(stage.writes().await, 2 * presented, "a claim and a verdict");
         stage.clock.advance(Duration::from_millis(1));
     }
-    stage.assert_table_is_mute(&stage.token).await;
+    stage.assert_table_does_not_reveal(&stage.token).await;
 }
 
 #[tokio::test]
-async fn whoever_comes_during_a_presentation_waits_for_its_verdict() {
+async fn environment_waits_for_the_verdict_of_a_running_presentation() {
     for (verdict, presented) in [(Verdict::Rejected, 0), (Verdict::Accepted, 1)] {
-        let stage = TokenStage::set().await;
-        // The sandbox that presents, as far as the table knows.
+        let stage = TokenStage::start().await;
+        // The test plays the environment that presents the token.
         let verdicts = stage.verdicts();
         let token = AccessToken::new(stage.token.as_str().into()).fingerprint();
         let Standing::Present(claim) = verdicts.await_turn(token, Some(1)).await else {
             panic!("it is nobody else's turn");
         };
-        let waiting = stage.sharing().await;
+        let waiting = stage.sharing_sandbox().await;
         let answer = {
             let waiting = waiting.clone();
             tokio::spawn(async move { waiting.handle(COMMAND).await })
         };
-        // It has asked more than once, and the home knows nothing of it.
+        // The waiting environment has polled the table more than once and has not sent a request to the home.
         while stage.writes().await < 4 {
             assert!(!answer.is_finished());
         }
@@ -102,7 +102,7 @@ async fn whoever_comes_during_a_presentation_waits_for_its_verdict() {
             _ => assert_eq!(answer["results"][0]["success"], true, "{answer}"),
         }
         assert_eq!(stage.home.counters().config_checks, presented);
-        // Whoever was told has nothing to tell.
+        // The waiting environment does not overwrite the verdict.
         let states = stage.aws.items(TABLE).await.unwrap();
         let state = if presented == 0 {
             "rejected"
@@ -110,25 +110,25 @@ async fn whoever_comes_during_a_presentation_waits_for_its_verdict() {
             "accepted"
         };
         assert_eq!(states[0]["state"], state, "{states:?}");
-        stage.assert_table_is_mute(&stage.token).await;
+        stage.assert_table_does_not_reveal(&stage.token).await;
     }
 }
 
 #[tokio::test]
-async fn the_claim_of_one_who_died_ends() {
-    let stage = TokenStage::set().await;
+async fn claim_of_a_dead_environment_expires() {
+    let stage = TokenStage::start().await;
     let verdicts = stage.verdicts();
     let token = AccessToken::new(stage.token.as_str().into()).fingerprint();
     let standing = verdicts.await_turn(token, Some(1)).await;
     assert!(matches!(standing, Standing::Present(_)), "{standing:?}");
     drop(standing);
-    let waiting = stage.sharing().await;
+    let waiting = stage.sharing_sandbox().await;
     let answer = tokio::spawn(async move { waiting.handle(COMMAND).await });
     while stage.writes().await < 3 {
         assert!(!answer.is_finished());
     }
     assert_eq!(stage.home.counters().config_checks, 0);
-    // Longer than its presentation could have taken.
+    // The longest presentation would have ended by now.
     stage.clock.advance(PRESENTATION * 2);
     let answer = answer.await.unwrap();
     assert_eq!(answer["results"][0]["success"], true, "{answer}");
@@ -136,10 +136,10 @@ async fn the_claim_of_one_who_died_ends() {
 }
 
 #[tokio::test]
-async fn a_home_that_does_not_say_leaves_the_turn_to_the_next() {
-    let stage = TokenStage::set().await;
+async fn presentation_without_a_verdict_passes_the_turn_to_the_next_environment() {
+    let stage = TokenStage::start().await;
     stage.home.set_fault_times(RestFault::Status(502), 1);
-    let (first, second) = (stage.sharing().await, stage.sharing().await);
+    let (first, second) = (stage.sharing_sandbox().await, stage.sharing_sandbox().await);
     let answer = first.handle(COMMAND).await;
     assert_eq!(answer["statusCode"], 503, "{answer}");
     second.command().await;
@@ -147,10 +147,10 @@ async fn a_home_that_does_not_say_leaves_the_turn_to_the_next() {
 }
 
 #[tokio::test]
-async fn a_rejection_stands_until_another_version_is_stored() {
-    let stage = TokenStage::set().await;
+async fn rejection_stands_until_another_version_is_stored() {
+    let stage = TokenStage::start().await;
     assert!(stage.home.revoke(&stage.token));
-    let (first, second) = (stage.sharing().await, stage.sharing().await);
+    let (first, second) = (stage.sharing_sandbox().await, stage.sharing_sandbox().await);
     assert_rejected(&first.handle(COMMAND).await);
     stage.clock.advance(Duration::from_secs(86_400));
     for _ in 0..3 {
@@ -161,9 +161,9 @@ async fn a_rejection_stands_until_another_version_is_stored() {
     }
     assert_eq!(stage.failed_logins(), 1);
 
-    // Whoever stores it anew means it: once more, and by one sandbox.
+    // A newly stored version of the same token is presented once more, by one environment.
     stage.aws.put_token(PARAMETER, &stage.token).await.unwrap();
-    for sandbox in [&first, &second, &stage.sharing().await] {
+    for sandbox in [&first, &second, &stage.sharing_sandbox().await] {
         assert_rejected(&sandbox.handle(COMMAND).await);
         assert_eq!(stage.failed_logins(), 2);
     }
@@ -172,24 +172,24 @@ async fn a_rejection_stands_until_another_version_is_stored() {
     first.command().await;
     second.command().await;
     assert_eq!(stage.failed_logins(), 2);
-    stage.assert_table_is_mute(&stage.token).await;
-    stage.assert_table_is_mute(&mended).await;
+    stage.assert_table_does_not_reveal(&stage.token).await;
+    stage.assert_table_does_not_reveal(&mended).await;
 }
 
 #[tokio::test]
-async fn a_rejection_on_the_websocket_is_shared_as_well() {
-    let stage = TokenStage::set().await;
-    let (first, second) = (stage.sharing().await, stage.sharing().await);
+async fn rejection_on_the_websocket_is_shared() {
+    let stage = TokenStage::start().await;
+    let (first, second) = (stage.sharing_sandbox().await, stage.sharing_sandbox().await);
     stage.home.set_fault_times(SocketFault::AuthInvalid, 1);
     assert_rejected(&first.handle(COMMAND).await);
     first.after_answer().await;
     let before = stage.home.counters();
     assert_eq!((before.auth_invalid, before.failed_logins), (1, 1));
-    // The home would take it by now.
+    // The home would accept the token now.
     assert_rejected(&second.handle(COMMAND).await);
     let after = stage.home.counters();
     assert_eq!(after.tokens_presented, before.tokens_presented);
-    stage.assert_table_is_mute(&stage.token).await;
+    stage.assert_table_does_not_reveal(&stage.token).await;
 
     stage.aws.put_token(PARAMETER, &stage.token).await.unwrap();
     let told = second.handle(&parameter_change(PARAMETER)).await;
@@ -198,8 +198,8 @@ async fn a_rejection_on_the_websocket_is_shared_as_well() {
 }
 
 #[tokio::test]
-async fn without_the_table_tokens_are_presented_unannounced() {
-    let stage = TokenStage::set().await;
+async fn token_is_presented_without_a_claim_when_the_table_fails() {
+    let stage = TokenStage::start().await;
     let mut presented = 0;
     for code in [
         "500",
@@ -209,7 +209,7 @@ async fn without_the_table_tokens_are_presented_unannounced() {
     ] {
         let fault = Fault::new(PUT_ITEM, code);
         stage.aws.inject(&fault).await.unwrap();
-        stage.sharing().await.command().await;
+        stage.sharing_sandbox().await.command().await;
         presented += 1;
         assert_eq!(stage.home.counters().config_checks, presented, "{code}");
         stage.aws.clear_faults().await.unwrap();
@@ -218,12 +218,12 @@ async fn without_the_table_tokens_are_presented_unannounced() {
     misled.command().await;
     assert_eq!(stage.home.counters().config_checks, presented + 1);
 
-    // A rejection is then each sandbox's own, but no sandbox's twice.
+    // Without the table, each environment presents the rejected token once.
     assert!(stage.home.revoke(&stage.token));
     let fault = Fault::new(PUT_ITEM, "AccessDeniedException");
     stage.aws.inject(&fault).await.unwrap();
     for strikes in 1..=2 {
-        let sandbox = stage.sharing().await;
+        let sandbox = stage.sharing_sandbox().await;
         for _ in 0..3 {
             assert_rejected(&sandbox.handle(COMMAND).await);
         }
@@ -232,32 +232,32 @@ async fn without_the_table_tokens_are_presented_unannounced() {
 }
 
 #[tokio::test]
-async fn a_verdict_that_cannot_be_written_keeps_nobody_from_an_answer() {
-    let stage = TokenStage::set().await;
-    // The claim is taken, the verdict is lost.
+async fn unwritable_verdict_does_not_fail_the_command() {
+    let stage = TokenStage::start().await;
+    // The claim is written and the verdict is lost.
     for code in ["500", "hang"] {
         let fault = Fault::new(PUT_ITEM, code).skip(1);
         stage.aws.inject(&fault).await.unwrap();
-        let sandbox = stage.sharing().await;
+        let sandbox = stage.sharing_sandbox().await;
         sandbox.command().await;
         sandbox.after_answer().await;
         stage.aws.clear_faults().await.unwrap();
-        // The claim has ended by then.
+        // The claim has expired by then.
         stage.clock.advance(Duration::from_secs(60));
     }
     assert_eq!(stage.home.counters().config_checks, 2);
 }
 
 #[tokio::test]
-async fn a_crowd_that_loses_its_sockets_just_after_an_acceptance_costs_one_strike() {
-    let stage = TokenStage::set().await;
+async fn many_environments_that_lose_their_sockets_cost_one_failed_login() {
+    let stage = TokenStage::start().await;
     let mut crowd = Vec::new();
     for _ in 0..20 {
-        let sandbox = stage.sharing().await;
+        let sandbox = stage.sharing_sandbox().await;
         sandbox.command().await;
         crowd.push(sandbox);
     }
-    // Next to no time has passed since the home accepted the token.
+    // Only 1 ms has passed since the home accepted the token.
     stage.clock.advance(Duration::from_millis(1));
     stage
         .revoke(&stage.token, &crowd.iter().collect::<Vec<_>>())

@@ -1,4 +1,4 @@
-//! The place for verdicts, in a table: whose turn it is, and what a verdict may be written over.
+//! Tests of the verdict table: which run may present a token, and which verdict replaces which record.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,15 +20,15 @@ use super::TABLE;
 
 const CLAIMED_FOR: Duration = Duration::from_secs(4);
 
-/// The store with the time of the test's choice.
-struct Desk {
+/// A verdict store with a clock that only the test moves.
+struct StoreStage {
     _aws: AwsEmulator,
     store: SharedVerdicts,
     clock: Arc<ManualClock>,
 }
 
-impl Desk {
-    async fn set() -> Self {
+impl StoreStage {
+    async fn start() -> Self {
         let aws = AwsEmulator::start().await.unwrap();
         aws.create_table(TABLE).await.unwrap();
         let table = Table::new(Client::new(aws.sdk_config()), TABLE.to_owned());
@@ -39,12 +39,12 @@ impl Desk {
         }
     }
 
-    /// A claim of one who comes now.
+    /// Claims the turn for a run that starts now.
     async fn claim(&self, token: &str, run: &str) -> Turn {
         self.claim_since(token, run, self.clock.now()).await
     }
 
-    /// A claim of one who has waited since then.
+    /// Claims the turn for a run that has waited since this time.
     async fn claim_since(&self, token: &str, run: &str, since: Timestamp) -> Turn {
         let now = self.clock.now();
         let claim = self.store.claim(token, run, since, now, CLAIMED_FOR);
@@ -59,79 +59,83 @@ impl Desk {
 
 #[tokio::test]
 async fn one_run_at_a_time_has_the_turn() {
-    let desk = Desk::set().await;
-    assert_eq!(desk.claim("token", "one").await, Turn::Ours);
-    assert_eq!(desk.claim("token", "two").await, Turn::Taken);
+    let stage = StoreStage::start().await;
+    assert_eq!(stage.claim("token", "one").await, Turn::Ours);
+    assert_eq!(stage.claim("token", "two").await, Turn::Taken);
     assert_eq!(
-        desk.claim("token", "one").await,
+        stage.claim("token", "one").await,
         Turn::Ours,
         "its first answer was lost on the way"
     );
-    assert_eq!(desk.claim("another token", "two").await, Turn::Ours);
-    // Whoever died with a claim loses it.
-    desk.clock.advance(CLAIMED_FOR);
-    assert_eq!(desk.claim("token", "two").await, Turn::Taken);
-    desk.clock.advance(Duration::from_millis(1));
-    assert_eq!(desk.claim("token", "two").await, Turn::Ours);
-    assert_eq!(desk.claim("token", "one").await, Turn::Taken);
+    assert_eq!(stage.claim("another token", "two").await, Turn::Ours);
+    // The claim of a dead run expires.
+    stage.clock.advance(CLAIMED_FOR);
+    assert_eq!(stage.claim("token", "two").await, Turn::Taken);
+    stage.clock.advance(Duration::from_millis(1));
+    assert_eq!(stage.claim("token", "two").await, Turn::Ours);
+    assert_eq!(stage.claim("token", "one").await, Turn::Taken);
 }
 
 #[tokio::test]
-async fn an_acceptance_counts_for_those_who_waited_and_no_answer_for_nobody() {
-    let desk = Desk::set().await;
-    let waiting_since = desk.clock.now();
-    assert_eq!(desk.claim("token", "one").await, Turn::Ours);
-    desk.clock.advance(Duration::from_millis(1));
-    desk.settle("token", "one", Verdict::Accepted).await;
-    desk.clock.advance(Duration::from_millis(1));
+async fn acceptance_counts_only_for_runs_that_waited() {
+    let stage = StoreStage::start().await;
+    let waiting_since = stage.clock.now();
+    assert_eq!(stage.claim("token", "one").await, Turn::Ours);
+    stage.clock.advance(Duration::from_millis(1));
+    stage.settle("token", "one", Verdict::Accepted).await;
+    stage.clock.advance(Duration::from_millis(1));
     for run in ["two", "three"] {
-        let turn = desk.claim_since("token", run, waiting_since).await;
+        let turn = stage.claim_since("token", run, waiting_since).await;
         assert_eq!(turn, Turn::Accepted, "{run}");
     }
-    // For whoever comes later it may have been revoked since.
-    assert_eq!(desk.claim("token", "four").await, Turn::Ours);
-    desk.settle("token", "four", Verdict::Unknown).await;
-    assert_eq!(desk.claim("token", "five").await, Turn::Ours);
+    // For a later run, the token may have been revoked since.
+    assert_eq!(stage.claim("token", "four").await, Turn::Ours);
+    stage.settle("token", "four", Verdict::Unknown).await;
+    assert_eq!(stage.claim("token", "five").await, Turn::Ours);
 }
 
 #[tokio::test]
-async fn a_rejection_stands_and_outdoes_everything() {
-    let desk = Desk::set().await;
-    assert_eq!(desk.claim("token", "one").await, Turn::Ours);
-    desk.settle("token", "one", Verdict::Rejected).await;
+async fn rejection_stands_and_overrides_other_verdicts() {
+    let stage = StoreStage::start().await;
+    assert_eq!(stage.claim("token", "one").await, Turn::Ours);
+    stage.settle("token", "one", Verdict::Rejected).await;
     for late in [Verdict::Accepted, Verdict::Unknown] {
-        desk.settle("token", "one", late).await;
-        assert_eq!(desk.claim("token", "two").await, Turn::Rejected, "{late:?}");
+        stage.settle("token", "one", late).await;
+        assert_eq!(
+            stage.claim("token", "two").await,
+            Turn::Rejected,
+            "{late:?}"
+        );
     }
-    desk.clock.advance(REJECTED_FOR);
-    assert_eq!(desk.claim("token", "two").await, Turn::Rejected);
-    desk.clock.advance(Duration::from_secs(1));
-    assert_eq!(desk.claim("token", "two").await, Turn::Ours);
+    stage.clock.advance(REJECTED_FOR);
+    assert_eq!(stage.claim("token", "two").await, Turn::Rejected);
+    stage.clock.advance(Duration::from_secs(1));
+    assert_eq!(stage.claim("token", "two").await, Turn::Ours);
 
-    // Over another run's claim, and over an acceptance.
-    desk.settle("token", "", Verdict::Rejected).await;
-    assert_eq!(desk.claim("token", "three").await, Turn::Rejected);
-    assert_eq!(desk.claim("accepted", "one").await, Turn::Ours);
-    desk.settle("accepted", "one", Verdict::Accepted).await;
-    desk.settle("accepted", "", Verdict::Rejected).await;
-    assert_eq!(desk.claim("accepted", "two").await, Turn::Rejected);
+    // A rejection overrides the claim of another run, and an acceptance.
+    stage.settle("token", "", Verdict::Rejected).await;
+    assert_eq!(stage.claim("token", "three").await, Turn::Rejected);
+    assert_eq!(stage.claim("accepted", "one").await, Turn::Ours);
+    stage.settle("accepted", "one", Verdict::Accepted).await;
+    stage.settle("accepted", "", Verdict::Rejected).await;
+    assert_eq!(stage.claim("accepted", "two").await, Turn::Rejected);
 }
 
 #[tokio::test]
-async fn whoever_lost_a_claim_settles_nothing_but_a_rejection() {
-    let desk = Desk::set().await;
-    assert_eq!(desk.claim("token", "slow").await, Turn::Ours);
-    desk.clock.advance(CLAIMED_FOR + Duration::from_millis(1));
-    assert_eq!(desk.claim("token", "next").await, Turn::Ours);
+async fn run_without_its_claim_can_only_record_a_rejection() {
+    let stage = StoreStage::start().await;
+    assert_eq!(stage.claim("token", "slow").await, Turn::Ours);
+    stage.clock.advance(CLAIMED_FOR + Duration::from_millis(1));
+    assert_eq!(stage.claim("token", "next").await, Turn::Ours);
     for late in [Verdict::Accepted, Verdict::Unknown] {
-        desk.settle("token", "slow", late).await;
-        assert_eq!(desk.claim("token", "third").await, Turn::Taken, "{late:?}");
+        stage.settle("token", "slow", late).await;
+        assert_eq!(stage.claim("token", "third").await, Turn::Taken, "{late:?}");
     }
-    desk.settle("token", "slow", Verdict::Rejected).await;
-    assert_eq!(desk.claim("token", "third").await, Turn::Rejected);
+    stage.settle("token", "slow", Verdict::Rejected).await;
+    assert_eq!(stage.claim("token", "third").await, Turn::Rejected);
 }
 
-/// A store in which the turn is always another's; a permit is given for each time it was asked.
+/// A store in which another run always has the turn. Each claim adds a permit.
 struct Taken(Semaphore);
 
 impl VerdictStore for Taken {
@@ -159,7 +163,7 @@ impl VerdictStore for Taken {
 }
 
 #[tokio::test]
-async fn nobody_waits_for_longer_than_a_presentation_can_take() {
+async fn wait_for_a_verdict_ends_after_the_longest_presentation() {
     let store = Arc::new(Taken(Semaphore::new(0)));
     let clock = stopped_clock();
     let presentation = Duration::from_secs(3);
@@ -176,7 +180,7 @@ async fn nobody_waits_for_longer_than_a_presentation_can_take() {
         assert!(matches!(standing, Standing::Busy), "{standing:?}");
     };
     let passing = async {
-        // While the time stands still it asks again and again.
+        // While the clock stands still, the waiting run claims again and again.
         store.0.acquire_many(3).await.unwrap().forget();
         clock.advance(presentation * 2);
     };

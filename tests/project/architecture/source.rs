@@ -53,7 +53,7 @@ impl Source {
         }
     }
 
-    /// Reads all files below `directory`.
+    /// Reads all Rust files below `root`.
     pub(crate) fn read_all(repository: &Path, root: &str) -> Vec<Self> {
         let mut files = Vec::new();
         read(&repository.join(root), &mut files);
@@ -92,7 +92,7 @@ impl Source {
         (1..).zip(code.map(without_comment))
     }
 
-    /// The first line of code behind the tests, which no rule would see.
+    /// Returns the first line of code after the tests. The rules do not check code there.
     pub(crate) fn code_after_tests(&self) -> Option<usize> {
         let start = self.code_lines() + 2;
         let mut after = (1..).zip(self.text.lines()).skip(start);

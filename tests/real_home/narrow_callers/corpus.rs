@@ -1,35 +1,35 @@
-//! Requests of all kinds, made up at random of what the home has.
+//! Random requests of all kinds for the entities and services of a home.
 
 use fastrand::Rng;
 use serde_json::{Value, json};
 
 use super::people::OWN;
 
-/// What of a home requests are made of.
+/// The parts of a home that requests name.
 pub(super) struct Corpus {
     /// All entities.
     pub(super) entities: Vec<String>,
     /// All services, as domain and service.
     pub(super) services: Vec<(String, String)>,
-    /// Ids that the registries keep: of entities, devices, an area.
+    /// Ids of the entity registry and of the device registry.
     pub(super) registry_ids: Vec<String>,
     pub(super) area_id: String,
 }
 
 /// A request.
 #[derive(Clone, Debug)]
-pub(super) struct Asked {
+pub(super) struct Request {
     pub(super) method: &'static str,
     pub(super) path: String,
     pub(super) query: String,
     pub(super) body: Option<Value>,
-    /// What it is, for those who read a report.
+    /// The kind of the request, which a failing test shows.
     pub(super) kind: String,
-    /// Whether all that it does is to read.
+    /// True if the request only reads.
     pub(super) only_reads: bool,
 }
 
-/// Reading as well as denied to all but administrators.
+/// Read-only commands. Some of these commands are denied to all callers except administrators.
 const OTHER_COMMANDS: [&str; 16] = [
     "config/entity_registry/list",
     "config/device_registry/list",
@@ -67,7 +67,7 @@ const OTHER_PATHS: [&str; 14] = [
 ];
 
 impl Corpus {
-    /// An entity: the caller's own, some caller's, or any.
+    /// Returns an entity: one of this caller's, one of any caller's, or any entity of the home.
     fn entity<'a>(&'a self, own: &'a [String], rng: &mut Rng) -> &'a str {
         match (rng.u8(..8), rng.choice(own)) {
             (0..=4, Some(entity)) => entity,
@@ -76,7 +76,7 @@ impl Corpus {
         }
     }
 
-    /// An id, or what may be taken for one or for several.
+    /// Returns an entity id, or a value that may be read as one or several ids.
     fn id(&self, own: &[String], rng: &mut Rng) -> Value {
         let entity = self.entity(own, rng);
         let other = self.entity(own, rng);
@@ -93,14 +93,14 @@ impl Corpus {
         }
     }
 
-    /// The part behind the dot of an id of this domain.
+    /// Returns the object id of an entity of this domain, which is the part after the dot.
     fn object_id(&self, domain: &str, rng: &mut Rng) -> Value {
         let ids = self.entities.iter().filter_map(|id| id.split_once('.'));
         let those = ids.filter(|(of, _)| *of == domain).map(|(_, name)| name);
         json!(rng.choice(those.collect::<Vec<_>>()).unwrap_or("new"))
     }
 
-    /// A target, or data beside one.
+    /// Returns members that name entities, for a target or for service data.
     fn naming(&self, own: &[String], rng: &mut Rng) -> Value {
         let mut members = json!({});
         for _ in 0..rng.usize(1..3) {
@@ -132,14 +132,14 @@ impl Corpus {
         members
     }
 
-    /// A service that suits one of the caller's own entities.
-    fn suiting(&self, own: &[String], rng: &mut Rng) -> Option<(String, String)> {
+    /// Returns a service of the domain of one of the caller's entities.
+    fn service_of_own_domain(&self, own: &[String], rng: &mut Rng) -> Option<(String, String)> {
         let (domain, _) = rng.choice(own)?.split_once('.')?;
         let suiting = self.services.iter().filter(|(of, _)| of == domain);
         rng.choice(suiting.collect::<Vec<_>>()).cloned()
     }
 
-    /// The service's name, and what it is called with.
+    /// Returns a call: domain, service, target and service data.
     fn call(&self, own: &[String], rng: &mut Rng) -> (String, String, Value, Value) {
         const OFTEN: [&str; 14] = [
             "light.turn_on",
@@ -161,7 +161,7 @@ impl Corpus {
             return self.trick(own, rng);
         }
         let often = *rng.choice(&OFTEN).unwrap();
-        let (mut domain, mut service) = match (rng.u8(..4), self.suiting(own, rng)) {
+        let (mut domain, mut service) = match (rng.u8(..4), self.service_of_own_domain(own, rng)) {
             (0 | 1, Some(suiting)) => suiting,
             (2, _) => rng.choice(&self.services).unwrap().clone(),
             _ => {
@@ -199,7 +199,7 @@ impl Corpus {
         (domain, service, target, data)
     }
 
-    /// A call that names the caller's own entity in one way and somebody else's in another.
+    /// Returns a call that names the caller's entity in one member and a foreign entity in another member.
     fn trick(&self, own: &[String], rng: &mut Rng) -> (String, String, Value, Value) {
         let mine = rng.choice(own).map_or("light.bed_light", String::as_str);
         let other = rng.choice(&self.entities).unwrap().as_str();
@@ -238,7 +238,7 @@ impl Corpus {
         (domain.to_owned(), service.to_owned(), target, data)
     }
 
-    /// Ids of a reading request: often one that may be read.
+    /// Returns ids for a read-only request. Half of the requests name one of the caller's entities.
     fn read_id(&self, own: &[String], rng: &mut Rng) -> Value {
         match (rng.bool(), rng.choice(own)) {
             (true, Some(entity)) => json!([entity]),
@@ -283,7 +283,7 @@ impl Corpus {
         }
     }
 
-    fn commands(&self, own: &[String], rng: &mut Rng) -> Asked {
+    fn commands(&self, own: &[String], rng: &mut Rng) -> Request {
         let count = if rng.u8(..5) == 0 { rng.usize(2..5) } else { 1 };
         let (commands, reads): (Vec<Value>, Vec<bool>) =
             (0..count).map(|_| self.command(own, rng)).unzip();
@@ -298,7 +298,7 @@ impl Corpus {
         if rng.u8(..3) == 0 {
             body["idempotency_key"] = json!(format!("key-{}", rng.u32(..)));
         }
-        Asked {
+        Request {
             method: "POST",
             path: "/commands".into(),
             query: String::new(),
@@ -308,7 +308,7 @@ impl Corpus {
         }
     }
 
-    fn rest(&self, own: &[String], rng: &mut Rng) -> Asked {
+    fn rest(&self, own: &[String], rng: &mut Rng) -> Request {
         let entity = self.entity(own, rng);
         let spelled = match rng.u8(..4) {
             0 => entity.replace('.', "%2E"),
@@ -374,7 +374,7 @@ impl Corpus {
             }
         };
         let steps: Vec<&str> = path.split('/').take(3).collect();
-        Asked {
+        Request {
             kind: format!("{method} {}", steps.join("/")),
             only_reads: method == "GET",
             method,
@@ -384,7 +384,7 @@ impl Corpus {
         }
     }
 
-    pub(super) fn random(&self, own: &[String], rng: &mut Rng) -> Asked {
+    pub(super) fn random(&self, own: &[String], rng: &mut Rng) -> Request {
         match rng.u8(..5) < 3 {
             true => self.commands(own, rng),
             false => self.rest(own, rng),

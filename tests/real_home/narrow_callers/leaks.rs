@@ -1,49 +1,49 @@
-//! What of an answer its caller should not have seen.
+//! The search for data in a response that its caller may not see.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::corpus::Asked;
+use super::corpus::Request;
 use super::people::Person;
 
-/// What a home has that callers see only if they may.
+/// Data of a home that a caller sees only with a permission.
 pub(super) struct Secrets {
-    /// The name of each entity, where it has one.
+    /// The name of each entity, if the entity has one.
     pub(super) names: BTreeMap<String, Option<String>>,
-    /// Coordinates and height, as JSON writes them.
+    /// The coordinates, as JSON writes numbers.
     pub(super) location: Vec<String>,
     pub(super) user_id: String,
-    /// Tokens by which pictures of cameras are fetched.
+    /// Tokens for pictures of cameras.
     pub(super) picture_tokens: Vec<String>,
 }
 
-/// Members that say where a home is.
+/// Members that contain the location of the home.
 const LOCATION: [&str; 4] = ["latitude", "longitude", "elevation", "radius"];
 
-/// The parts of a text that are written as ids.
+/// Returns the parts of a text that have the form of an entity id.
 fn ids(text: &str) -> impl Iterator<Item = String> {
     text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_' && c != '.')
         .map(|part| part.trim_matches('.').to_lowercase())
         .filter(|part| part.contains('.'))
 }
 
-/// A walk through an answer.
+/// A walk through a response.
 struct Walk<'a> {
     secrets: &'a Secrets,
     person: &'a Person,
-    /// The texts that the request held.
-    said: String,
+    /// The text of the request.
+    request: String,
     is_refusal: bool,
     found: BTreeSet<String>,
 }
 
 impl Secrets {
-    /// What an answer shows that it should not, each with what kind of thing it is.
+    /// Returns the kinds of data in a response that the caller may not see.
     pub(super) fn leaks(
         &self,
         person: &Person,
-        asked: &Asked,
+        asked: &Request,
         status: u64,
         body: &str,
     ) -> BTreeSet<String> {
@@ -61,7 +61,7 @@ impl Secrets {
         let mut walk = Walk {
             secrets: self,
             person,
-            said: request,
+            request,
             is_refusal: !(200..300).contains(&status),
             found: BTreeSet::new(),
         };
@@ -76,8 +76,10 @@ impl Secrets {
 }
 
 impl Walk<'_> {
-    /// The results of commands. Those of `get_services` hold descriptions, which are Home Assistant's, not this home's.
-    fn results(&mut self, asked: &Asked, answer: &Value) {
+    /// Searches the results of commands.
+    ///
+    /// The descriptions in a result of `get_services` are not searched, because Home Assistant wrote them.
+    fn results(&mut self, asked: &Request, answer: &Value) {
         let body = asked.body.clone().unwrap_or_default();
         let one = [body["command"].clone()];
         let commands = body["commands"].as_array().map_or(&one[..], Vec::as_slice);
@@ -154,17 +156,18 @@ impl Walk<'_> {
         }
     }
 
-    /// Whether the request named an entity: by its id, or by the part behind the dot.
+    /// Returns true if the request named an entity by its id or by the part after the dot.
     fn named(&self, id: &str) -> bool {
         let is_of_a_name = |c: char| c.is_ascii_alphanumeric() || c == '_';
         let name = id.split_once('.').map_or(id, |(_, name)| name);
-        let mut words = self.said.split(|c| !is_of_a_name(c));
+        let mut words = self.request.split(|c| !is_of_a_name(c));
         words.any(|word| word.eq_ignore_ascii_case(name))
     }
 
     fn ids(&mut self, name: &str, text: &str) {
         for id in ids(text).filter(|id| self.secrets.names.contains_key(id)) {
-            // An error says what its caller named; an answer holds only what may be read, or has just been called.
+            // An error may repeat an id that the caller named. A success may contain ids that the caller may read or
+            // has called.
             let is_echo = self.named(&id)
                 && (self.is_refusal || name == "message" || self.person.may_call(&id));
             if !self.person.may_read(&id) && !is_echo {
@@ -179,13 +182,17 @@ impl Walk<'_> {
         let Self {
             secrets, person, ..
         } = self;
-        // Names of those who may be read may be those of others as well; the home's own name is everybody's.
+        // Two entities can have the same name, so one readable entity with this name is sufficient. Every caller may
+        // see the name of the home.
         let mut owners = secrets
             .names
             .iter()
             .filter(|(_, own)| own.as_deref() == Some(text));
         let is_somebodys = owners.clone().next().is_some() && name != "location_name";
-        if is_somebodys && !owners.any(|(id, _)| person.may_read(id)) && !self.said.contains(text) {
+        if is_somebodys
+            && !owners.any(|(id, _)| person.may_read(id))
+            && !self.request.contains(text)
+        {
             self.found
                 .insert(format!("a foreign entity's name in `{name}`"));
         }

@@ -1,10 +1,10 @@
-//! Callers with few permissions, made up at random.
+//! Random callers with few permissions.
 
 use fastrand::Rng;
 use serde_json::json;
 use testkit::callers::token;
 
-/// Entities that some caller may be allowed to call or to read. All others of the home are nobody's.
+/// Entities that callers may get a permission to call or to read. All other entities are foreign to every caller.
 pub(super) const OWN: [&str; 14] = [
     "light.kitchen_lights",
     "light.bed_light",
@@ -22,7 +22,7 @@ pub(super) const OWN: [&str; 14] = [
     "lock.kitchen_door",
 ];
 
-/// What may be read beside.
+/// Entities that callers may get only a permission to read.
 const READ_ONLY: [&str; 5] = [
     "camera.demo_camera",
     "sensor.outside_temperature",
@@ -31,7 +31,7 @@ const READ_ONLY: [&str; 5] = [
     "weather.demo_weather_south",
 ];
 
-/// Patterns that stand for some of [`OWN`] and for nothing else of the home.
+/// Patterns that match entities of [`OWN`] and do not match other entities of the home.
 const PATTERNS: [&str; 3] = ["light.kitchen_*", "switch.decorative*", "script.cook*"];
 
 const SERVICES: [&str; 18] = [
@@ -55,7 +55,7 @@ const SERVICES: [&str; 18] = [
     "input_boolean.*",
 ];
 
-/// How many subjects there are. Tokens with other permissions share them, and with them their idempotency keys.
+/// The number of subjects. Tokens with different permissions share a subject and its idempotency keys.
 pub(super) const SUBJECTS: usize = 6;
 
 /// A caller.
@@ -64,7 +64,7 @@ pub(super) struct Person {
     pub(super) is_admin: bool,
     pub(super) token: String,
     pub(super) permissions: Vec<String>,
-    /// The entities that the permissions write out.
+    /// The entities that the permissions name without a pattern.
     pub(super) entities: Vec<String>,
     reads: Vec<String>,
     calls: Vec<String>,
@@ -124,7 +124,7 @@ impl Person {
         self.reads.iter().any(|pattern| matches(pattern, entity_id))
     }
 
-    /// Whether some service may be called on an entity.
+    /// Returns true if the caller may call a service on an entity.
     pub(super) fn may_call(&self, entity_id: &str) -> bool {
         self.calls.iter().any(|pattern| matches(pattern, entity_id))
     }

@@ -13,7 +13,7 @@ use testkit::Sandbox;
 use testkit::canary::{Canary, Captured};
 
 use super::operator::Run;
-use super::{SHORT, Stage, WITHIN, state};
+use super::{SHORT, Stage, WAIT_LIMIT, state};
 
 const PUT_ITEM: &str = "dynamodb:PutItem";
 const PUT_PARAMETER: &str = "ssm:PutParameter";
@@ -39,7 +39,7 @@ struct Crash {
     name: String,
     action: &'static str,
     fault: Fault,
-    /// Whether the killed run holds the lease.
+    /// True if the killed run holds the lease.
     is_leased: bool,
     /// A time, since the Unix epoch, at which the killed run had not begun yet.
     before: Duration,
@@ -73,14 +73,15 @@ impl Crash {
         Self::new(name, PUT_PARAMETER, fault, true)
     }
 
-    /// Starts a rotation and kills it in its call. Returns false if it ended before that call. Either way the stored
-    /// token is good.
-    async fn happen(&self, stage: &Stage) -> bool {
+    /// Starts a rotation and kills it in its call. Returns false if the rotation ended before that call.
+    ///
+    /// Asserts that the stored token is good.
+    async fn kill_rotation(&self, stage: &Stage) -> bool {
         stage.aws.create_table(&self.table).await.unwrap();
         stage.aws.inject(&self.fault).await.unwrap();
         let mut doomed = Run::start(stage, &["rotate"], &[("TABLE_NAME", &self.table)]);
         let hangs = tokio::select! {
-            hangs = stage.aws.until_hanging(self.action, WITHIN) => {
+            hangs = stage.aws.until_hanging(self.action, WAIT_LIMIT) => {
                 hangs.unwrap();
                 true
             }
@@ -99,7 +100,7 @@ impl Crash {
         hangs
     }
 
-    /// Runs a rotation by a clock that stands at `now`, since the Unix epoch.
+    /// Runs a rotation with a clock that stands at `now`, since the Unix epoch.
     async fn rotate_at(&self, stage: &Stage, now: Duration, limit: Duration) -> Value {
         let sandbox = Sandbox::builder()
             .aws(&stage.aws)
@@ -154,7 +155,7 @@ async fn kill_before_storing(stage: &Stage) {
     for number in 0..STORED {
         let (before, known) = (stage.stored().await, stage.tokens().await.len());
         let crash = Crash::at_renewal(number);
-        assert!(crash.happen(stage).await, "{number}");
+        assert!(crash.kill_rotation(stage).await, "{number}");
         assert_eq!(stage.stored().await, before, "{number}");
         let orphans = usize::from(number >= 2);
         assert_eq!(stage.tokens().await.len(), known + orphans, "{number}");
@@ -167,7 +168,7 @@ async fn kill_while_storing(stage: &Stage) {
     for is_stored in [false, true] {
         let before = stage.stored().await;
         let crash = Crash::while_storing(is_stored);
-        assert!(crash.happen(stage).await, "{is_stored}");
+        assert!(crash.kill_rotation(stage).await, "{is_stored}");
         assert_eq!(stage.stored().await != before, is_stored);
         assert_eq!(stage.tokens().await.len(), 2, "{is_stored}");
         let stored = stage.stored().await;
@@ -178,14 +179,14 @@ async fn kill_while_storing(stage: &Stage) {
 }
 
 async fn kill_while_draining(stage: &Stage) {
-    // Before the wait, in its midst and at its end.
+    // These renewals are before the wait, during it and at its end.
     for number in STORED..DRAINED {
         assert!(kill_after_storing(stage, number, 2).await, "{number}");
     }
 }
 
 async fn kill_after_draining(stage: &Stage) {
-    // The old token is out of use as soon as it is replaced, so that the killed run need not wait for that.
+    // The old token is out of use as soon as it is replaced, so the killed run does not wait.
     stage.aws.date_versions_back(LATER).await.unwrap();
     // The first two renewals precede the revocation, the third follows it.
     for (number, known) in (STORED..).zip([2, 2, 1]) {
@@ -200,7 +201,7 @@ async fn kill_after_draining(stage: &Stage) {
 async fn kill_after_storing(stage: &Stage, number: u32, known: usize) -> bool {
     let before = stage.stored().await;
     let crash = Crash::at_renewal(number);
-    let has_happened = crash.happen(stage).await;
+    let has_happened = crash.kill_rotation(stage).await;
     assert_ne!(stage.stored().await, before, "{number}");
     assert_eq!(stage.tokens().await.len(), known, "{number}");
     if has_happened {
@@ -212,7 +213,7 @@ async fn kill_after_storing(stage: &Stage, number: u32, known: usize) -> bool {
 // One test, so that Home Assistant starts once.
 #[tokio::test]
 async fn next_run_completes_a_rotation_killed_at_any_step() {
-    let stage = Stage::set().await;
+    let stage = Stage::start().await;
     kill_before_storing(&stage).await;
     kill_while_storing(&stage).await;
     kill_while_draining(&stage).await;

@@ -1,4 +1,4 @@
-//! The operator's command line as a process of its own, that can be ended in the midst of its work.
+//! The operator's command line as a process that a test can kill.
 
 use std::process::Stdio;
 
@@ -15,17 +15,17 @@ pub(crate) struct Run {
     output: [JoinHandle<String>; 2],
 }
 
-/// What a run came to.
+/// The result of a run.
 pub(crate) struct Ended {
     pub(crate) succeeded: bool,
-    /// Its answer.
+    /// The answer on standard output.
     pub(crate) answer: Value,
-    /// Everything it has printed.
+    /// All output of the run.
     pub(crate) printed: String,
 }
 
 impl Run {
-    /// Starts `latchkey` with these arguments, and with variables beside those that all runs have.
+    /// Starts `latchkey` with these arguments. `variables` are added to the variables of all runs.
     pub(crate) fn start(stage: &Stage, arguments: &[&str], variables: &[(&str, &str)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_latchkey"))
             .args(arguments)
@@ -49,17 +49,17 @@ impl Run {
         }
     }
 
-    /// Waits until it has ended by itself.
+    /// Waits until the run has ended by itself.
     pub(crate) async fn until_ended(&mut self) {
         self.child.wait().await.unwrap();
     }
 
-    /// Ends it as the kernel does with one that has used up the memory.
+    /// Kills the run with SIGKILL, as the kernel does when memory runs out.
     pub(crate) async fn kill(mut self) {
         self.child.kill().await.unwrap();
     }
 
-    /// Waits until it has ended, and looks at what it printed.
+    /// Waits until the run has ended, and returns its result.
     pub(crate) async fn end(mut self) -> Ended {
         let status = self.child.wait().await.unwrap();
         let [stdout, stderr] = self.output;

@@ -1,5 +1,4 @@
-//! Rotations that must not happen, or not twice: two at once, one that is only planned, and those of a token that may
-//! mint no other.
+//! Rotations that must not happen, or must happen once: a dry run, two runs at once, and tokens of other users.
 
 use serde_json::json;
 use testkit::{PARAMETER, problem};
@@ -9,15 +8,15 @@ use super::{Stage, TABLE, state};
 
 // One test, so that Home Assistant starts once.
 #[tokio::test]
-async fn rotation_is_not_done_in_a_dry_run_nor_twice_nor_without_the_owners_token() {
-    let stage = Stage::set().await;
-    a_plan_changes_nothing(&stage).await;
-    of_two_rotations_at_once_one_is_done(&stage).await;
-    only_an_owners_token_is_rotated(&stage).await;
+async fn dry_run_second_run_and_foreign_token_do_not_rotate() {
+    let stage = Stage::start().await;
+    check_dry_run(&stage).await;
+    check_two_runs_at_once(&stage).await;
+    check_tokens_of_other_users(&stage).await;
     stage.stop().await;
 }
 
-async fn of_two_rotations_at_once_one_is_done(stage: &Stage) {
+async fn check_two_runs_at_once(stage: &Stage) {
     let (one, other) = (
         Run::start(stage, &["rotate"], &[]),
         Run::start(stage, &["rotate"], &[]),
@@ -32,8 +31,8 @@ async fn of_two_rotations_at_once_one_is_done(stage: &Stage) {
     assert_eq!(stage.history().await.len(), 2, "{states:?}");
 }
 
-async fn a_plan_changes_nothing(stage: &Stage) {
-    // That a token was presented is noted by whoever presents it; that is no part of a rotation.
+async fn check_dry_run(stage: &Stage) {
+    // Each run that presents a token writes a verdict. Verdicts are not part of a rotation.
     let items = async || {
         let mut items = stage.aws.items(TABLE).await.unwrap();
         items.retain(|item| !item["pk"].as_str().unwrap().starts_with("verdict#"));
@@ -53,7 +52,7 @@ async fn a_plan_changes_nothing(stage: &Stage) {
     stage.assert_settled().await;
 }
 
-async fn only_an_owners_token_is_rotated(stage: &Stage) {
+async fn check_tokens_of_other_users(stage: &Stage) {
     for (name, is_admin) in [("Another Admin", true), ("A Guest", false)] {
         let owners = stage.tokens().await;
         let token = stage.home.mint_token_of_another_user(name, is_admin);

@@ -1,4 +1,4 @@
-//! The way back: while the old token is not revoked yet, whoever stores it again has everything as it was.
+//! Rollback of a rotation: the old token is stored again before it is revoked.
 
 use std::time::Duration;
 
@@ -9,12 +9,12 @@ use testkit::{PARAMETER, Sandbox, invoke, light, sample, stopped_clock};
 use super::whole::in_use;
 use super::{KEY, Stage, TABLE, issuer, state};
 
-/// Long enough for any sandbox to have let go of a replaced token.
+/// Longer than any execution environment uses a replaced token.
 const DRAINED: Duration = Duration::from_secs(3_600);
 
 #[tokio::test]
-async fn a_rotation_can_be_taken_back_while_it_drains() {
-    let stage = Stage::set().await;
+async fn storing_the_old_token_rolls_back_a_draining_rotation() {
+    let stage = Stage::start().await;
     let changed = sample("events/parameter-change.json");
     assert_eq!(changed["detail"]["name"], PARAMETER);
     let serving = Function::start(stage.function()).await.unwrap();
@@ -33,7 +33,7 @@ async fn a_rotation_can_be_taken_back_while_it_drains() {
     assert_eq!(told["token"]["version"], 2, "{told}");
     assert_eq!(in_use(&serving).await, issuer(&new));
 
-    // Back to the version before, with the same key.
+    // The previous version is stored again with the same key.
     let previous = stage.history().await[0].value.clone();
     assert_eq!(previous, old);
     stage
@@ -47,7 +47,7 @@ async fn a_rotation_can_be_taken_back_while_it_drains() {
     assert_eq!(told["token"]["fingerprint"], warm["token"]["fingerprint"]);
     assert_eq!(in_use(&serving).await, issuer(&old));
 
-    // Not at once: the token that was rotated in may be in use.
+    // The new token is not revoked yet, because it may be in use.
     let resume = sample("events/rotate-token-resume.json");
     let waiting = invoke(&rotator, &resume).await;
     assert_eq!(state(&waiting), "draining", "{waiting}");

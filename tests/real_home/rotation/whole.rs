@@ -1,5 +1,6 @@
-//! A whole rotation in one invocation, while another sandbox serves: nobody notices, and neither token is seen
-//! anywhere.
+//! A whole rotation in one invocation, while another execution environment serves commands.
+//!
+//! Every command succeeds, and the output redacts both tokens.
 
 use std::cell::Cell;
 
@@ -13,7 +14,7 @@ use super::{KEY, PARAMETER, SHORT, Stage, TABLE, issuer, operator, state};
 const LIGHT: &str = "light.bed_light";
 const NAMESPACE: &str = "LEE/HomeAssistant";
 
-/// Switches the light over by a sandbox.
+/// Toggles the light through a function, and asserts the success.
 async fn toggle(function: &Function) -> Value {
     let answer = invoke(function, &json!({ "command": light("toggle", LIGHT) })).await;
     assert_eq!(answer["statusCode"], 200, "{answer}");
@@ -22,7 +23,7 @@ async fn toggle(function: &Function) -> Value {
     answer
 }
 
-/// With which token the connection of a sandbox was opened.
+/// Returns the id of the token that opened the connection of a function.
 pub(crate) async fn in_use(function: &Function) -> String {
     let answer = invoke(
         function,
@@ -34,7 +35,7 @@ pub(crate) async fn in_use(function: &Function) -> String {
     current.unwrap()["id"].as_str().unwrap().to_owned()
 }
 
-/// When a line that says all of this was logged.
+/// Returns the timestamp of the first log line that contains all `parts`.
 fn logged_at(log: &str, parts: &[&str]) -> String {
     let line = log
         .lines()
@@ -45,8 +46,8 @@ fn logged_at(log: &str, parts: &[&str]) -> String {
 }
 
 #[tokio::test]
-async fn a_rotation_is_noticed_by_nobody() {
-    let stage = Stage::set().await;
+async fn rotation_does_not_interrupt_commands_and_redacts_tokens() {
+    let stage = Stage::start().await;
     let old = stage.home.token().to_owned();
     let mut options = stage.function().env("LOG_LEVEL", "trace");
     for (name, value) in SHORT {
@@ -79,7 +80,7 @@ async fn a_rotation_is_noticed_by_nobody() {
     assert_eq!(rotated["rotation"]["token"]["version"], 2, "{rotated}");
     answers.extend(served);
     answers.push(toggle(&serving).await);
-    // Every one of them was executed, and executed once.
+    // Each toggle was executed exactly once.
     let after = stage.home.state(LIGHT).await.unwrap();
     assert_eq!(before == after, answers.len() % 2 == 0, "{}", answers.len());
 
@@ -100,7 +101,7 @@ async fn a_rotation_is_noticed_by_nobody() {
         "{warm}"
     );
 
-    // Once more, by the operator: planned, then done.
+    // The operator plans a rotation and then rotates.
     let plan = operator::run(&stage, &["rotate", "--dry-run"]).await;
     assert_eq!(state(&plan.answer), "planned");
     let by_hand = operator::run(&stage, &["rotate"]).await;
@@ -133,12 +134,12 @@ async fn a_rotation_is_noticed_by_nobody() {
     ] {
         canary.search(what, text);
     }
-    // Otherwise nothing worth searching was printed.
+    // These texts prove that both runs logged their steps.
     for told in ["minted the token", "stored it as version", "token accepted"] {
         assert!(rotators.contains(told), "{told:?} is not in {rotators}");
         assert!(by_hand.printed.contains(told), "{}", by_hand.printed);
     }
-    // The other sandbox had changed over before the old token was revoked.
+    // The serving environment used the new token before the old token was revoked.
     let renewed = logged_at(&servers, &["token accepted", "\"version\":2"]);
     let revoked = logged_at(&rotators, &["revoked the token", &issuer(&old)]);
     assert!(renewed < revoked, "{renewed} {revoked}");

@@ -1,5 +1,4 @@
-//! One cell of the table of a failing source: a sandbox brought to a point of its token's life, met by the failure
-//! there.
+//! One cell of the table of a failing source: an execution environment at a point of its token's life.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,29 +11,31 @@ use testkit::{
     COMMAND, KEEP_WARM, Sandbox, Stage, impatient, parameter_change, problem, stopped_clock,
 };
 
-/// A token is due from 18 to 20 s on and stale after 40 s; a socket is given up after 75 s.
+/// The TTL of the token.
+///
+/// A token is due for a refresh after 18 to 20 s and stale after 40 s. A socket is abandoned after 75 s.
 pub(crate) const TTL_SECONDS: &str = "20";
 
-const WITHIN: Duration = Duration::from_secs(30);
+const WAIT_LIMIT: Duration = Duration::from_secs(30);
 
 /// A point of a token's life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Point {
-    /// Nothing was read yet.
+    /// The token has not been read yet.
     Cold,
     /// Within the soft TTL.
     Fresh,
     /// Past the soft TTL.
     Soft,
-    /// Past the hard TTL, the socket alive.
+    /// Past the hard TTL, with a live socket.
     HardLive,
-    /// Past the hard TTL, the socket given up.
+    /// Past the hard TTL, with an abandoned socket.
     HardDead,
-    /// Within the soft TTL, and revoked in the home, which closes the socket.
+    /// Within the soft TTL. The home has revoked the token and closed the socket.
     Revoked,
 }
 
-/// What happens there.
+/// The event that the environment handles at a point.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Act {
     Command,
@@ -55,7 +56,7 @@ impl Point {
         }
     }
 
-    /// How long after the token was read.
+    /// Returns the age of the token at this point.
     fn age(self) -> Duration {
         Duration::from_secs(match self {
             Self::Cold => 0,
@@ -78,7 +79,7 @@ impl Act {
     }
 }
 
-/// A sandbox with a parameter and metrics of its own.
+/// An execution environment with its own parameter and its own namespace of metrics.
 pub(crate) struct Cell {
     pub(crate) point: Point,
     pub(crate) act: Act,
@@ -89,8 +90,8 @@ pub(crate) struct Cell {
 }
 
 impl Cell {
-    /// A sandbox that has come to `point`; it reaches AWS through `relay`.
-    pub(crate) async fn set(
+    /// Starts an execution environment and brings its token to `point`. AWS is called through `relay`.
+    pub(crate) async fn start(
         world: &Stage<RealHome>,
         relay: &Relay,
         id: &str,
@@ -134,8 +135,8 @@ impl Cell {
         }
     }
 
-    /// What comes of the act, in words: the outcome, then the problem if there is one.
-    pub(crate) async fn play(&self) -> String {
+    /// Sends the event. Returns the outcome, followed by the problem if the answer has one.
+    pub(crate) async fn handle_event(&self) -> String {
         let payload = match self.act {
             Act::Command => COMMAND.to_owned(),
             Act::KeepWarm => KEEP_WARM.to_owned(),
@@ -144,25 +145,25 @@ impl Cell {
         let answer = self.sandbox.handle(&payload).await;
         self.sandbox.after_answer().await;
         match self.act {
-            Act::Command => told_of_command(&answer),
-            Act::KeepWarm | Act::Event => told_of_token(&answer),
+            Act::Command => command_outcome(&answer),
+            Act::KeepWarm | Act::Event => token_outcome(&answer),
         }
     }
 
-    /// What it has measured since it came to its point: tokens presented over REST, uses of a stale token, reads that
-    /// went well and reads that did not.
+    /// Returns the metrics since the environment reached its point: tokens presented over REST, uses of a stale token,
+    /// successful reads and failed reads.
     pub(crate) async fn measured(&self, world: &Stage<RealHome>) -> String {
-        // What could not be delivered after the answer.
+        // A delivery is possible once a minute.
         self.clock.advance(Duration::from_secs(60));
         self.sandbox.function.app.flush_at_shutdown().await;
         let metrics = world
             .aws
-            .metrics_until(&self.namespace, WITHIN, |metrics| !metrics.is_empty())
+            .metrics_until(&self.namespace, WAIT_LIMIT, |metrics| !metrics.is_empty())
             .await
             .unwrap();
         let (sum, samples) = (
-            |name| of(&metrics, name).map_or(0.0, Metric::sum),
-            |name| of(&metrics, name).map_or(0.0, Metric::samples),
+            |name| find_metric(&metrics, name).map_or(0.0, Metric::sum),
+            |name| find_metric(&metrics, name).map_or(0.0, Metric::samples),
         );
         let warm = f64::from(u8::from(self.point != Point::Cold));
         let good = sum("TokenRefresh");
@@ -176,11 +177,11 @@ impl Cell {
     }
 }
 
-fn of<'a>(metrics: &'a [Metric], name: &str) -> Option<&'a Metric> {
+fn find_metric<'a>(metrics: &'a [Metric], name: &str) -> Option<&'a Metric> {
     metrics.iter().find(|metric| metric.name == name)
 }
 
-fn told_of_command(answer: &Value) -> String {
+fn command_outcome(answer: &Value) -> String {
     if answer["results"][0]["success"] == true {
         return "ok".to_owned();
     }
@@ -188,7 +189,7 @@ fn told_of_command(answer: &Value) -> String {
     problem(answer).to_owned()
 }
 
-fn told_of_token(answer: &Value) -> String {
+fn token_outcome(answer: &Value) -> String {
     assert_eq!(answer["statusCode"], 200, "{answer}");
     let valid = &answer["token"]["valid"];
     match &answer["problem"] {

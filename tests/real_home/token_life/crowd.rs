@@ -1,4 +1,4 @@
-//! Fifty sandboxes with one token, against a home that bans an address after three failed logins.
+//! Fifty execution environments with one token, and a home that bans an address after three failed logins.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,27 +13,28 @@ use testkit::{
 };
 
 const TABLE: &str = "latchkey";
-const SANDBOXES: u64 = 50;
-/// How many there are as processes under Lambda's emulator: each costs as much as all in this process.
+const ENVIRONMENTS: u64 = 50;
+/// The number of processes under Lambda's emulator. One process takes as long as all environments in the test's
+/// process.
 const FUNCTIONS: u64 = 10;
 
-/// A home that bans, and an AWS that holds a token of its and a table.
+/// A home that bans addresses, and an AWS emulator that stores its token and a table.
 struct Crowd {
     home: RealHome,
     aws: AwsEmulator,
 }
 
 impl Crowd {
-    async fn set() -> Self {
+    async fn start() -> Self {
         let options = RealHomeOptions::default().login_attempts_threshold(3);
         let stage = Stage::real().home(options).table(TABLE).start().await;
         let Stage { home, aws, .. } = stage;
         Self { home, aws }
     }
 
-    /// Cold sandboxes in this process.
+    /// Starts cold execution environments in this process.
     async fn sandboxes(&self, clock: &Arc<dyn Clock>) -> Vec<Sandbox> {
-        let cold = (0..SANDBOXES).map(|seed| {
+        let cold = (0..ENVIRONMENTS).map(|seed| {
             let sandbox = Sandbox::builder().aws(&self.aws).patient();
             let sandbox = sandbox.env("HA_URL", self.home.url());
             let sandbox = sandbox.env("TABLE_NAME", TABLE);
@@ -42,8 +43,8 @@ impl Crowd {
         join_all(cold).await
     }
 
-    /// A cold function's answer to a command.
-    async fn function(&self) -> Value {
+    /// Returns the answer of a cold function to a command.
+    async fn answer_of_cold_function(&self) -> Value {
         let options = testkit::options(crate::BOOTSTRAP, &self.aws, self.home.url())
             .env("TABLE_NAME", TABLE)
             .env("HA_VALIDATE_TIMEOUT_MS", "15000")
@@ -54,7 +55,8 @@ impl Crowd {
         answer
     }
 
-    /// Cold sandboxes in this process, and what they answer to a command that comes to all at once.
+    /// Starts cold execution environments in this process, and sends a command to all of them at once. Returns the
+    /// environments and the answers.
     async fn cold_crowd(&self) -> (Vec<Sandbox>, Vec<Value>) {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
         let sandboxes = self.sandboxes(&clock).await;
@@ -62,12 +64,12 @@ impl Crowd {
         (sandboxes, answers)
     }
 
-    /// What cold functions answer to a command that comes to all at once.
+    /// Starts cold functions, and sends a command to all of them at once. Returns the answers.
     async fn cold_functions(&self) -> Vec<Value> {
-        join_all((0..FUNCTIONS).map(|_| self.function())).await
+        join_all((0..FUNCTIONS).map(|_| self.answer_of_cold_function())).await
     }
 
-    /// Stores a token of the home's that has been revoked.
+    /// Stores a token that the home has revoked.
     async fn store_revoked(&self, name: &str) {
         let bad = self.home.mint_token(name).await.unwrap();
         self.home.revoke(&bad).await.unwrap();
@@ -78,8 +80,8 @@ impl Crowd {
         self.home.failed_logins().await.unwrap()
     }
 
-    /// A good token works at once: with an event, and without.
-    async fn assert_mended_at_once(&self, name: &str, sandboxes: &[Sandbox]) -> String {
+    /// Stores a good token, and asserts that it works at once: with an event and without.
+    async fn assert_new_token_works_at_once(&self, name: &str, sandboxes: &[Sandbox]) -> String {
         let good = self.home.mint_token(name).await.unwrap();
         self.aws.put_token(PARAMETER, &good).await.unwrap();
         let told = sandboxes[0].handle(&parameter_change(PARAMETER)).await;
@@ -107,31 +109,33 @@ fn assert_all_run(answers: &[Value]) {
 }
 
 #[tokio::test]
-async fn a_crowd_of_cold_sandboxes_costs_one_failed_login() {
-    let stage = Crowd::set().await;
-    // A good token: nothing is held against it.
+async fn cold_environments_with_a_revoked_token_cause_one_failed_login() {
+    let stage = Crowd::start().await;
+    // A good token does not cause a failed login.
     let (_, answers) = stage.cold_crowd().await;
     assert_all_run(&answers);
     assert_eq!(stage.failed_logins().await, 0);
 
     stage.store_revoked("revoked").await;
     let (sandboxes, answers) = stage.cold_crowd().await;
-    assert_eq!(answers.len() as u64, SANDBOXES);
+    assert_eq!(answers.len() as u64, ENVIRONMENTS);
     assert_all_rejected(&answers);
     assert_eq!(stage.failed_logins().await, 1);
-    // However often they are asked.
+    // Further commands do not cause another failed login.
     let again = sandboxes.iter().map(|sandbox| sandbox.handle(COMMAND));
     assert_all_rejected(&join_all(again).await);
     assert_eq!(stage.failed_logins().await, 1);
-    stage.assert_mended_at_once("mended", &sandboxes).await;
+    stage
+        .assert_new_token_works_at_once("mended", &sandboxes)
+        .await;
     assert_eq!(stage.failed_logins().await, 1);
     stage.aws.stop().await;
     stage.home.stop().await;
 }
 
 #[tokio::test]
-async fn a_crowd_of_cold_functions_costs_one_failed_login() {
-    let stage = Crowd::set().await;
+async fn cold_functions_with_a_revoked_token_cause_one_failed_login() {
+    let stage = Crowd::start().await;
     assert_all_run(&stage.cold_functions().await);
     assert_eq!(stage.failed_logins().await, 0);
     stage.store_revoked("revoked").await;
@@ -142,19 +146,19 @@ async fn a_crowd_of_cold_functions_costs_one_failed_login() {
     // The address is not banned.
     let good = stage.home.mint_token("mended").await.unwrap();
     stage.aws.put_token(PARAMETER, &good).await.unwrap();
-    assert_all_run(&[stage.function().await]);
+    assert_all_run(&[stage.answer_of_cold_function().await]);
     stage.aws.stop().await;
     stage.home.stop().await;
 }
 
 #[tokio::test]
-async fn a_crowd_of_warm_sandboxes_costs_one_failed_login() {
-    let stage = Crowd::set().await;
+async fn warm_environments_with_a_revoked_token_cause_one_failed_login() {
+    let stage = Crowd::start().await;
     let clock = stopped_clock();
     let shared: Arc<dyn Clock> = clock.clone();
     let sandboxes = stage.sandboxes(&shared).await;
     join_all(sandboxes.iter().map(Sandbox::command)).await;
-    // The acceptance that they share has ended.
+    // The shared acceptance of the token has expired.
     clock.advance(Duration::from_secs(10));
 
     stage.home.revoke(stage.home.token()).await.unwrap();
@@ -163,11 +167,13 @@ async fn a_crowd_of_warm_sandboxes_costs_one_failed_login() {
     assert_all_rejected(&answers);
     assert_eq!(stage.failed_logins().await, 1);
 
-    let good = stage.assert_mended_at_once("second", &sandboxes).await;
+    let good = stage
+        .assert_new_token_works_at_once("second", &sandboxes)
+        .await;
     join_all(sandboxes.iter().map(Sandbox::command)).await;
     assert_eq!(stage.failed_logins().await, 1);
 
-    // Revoked and replaced: they lose their sockets together, and not one command.
+    // The token is revoked and replaced. All environments lose their sockets at once, and every command succeeds.
     clock.advance(Duration::from_secs(10));
     let third = stage.home.mint_token("third").await.unwrap();
     stage.aws.put_token(PARAMETER, &third).await.unwrap();

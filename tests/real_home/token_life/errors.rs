@@ -1,26 +1,26 @@
-//! Every way in which Parameter Store can fail to give a token.
+//! The failures of Parameter Store.
 
 use latchkey_dev::relay::{Ending, Relay};
 use latchkey_dev::stack::{AwsEmulator, Fault};
 use testkit::GET_PARAMETER;
 
-/// How a failure is met, wherever in a token's life it comes.
+/// The kind of a failure, which decides the reaction of latchkey.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// The call fails at once.
     Unreadable,
-    /// It does not come to an end by itself.
+    /// The call does not end by itself.
     Hanging,
-    /// There is no such parameter.
+    /// The parameter does not exist.
     Deleted,
-    /// What is stored says of itself that it has ended.
+    /// The stored token has expired according to its own claims.
     Expired,
 }
 
-/// What makes Parameter Store fail.
+/// The cause of a failure of Parameter Store.
 #[derive(Clone, Debug)]
 enum Cause {
-    /// The service answers so.
+    /// The service answers with this error.
     Answer(&'static str),
     /// The parameter is deleted.
     Deletion,
@@ -28,22 +28,22 @@ enum Cause {
     Text(String),
     /// The parameter is stored in clear text.
     ClearText,
-    /// Nothing listens there any more.
+    /// The endpoint refuses connections.
     Gone,
 }
 
-/// One way to fail, and what it is called.
+/// A failure and its name.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub(crate) name: &'static str,
     pub(crate) kind: Kind,
-    /// The problem that callers are told of.
+    /// The problem in the answer to a caller.
     pub(crate) problem: &'static str,
     cause: Cause,
 }
 
 impl Failure {
-    /// All of them.
+    /// Returns all failures.
     pub(crate) fn all() -> Vec<Self> {
         use Kind::{Deleted, Expired, Hanging, Unreadable};
         let unavailable = "token-source-unavailable";
@@ -107,8 +107,8 @@ impl Failure {
         .collect()
     }
 
-    /// Makes every read of these parameters fail; `relay` is the way there.
-    pub(crate) async fn strike(&self, aws: &AwsEmulator, relay: &Relay, parameters: &[String]) {
+    /// Makes every read of these parameters fail. `relay` leads to AWS.
+    pub(crate) async fn inject(&self, aws: &AwsEmulator, relay: &Relay, parameters: &[String]) {
         if matches!(self.cause, Cause::Gone) {
             relay.refuse_connections().await;
             relay.drop_connections(Ending::Reset);
@@ -117,7 +117,7 @@ impl Failure {
             match &self.cause {
                 Cause::Gone => {}
                 Cause::Answer(code) => {
-                    // With its quotes no name is part of another.
+                    // The quotes prevent a match with a longer name.
                     let fault = Fault::new(GET_PARAMETER, *code);
                     let fault = fault.containing(format!("\"{parameter}\""));
                     aws.inject(&fault).await.unwrap();
@@ -134,15 +134,15 @@ impl Failure {
         }
     }
 
-    /// Lets metrics through again.
-    pub(crate) fn relent(&self, relay: &Relay) {
+    /// Accepts connections again, so that metrics are delivered.
+    pub(crate) fn clear(&self, relay: &Relay) {
         if matches!(self.cause, Cause::Gone) {
             relay.accept_connections().unwrap();
         }
     }
 }
 
-/// In form a token of Home Assistant's that ended long ago.
+/// Returns an expired token in the format of Home Assistant's tokens.
 fn expired_token() -> String {
     use base64::Engine as _;
     let encode = |text: &str| base64::engine::general_purpose::URL_SAFE_NO_PAD.encode(text);

@@ -1,4 +1,4 @@
-//! Parameter Store made to fail with each of its errors at each point of a token's life.
+//! Each failure of Parameter Store at each point of a token's life.
 
 use futures_util::future::join_all;
 use latchkey_dev::stack::{RealHome, RealHomeOptions};
@@ -7,13 +7,15 @@ use testkit::{Stage, relay_to};
 use super::cell::{Act, Cell, Point};
 use super::errors::{Failure, Kind};
 
-/// What a caller gets, or what keep-warm says of the token: `token.valid` and the problem, `!` being the problem of the
-/// failure at hand. Then what that took: `p`resentations over REST, uses of a `s`tale token, `r`eads that went well /
-/// did not.
+/// The expected outcomes.
 ///
-/// A command is never failed for want of a newer reading while the token in memory is good, and keep-warm says then
-/// that it is, and what is wrong beside. Whoever deletes the parameter means it. Where the home has said no, that is
-/// said.
+/// A cell starts with the outcome of a command, or with `token.valid` and the problem in the answer to an event. `!`
+/// stands for the problem of the failure. The counts follow: tokens presented over REST (`p`), uses of a stale token
+/// (`s`), successful / failed reads (`r`).
+///
+/// A failed read does not fail a command while the cached token is good. Keep-warm then reports a valid token and the
+/// problem of the read. A deleted parameter ends the use of the cached token. A token that the home has rejected is
+/// reported as invalid.
 const TABLE: &str = "
 point                  | act       | unreadable          | hanging             | deleted             | expired
 cold                   | command   | ! p0 s0 r0/1        | ! p0 s0 r0/1        | ! p0 s0 r0/1        | ! p0 s0 r0/1
@@ -33,7 +35,7 @@ revoked                | keep-warm | false ! p1 s0 r0/1  | false ! p1 s0 r0/1  |
 revoked                | event     | false ! p1 s0 r0/2  | false ! p1 s0 r0/2  | null ! p0 s0 r0/1   | false ! p1 s0 r0/2
 ";
 
-/// A line of the table.
+/// A row of the table.
 struct Row {
     point: &'static str,
     act: &'static str,
@@ -75,7 +77,7 @@ impl Row {
     }
 }
 
-/// All rows of one failure, side by side; those cells that are not as expected.
+/// Runs all rows of one failure at once. Returns the cells that differ from the table.
 async fn differences(world: &Stage<RealHome>, number: usize, failure: &Failure) -> Vec<String> {
     let rows = Row::all();
     let relay = relay_to(world.aws.endpoint()).await;
@@ -83,13 +85,13 @@ async fn differences(world: &Stage<RealHome>, number: usize, failure: &Failure) 
         let (point, act) = (Point::named(of.point), Act::named(of.act));
         let id = format!("{number}-{row}");
         let (world, relay) = (world, &relay);
-        async move { Cell::set(world, relay, &id, point, act).await }
+        async move { Cell::start(world, relay, &id, point, act).await }
     });
     let cells = join_all(cells).await;
     let parameters: Vec<String> = cells.iter().map(|cell| cell.parameter.clone()).collect();
-    failure.strike(&world.aws, &relay, &parameters).await;
-    let outcomes = join_all(cells.iter().map(Cell::play)).await;
-    failure.relent(&relay);
+    failure.inject(&world.aws, &relay, &parameters).await;
+    let outcomes = join_all(cells.iter().map(Cell::handle_event)).await;
+    failure.clear(&relay);
     let mut differences = Vec::new();
     for ((row, cell), outcome) in rows.iter().zip(&cells).zip(outcomes) {
         let seen = format!("{outcome} {}", cell.measured(world).await);
@@ -103,8 +105,8 @@ async fn differences(world: &Stage<RealHome>, number: usize, failure: &Failure) 
 }
 
 #[tokio::test]
-async fn every_error_at_every_point_comes_to_what_the_table_says() {
-    // Failed logins are logged only where they are limited.
+async fn each_failure_at_each_point_matches_the_table() {
+    // Home Assistant logs failed logins only if their number is limited.
     let options = RealHomeOptions::default().login_attempts_threshold(1_000);
     let world = Stage::real().home(options).start().await;
     let failures = Failure::all();
@@ -113,7 +115,7 @@ async fn every_error_at_every_point_comes_to_what_the_table_says() {
         wrong.extend(differences(&world, number, failure).await);
     }
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    // By the home's own account: each revoked token was presented once, by whoever came first.
+    // The log of the home shows that each revoked token was presented once.
     let rows = Row::all();
     let presented = failures.iter().flat_map(|failure| {
         let revoked = rows.iter().filter(|row| row.point == "revoked");

@@ -1,4 +1,4 @@
-//! Warm environments under load whose token is revoked, and cold ones that start just then.
+//! The token is revoked while warm execution environments are under load and cold ones start.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,12 +13,12 @@ use tokio::task::JoinSet;
 const TABLE: &str = "latchkey";
 const WARM: usize = 6;
 const COLD: usize = 10;
-/// How often each warm environment is asked.
-const EVERY: Duration = Duration::from_millis(10);
-/// How many answers each warm environment has given before the token is revoked, and gives of the rejection after it.
+/// The interval between two requests to a warm environment.
+const INTERVAL: Duration = Duration::from_millis(10);
+/// The number of answers of each warm environment before the revocation, and of reported rejections after it.
 const ANSWERS: usize = 20;
 
-/// A home that bans, and warm environments that share a table.
+/// A home that bans addresses, and warm environments that share a table.
 struct Storm {
     home: RealHome,
     aws: AwsEmulator,
@@ -26,7 +26,7 @@ struct Storm {
 }
 
 impl Storm {
-    async fn brew(login_attempts_threshold: u32) -> Self {
+    async fn start(login_attempts_threshold: u32) -> Self {
         let options = RealHomeOptions::default().login_attempts_threshold(login_attempts_threshold);
         let stage = Stage::real().home(options).table(TABLE).start().await;
         let Stage { home, aws, .. } = stage;
@@ -49,9 +49,9 @@ impl Storm {
         join_all(new).await
     }
 
-    /// Revokes the token while every warm environment is asked all of `events` in turn, and cold ones start. Returns
-    /// how many failed logins that costs, once all have told of the rejection.
-    async fn break_loose(&self, events: &[String]) -> usize {
+    /// Revokes the token while each warm environment handles all of `events` in turn, and cold environments start.
+    /// Returns the number of failed logins after the environments have reported the rejection.
+    async fn revoke_under_load(&self, events: &[String]) -> usize {
         let calm = Arc::new(AtomicBool::new(false));
         let served = Arc::new(AtomicUsize::new(0));
         let rejected = Arc::new(AtomicUsize::new(0));
@@ -61,7 +61,7 @@ impl Storm {
             let (served, rejected) = (served.clone(), rejected.clone());
             let events = events.to_vec();
             tasks.spawn(async move {
-                let mut pace = tokio::time::interval(EVERY);
+                let mut pace = tokio::time::interval(INTERVAL);
                 for event in events.iter().cycle() {
                     pace.tick().await;
                     let answer = sandbox.handle(event).await;
@@ -89,7 +89,7 @@ impl Storm {
         self.home.failed_logins().await.unwrap()
     }
 
-    /// The address is not banned: a good token works at once.
+    /// Asserts that the address is not banned: a good token works at once. Then stops the home and AWS.
     async fn assert_not_banned_and_end(self) {
         let good = self.home.mint_token("good").await.unwrap();
         self.aws.put_token(PARAMETER, &good).await.unwrap();
@@ -101,9 +101,9 @@ impl Storm {
     }
 }
 
-async fn until(is_so: impl Fn() -> bool) {
+async fn until(condition: impl Fn() -> bool) {
     let mut poll = tokio::time::interval(Duration::from_millis(2));
-    while !is_so() {
+    while !condition() {
         poll.tick().await;
     }
 }
@@ -113,8 +113,8 @@ fn get(path: &str) -> String {
 }
 
 #[tokio::test]
-async fn a_storm_of_reads_that_the_session_answers_costs_one_failed_login() {
-    let storm = Storm::brew(3).await;
+async fn revocation_during_session_reads_causes_at_most_one_failed_login() {
+    let storm = Storm::start(3).await;
     let events = [
         get("/api/states"),
         get("/api/config"),
@@ -122,17 +122,17 @@ async fn a_storm_of_reads_that_the_session_answers_costs_one_failed_login() {
         get("/api/services"),
         get("/api/"),
     ];
-    let failed = storm.break_loose(&events).await;
+    let failed = storm.revoke_under_load(&events).await;
     assert!(failed <= 1, "{failed} failed logins");
     storm.assert_not_banned_and_end().await;
 }
 
-/// A single state is asked for over REST: each environment with such a request in flight may cost a failed login.
+/// A single state is read over REST. Each environment with such a request in flight may cause a failed login.
 #[tokio::test]
-async fn a_storm_of_single_states_costs_one_failed_login_an_environment() {
-    let storm = Storm::brew(30).await;
+async fn revocation_during_rest_reads_causes_at_most_one_failed_login_per_environment() {
+    let storm = Storm::start(30).await;
     let failed = storm
-        .break_loose(&[get("/api/states/light.bed_light")])
+        .revoke_under_load(&[get("/api/states/light.bed_light")])
         .await;
     assert!(failed <= WARM, "{failed} failed logins");
     storm.assert_not_banned_and_end().await;

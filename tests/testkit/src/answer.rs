@@ -13,7 +13,7 @@ pub async fn invoke(function: &Function, event: &Value) -> Value {
     answer(&function.invoke(event).await.unwrap(), &event.to_string())
 }
 
-/// Returns the answer of an invocation. `of` is the payload, which a failing test shows.
+/// Returns the answer of an invocation. A failing test shows the payload `of`.
 ///
 /// # Panics
 ///
@@ -30,11 +30,11 @@ pub fn answer(invocation: &Invocation, of: &str) -> Value {
     answer
 }
 
-/// Returns the name of the problem that an answer, or the body of one over HTTP, reports.
+/// Returns the name of the problem in an answer or in the body of an HTTP response.
 ///
 /// # Panics
 ///
-/// If it reports none.
+/// If the document does not report a problem.
 pub fn problem(document: &Value) -> &str {
     document["type"]
         .as_str()

@@ -1,4 +1,4 @@
-//! A certificate authority, and servers that show its certificates.
+//! A certificate authority and TLS servers with its certificates.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use rustls::{RootCertStore, ServerConfig};
 
 /// A certificate authority with a new key.
 pub struct Authority {
-    /// Its certificate, in PEM.
+    /// The certificate of the authority, in PEM.
     pub pem: String,
     issuer: Issuer<'static, KeyPair>,
 }
@@ -42,7 +42,9 @@ impl Authority {
         (certificate.pem(), key.serialize_pem())
     }
 
-    /// Returns a server that shows a certificate of this authority and, if `clients` is given, asks for one of those.
+    /// Returns the settings of a server with a certificate of this authority.
+    ///
+    /// If `clients` is given, the server requires a client certificate of that authority.
     pub fn server(&self, clients: Option<&Self>) -> Arc<ServerConfig> {
         let (certificate, key) = self.issue("localhost");
         let provider = Arc::new(rustls::crypto::ring::default_provider());

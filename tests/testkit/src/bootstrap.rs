@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use latchkey_dev::stack::{AwsEmulator, FunctionOptions};
 
-/// Returns the executable to test: the one that `LATCHKEY_BOOTSTRAP` names, which is the one to deploy, else `built`.
+/// Returns the path of the executable to test.
+///
+/// `LATCHKEY_BOOTSTRAP` can name the executable to deploy. Without this variable the path is `built`.
 pub fn bootstrap(built: &str) -> PathBuf {
     #[expect(
         clippy::disallowed_methods,
@@ -14,9 +16,9 @@ pub fn bootstrap(built: &str) -> PathBuf {
     named.map_or_else(|| built.into(), PathBuf::from)
 }
 
-/// Returns the options of a function that runs locally, with its token in `aws` and its home at `home_url`.
+/// Returns the options of a local function. `aws` stores its token, and its home is at `home_url`.
 ///
-/// `built` is this build's executable; see [`bootstrap`].
+/// `built` is the executable of this build; see [`bootstrap`].
 pub fn options(built: &str, aws: &AwsEmulator, home_url: &str) -> FunctionOptions {
     FunctionOptions::new(bootstrap(built))
         .aws(aws)

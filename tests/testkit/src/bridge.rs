@@ -16,16 +16,16 @@ use serde_json::Value;
 
 use crate::stored::Stored;
 
-/// How long a [`TestBridge`] waits.
+/// The time limits of a [`TestBridge`].
 pub struct Limits {
-    /// For each step of a connection and for each command.
+    /// The limit of each step of a connection and of each command.
     pub step: Duration,
-    /// Between attempts.
+    /// The delays between attempts.
     pub retry: Retry,
 }
 
 impl Default for Limits {
-    /// Short enough for tests to run into each limit, long enough for an undisturbed step on a busy machine.
+    /// Limits that tests can exceed, and that an undisturbed step on a busy machine does not exceed.
     fn default() -> Self {
         Self {
             step: Duration::from_millis(1_000),
@@ -42,21 +42,21 @@ impl Default for Limits {
 pub struct TestBridge {
     /// The bridge.
     pub bridge: Arc<Bridge>,
-    /// The source of its token.
+    /// The source of the token.
     pub stored: Arc<Stored>,
-    /// Its clock, which deadlines refer to.
+    /// The clock of the bridge and of its deadlines.
     pub clock: Arc<dyn Clock>,
-    /// The source of its randomness.
+    /// The random numbers of the bridge.
     pub random: Random,
 }
 
 impl TestBridge {
-    /// A bridge to this home, with a new token of the home's.
+    /// Returns a bridge to this home, with a new token that the home accepts.
     pub fn to(home: &SimulatedHome) -> Self {
         Self::new(&home.url(), &home.mint_token("latchkey"))
     }
 
-    /// A bridge to the home at a URL, with this token stored.
+    /// Returns a bridge to the home at a URL. Its source stores this token.
     pub fn new(home_url: &str, token: &str) -> Self {
         let clock = Arc::new(SystemClock::new());
         Self::with_limits(home_url, token, clock, Limits::default())
@@ -114,12 +114,12 @@ impl TestBridge {
         }
     }
 
-    /// The deadline of an invocation that begins now and has 20 s.
+    /// Returns the deadline of an invocation that begins now and has a limit of 20 s.
     pub fn deadline(&self) -> Deadline {
         self.deadline_in(Duration::from_secs(20))
     }
 
-    /// The deadline of an invocation that begins now and has so much time.
+    /// Returns the deadline of an invocation that begins now and has this limit.
     pub fn deadline_in(&self, duration: Duration) -> Deadline {
         Deadline::at(self.clock.now().after(duration))
     }

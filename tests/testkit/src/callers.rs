@@ -1,4 +1,4 @@
-//! Callers over HTTP: a secret, tokens signed with it, requests through an HTTP API.
+//! Callers over HTTP: a secret, tokens that are signed with it, and requests through an HTTP API.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ pub const ISSUER: &str = "https://issuer.example";
 /// The audience of callers' tokens.
 pub const AUDIENCE: &str = "latchkey";
 
-/// Returns the variables of a function that lets in callers who prove who they are, with its home at `url`.
+/// Returns the variables of a function that authenticates its callers. Its home is at `url`.
 pub fn variables(url: &str) -> [(&str, &str); 5] {
     [
         ("HA_URL", url),
@@ -72,7 +72,7 @@ pub fn run(token: Option<&str>, command: &Value) -> Value {
     )
 }
 
-/// Returns a token with these permissions that is good for an hour. `changes` replaces and adds claims.
+/// Returns a token with these permissions that is valid for one hour. `changes` replaces and adds claims.
 pub fn token(permissions: &[&str], changes: &Value) -> String {
     let now = SystemClock::new().now().unix;
     let mut claims = json!({

@@ -10,26 +10,26 @@ use tracing_subscriber::filter::Targets;
 use tracing_subscriber::fmt;
 use tracing_subscriber::layer::{Layer as _, SubscriberExt as _};
 
-/// How many consecutive characters of a token are a leak.
+/// The number of consecutive characters of a token that are a leak.
 const WINDOW: usize = 12;
-/// The header of every token. It is the same for all, so it reveals nothing.
+/// The header of every token. All tokens have the same header, so it is public.
 const PUBLIC: &str = "eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9";
 
-/// A search for tokens that must not show up. Twelve consecutive characters of a token are a leak.
+/// A search for tokens in output. Twelve consecutive characters of a token are a leak.
 #[derive(Debug, Default)]
 pub struct Canary {
     windows: HashSet<Vec<u8>>,
 }
 
 impl Canary {
-    /// Looks for one token.
+    /// Creates a search for one token.
     pub fn new(token: &str) -> Self {
         let mut canary = Self::default();
         canary.watch(token);
         canary
     }
 
-    /// Looks for one more token.
+    /// Adds a token to the search.
     pub fn watch(&mut self, token: &str) {
         assert!(token.len() > 100 && token.is_ascii(), "not much of a token");
         for window in token.as_bytes().windows(WINDOW) {
@@ -44,7 +44,7 @@ impl Canary {
         }
     }
 
-    /// Looks for the tokens of another search as well.
+    /// Adds the tokens of another search.
     pub fn join(&mut self, other: Self) {
         self.windows.extend(other.windows);
     }
@@ -66,7 +66,7 @@ impl Canary {
         Some(format!("the bytes {list}"))
     }
 
-    /// Searches `text`, which is called `what` in the failing test.
+    /// Searches `text`. A failing test shows the name `what`.
     ///
     /// # Panics
     ///
@@ -78,14 +78,14 @@ impl Canary {
     }
 }
 
-/// Parses bytes as `Debug` prints them: numbers, separated by commas.
+/// Parses the `Debug` output of bytes: numbers, separated by commas.
 fn numbers(list: &str) -> Vec<u8> {
     list.split(',')
         .filter_map(|number| number.trim().parse().ok())
         .collect()
 }
 
-/// Log output, kept in memory.
+/// Log output that is kept in memory.
 #[derive(Clone, Debug, Default)]
 pub struct Captured(Arc<Mutex<Vec<u8>>>);
 
@@ -101,7 +101,7 @@ impl Write for Captured {
 }
 
 impl Captured {
-    /// Captures what this thread logs to latchkey's own targets, at every level, until the guard is dropped.
+    /// Captures the logs of this thread with latchkey's targets, at every level, until the guard is dropped.
     pub fn start() -> (Self, DefaultGuard) {
         let captured = Self::default();
         let writer = captured.clone();
@@ -114,7 +114,7 @@ impl Captured {
         (captured, guard)
     }
 
-    /// Returns everything captured so far.
+    /// Returns the log lines that were captured so far.
     pub fn text(&self) -> String {
         String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
     }

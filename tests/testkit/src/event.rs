@@ -20,7 +20,7 @@ pub fn light(service: &str, entity_id: &str) -> Value {
     })
 }
 
-/// Returns an event that reports a changed parameter, its detail as an object.
+/// Returns an event that reports a changed parameter. The detail of the event is an object.
 pub fn parameter_change(name: &str) -> String {
     json!({
         "source": "aws.ssm",

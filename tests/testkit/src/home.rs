@@ -1,4 +1,4 @@
-//! Simulated homes, and a network in front of them.
+//! Simulated homes and relays in front of them.
 
 use latchkey_dev::home::{HomeOptions, SimulatedHome};
 use latchkey_dev::relay::{Relay, RelayOptions};
@@ -15,7 +15,7 @@ pub async fn home_with(options: HomeOptions) -> SimulatedHome {
     SimulatedHome::start(options).await.unwrap()
 }
 
-/// A simulated home that keeps its port while it is down, and a relay before it.
+/// A simulated home that keeps its port while it is down, and a relay in front of it.
 pub struct RelayedHome {
     /// The home.
     pub home: SimulatedHome,

@@ -42,12 +42,12 @@ impl House {
         Self { name, home, token }
     }
 
-    /// Stores its address and its token.
+    /// Stores the address and the token of the home.
     pub async fn store(&self, aws: &AwsEmulator) {
         self.store_as(aws, self.name).await;
     }
 
-    /// Stores its address and its token by another name.
+    /// Stores the address and the token of the home by another name.
     pub async fn store_as(&self, aws: &AwsEmulator, name: &str) {
         let url = self.home.url();
         aws.put_parameter(&parameter(name, "url"), &url)
@@ -58,12 +58,12 @@ impl House {
             .unwrap();
     }
 
-    /// Returns how often the light was toggled.
+    /// Returns the number of toggles of the light.
     pub fn toggles(&self) -> usize {
         self.home.counters().calls_of("light", "toggle", LIGHT)
     }
 
-    /// Asserts that it saw no token but its own.
+    /// Asserts that the home saw only its own token.
     pub fn assert_saw_only_its_own_token(&self) {
         let presented = self.home.counters().tokens_presented;
         let others: Vec<_> = presented.keys().filter(|it| **it != self.token).collect();

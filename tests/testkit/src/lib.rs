@@ -35,7 +35,8 @@
 //! [`Stage::real`] is the same with a real Home Assistant. [`homes`] has homes that are stored by name, [`callers`] has
 //! callers over HTTP and their requests, and [`canary`] searches output for tokens.
 //!
-//! Inside the crate, files that build on others come last: `sandbox` sends events, `stage` starts sandboxes.
+//! Inside the crate, files that build on others come last: `sandbox` sends events, `stage` starts execution
+//! environments.
 
 #![expect(
     clippy::panic,

@@ -36,7 +36,7 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// Prepares an execution environment without variables and without AWS, with the system's clock.
+    /// Prepares an execution environment with the system's clock, without variables and without AWS.
     pub fn builder() -> SandboxBuilder {
         SandboxBuilder {
             aws: Aws::default(),
@@ -47,17 +47,17 @@ impl Sandbox {
         }
     }
 
-    /// Hands over one event and returns the answer.
+    /// Handles one event and returns the answer.
     pub async fn handle(&self, event: impl Display) -> Value {
         self.handle_within(self.time, event).await
     }
 
-    /// Hands over one event with so much time, and returns the answer.
+    /// Handles one event with this time limit, and returns the answer.
     pub async fn handle_within(&self, time: Duration, event: impl Display) -> Value {
         self.handle_in(Context::default(), time, event).await
     }
 
-    /// Hands over one event for a tenant that Lambda keeps apart, and returns the answer.
+    /// Handles one event of a Lambda tenant, and returns the answer.
     pub async fn handle_for(&self, tenant: &str, event: impl Display) -> Value {
         let mut context = Context::default();
         context.tenant_id = Some(tenant.to_owned());
@@ -82,7 +82,7 @@ impl Sandbox {
         self.after_answer_within(self.time).await;
     }
 
-    /// Does the work that follows an answer, with so much time left.
+    /// Does the work that follows an answer, with this time limit.
     pub async fn after_answer_within(&self, time: Duration) {
         self.function.app.after_answer(self.end(time)).await;
     }
@@ -93,16 +93,16 @@ impl Sandbox {
         health
     }
 
-    /// Waits until the function has noticed that its socket was closed.
+    /// Waits until the function has detected that its socket was closed.
     pub async fn until_disconnected(&self) {
-        // The end of a socket is not announced, so the state is polled.
+        // The function does not report the end of a socket, so the test polls the state.
         let mut poll = tokio::time::interval(Duration::from_millis(2));
         while self.health().session.state == SessionState::Ready {
             poll.tick().await;
         }
     }
 
-    /// The end of an invocation that begins now, in milliseconds since the Unix epoch.
+    /// Returns the end of an invocation that begins now, in milliseconds since the Unix epoch.
     fn end(&self, time: Duration) -> u64 {
         let end = self.clock.now().after(time).unix;
         u64::try_from(end.as_millis()).unwrap()
@@ -119,24 +119,24 @@ pub struct SandboxBuilder {
 }
 
 impl SandboxBuilder {
-    /// Sets the AWS emulator that it calls.
+    /// Sets the AWS emulator that the function calls.
     pub fn aws(self, aws: &AwsEmulator) -> Self {
         self.sdk(aws.sdk_config().clone())
     }
 
-    /// Sets the settings of its AWS clients.
+    /// Sets the settings of the function's AWS clients.
     pub fn sdk(mut self, config: SdkConfig) -> Self {
         self.aws = config.into();
         self
     }
 
-    /// Sets a variable of the environment, in place of an earlier one of that name.
+    /// Sets an environment variable. An earlier value is replaced.
     pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.variables.insert(name.into(), value.into());
         self
     }
 
-    /// Sets some variables of the environment, in place of earlier ones of their names.
+    /// Sets several environment variables. Earlier values are replaced.
     pub fn envs<N, V>(mut self, variables: impl IntoIterator<Item = (N, V)>) -> Self
     where
         N: Into<String>,
@@ -166,24 +166,24 @@ impl SandboxBuilder {
         self
     }
 
-    /// Sets the seed of all its randomness. It is 1 by default.
+    /// Sets the seed of all random numbers. The default is 1.
     pub fn seed(mut self, seed: u64) -> Self {
         self.seed = seed;
         self
     }
 
-    /// Sets a random seed. Several execution environments need different ones.
+    /// Sets a random seed. Several execution environments need different seeds.
     pub fn any_seed(self) -> Self {
         self.seed(fastrand::u64(..))
     }
 
-    /// Sets how long an event may take. It is 20 s by default.
+    /// Sets the time limit of an event. The default is 20 s.
     pub fn time(mut self, time: Duration) -> Self {
         self.time = time;
         self
     }
 
-    /// Starts the function without warming it up. There is almost no delay between attempts.
+    /// Starts the function cold. The delay between attempts is almost zero.
     pub async fn start(self) -> Sandbox {
         let mut config = Config::read(&self.variables).unwrap();
         config.retry.base = Duration::from_millis(1);
@@ -197,7 +197,7 @@ impl SandboxBuilder {
     }
 }
 
-/// Returns a clock that shows the present and stands still.
+/// Returns a clock that shows the present time and stands still.
 pub fn stopped_clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::at(SystemClock::new().now().unix))
 }

@@ -10,21 +10,23 @@ use crate::sandbox::{Sandbox, SandboxBuilder};
 
 /// The parameter that stores the token.
 pub const PARAMETER: &str = "/homeautomation/tokens/home-assistant";
-/// The call that reads it.
+/// The call that reads the token.
 pub const GET_PARAMETER: &str = "ssm:GetParameter";
 
 /// A home that a [`Stage`] can have.
 pub trait Home: Sized {
-    /// The settings it starts with.
+    /// The settings that the home starts with.
     type Options: Default;
 
     /// Starts a home.
     fn open(options: Self::Options) -> impl Future<Output = Self>;
 
-    /// Returns its URL.
+    /// Returns the URL of the home.
     fn address(&self) -> String;
 
-    /// Returns a token that it accepts. A simulated home mints one of this name. A real one has its owner's.
+    /// Returns a token that the home accepts.
+    ///
+    /// A simulated home mints a token with this name. A real home returns its owner's token.
     fn owners_token(&self, name: &str) -> String;
 }
 
@@ -76,7 +78,7 @@ impl Stage<SimulatedHome> {
         StageBuilder::new(HomeOptions::default())
     }
 
-    /// Returns how many service calls the home has executed.
+    /// Returns the number of service calls that the home has executed.
     pub fn executed(&self) -> usize {
         self.home.counters().service_calls.len()
     }
@@ -93,7 +95,8 @@ impl Stage<SimulatedHome> {
 impl Stage<RealHome> {
     /// Prepares a stage with a real Home Assistant.
     ///
-    /// It bans an address after nine failed logins. Without a limit Home Assistant does not log those over REST.
+    /// The home bans an address after nine failed logins. Without a limit Home Assistant does not log a failed login
+    /// over REST.
     pub fn real() -> StageBuilder<RealHome> {
         StageBuilder::new(RealHomeOptions::default().login_attempts_threshold(9))
     }
@@ -125,7 +128,7 @@ impl<H: Home> Stage<H> {
         Function::start(self.options(built)).await.unwrap()
     }
 
-    /// Returns how often a single parameter was read.
+    /// Returns the number of reads of a single parameter.
     pub async fn reads(&self) -> u64 {
         self.aws.calls_of(GET_PARAMETER).await.unwrap()
     }
@@ -159,7 +162,7 @@ impl<H: Home> StageBuilder<H> {
         self
     }
 
-    /// Sets the name that a simulated home knows the token by. It is `latchkey` by default.
+    /// Sets the name by which a simulated home knows the token. The default is `latchkey`.
     pub fn token_named(mut self, name: &'static str) -> Self {
         self.token_name = name;
         self

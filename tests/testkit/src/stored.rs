@@ -8,7 +8,7 @@ use latchkey::home::source::{
     Origin, SecretSource, Setting, SourceError, SourceFault, StoredSecret,
 };
 
-/// A secret source that holds a value of the test's choice, and counts how often it is read.
+/// A secret source that holds a value of the test's choice and counts its reads.
 #[derive(Default)]
 pub struct Stored {
     value: Mutex<Option<Result<String, SourceError>>>,
@@ -23,13 +23,13 @@ impl Stored {
         self.version.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Makes every later reading fail.
+    /// Makes every later read fail.
     pub fn fail(&self, fault: SourceFault) {
         *self.value.lock().unwrap() = Some(Err(self.origin().failed(fault)));
         self.version.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Returns how often it was read.
+    /// Returns the number of reads.
     pub fn reads(&self) -> u64 {
         self.reads.load(Ordering::SeqCst)
     }

@@ -6,10 +6,10 @@ use tokio::net::TcpStream;
 
 /// Sends a request without effect to a home, past any relay, and waits for the answer.
 ///
-/// A home that runs on one thread answers it only after it has processed everything that had arrived before. This also
-/// holds if the home and its relay share that thread.
+/// A home that runs on one thread answers the request only after the processing of all earlier input. This also holds
+/// if the home and its relay share the thread.
 pub async fn visit(home: &SimulatedHome) {
-    // Bytes that the relay still holds take one more turn to the home, and the reaction takes one turn back.
+    // Bytes in the relay take one more turn to the home, and the reaction takes one turn back.
     for _ in 0..3 {
         let mut stream = TcpStream::connect(home.address()).await.unwrap();
         let request = b"GET /nothing/here HTTP/1.1\r\nHost: home\r\nConnection: close\r\n\r\n";

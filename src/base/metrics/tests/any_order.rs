@@ -14,9 +14,9 @@ enum Step {
     Flush,
     /// A flush that is dropped after this many polls.
     DropFlush(usize),
-    /// Deliveries fail from now on, or no longer.
+    /// True: deliveries fail from now on. False: deliveries no longer fail.
     Break(bool),
-    /// Deliveries hang from now on until they are released, or no longer.
+    /// True: deliveries hang from now on, until they are released. False: deliveries no longer hang.
     Hold(bool),
     /// The deliveries that hang succeed or fail.
     Release(bool),

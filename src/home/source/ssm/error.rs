@@ -17,10 +17,10 @@ pub(super) fn classify<E: ProvideErrorMetadata>(
         },
         // Credentials are resolved while the request is dispatched.
         SdkError::DispatchFailure(_) => SourceFault::Unreachable {
-            reason: "the credentials or the endpoint are missing",
+            reason: "the credentials or the endpoint are missing or not usable",
         },
         SdkError::ConstructionFailure(_) => SourceFault::Unreachable {
-            reason: "the region or the endpoint is missing",
+            reason: "the region or the endpoint is missing or not usable",
         },
         SdkError::ServiceError(service) => by_code(service.err()),
         SdkError::ResponseError(_) => failed("UnreadableResponse"),

@@ -138,7 +138,7 @@ proptest! {
         prop_assert!(run("admin", &asked).is_ok());
     }
 
-    /// A caller with all permissions for lights never moves a lock, whichever other data the call has.
+    /// A caller with all permissions for lights never moves a lock, even if the call has other data.
     #[test]
     fn call_that_names_a_lock_is_denied_with_permissions_for_lights(
         mut asked in asked(),
