@@ -14,6 +14,9 @@ use latchkey::base::logging;
 use latchkey::composition::{Aws, function};
 use serde_json::{Map, Value, json};
 
+/// The time limit for delivering the metrics of a command.
+const FLUSH_LIMIT: Duration = Duration::from_secs(5);
+
 /// Manages the token of a home behind latchkey.
 ///
 /// Reads the variables of the function: HA_URL, HA_TOKEN_PARAMETER, TABLE_NAME, HOMES_PARAMETER_PREFIX,
@@ -73,7 +76,7 @@ async fn run(command: Command) -> Result<ExitCode, Box<dyn std::error::Error>> {
     let deadline_ms = context.deadline;
     let reply = serde_json::to_value(function.handle(&payload, context).await)?;
     function.app.after_answer(deadline_ms).await;
-    function.app.flush_at_shutdown().await;
+    function.app.flush_at_shutdown(FLUSH_LIMIT).await;
     writeln!(
         std::io::stdout(),
         "{}",

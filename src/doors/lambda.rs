@@ -22,6 +22,9 @@ use crate::service::app::App;
 /// The name of the extension.
 const EXTENSION: &str = "latchkey-metrics";
 
+/// The time limit for delivering metrics when the execution environment shuts down. Lambda allows 500 ms in total.
+const FLUSH_LIMIT_AT_SHUTDOWN: Duration = Duration::from_millis(400);
+
 /// Serves invocations until the execution environment ends.
 pub async fn run(
     function: Arc<Function>,
@@ -154,7 +157,7 @@ fn flush_at_shutdown(app: Arc<App>) -> Result<(), Error> {
     let mut terminated = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate())?;
     tokio::spawn(async move {
         terminated.recv().await;
-        app.flush_at_shutdown().await;
+        app.flush_at_shutdown(FLUSH_LIMIT_AT_SHUTDOWN).await;
         std::process::exit(0);
     });
     Ok(())

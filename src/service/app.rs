@@ -41,9 +41,6 @@ const REFRESH_LIMIT: Duration = Duration::from_secs(5);
 /// The time limit for delivering metrics, even if the invocation has more time left.
 const FLUSH_LIMIT: Duration = Duration::from_secs(5);
 
-/// The time limit for delivering metrics when the execution environment shuts down. Lambda allows 500 ms in total.
-const FLUSH_LIMIT_AT_SHUTDOWN: Duration = Duration::from_millis(400);
-
 /// The state that all invocations of one execution environment share.
 pub struct App {
     pub(crate) homes: Homes,
@@ -136,11 +133,9 @@ impl App {
         homes.map(|home| (home.name.clone(), home.bridge.health()))
     }
 
-    /// Delivers the recorded metrics before the process ends.
-    pub async fn flush_at_shutdown(&self) {
-        self.metrics
-            .flush_at_shutdown(FLUSH_LIMIT_AT_SHUTDOWN)
-            .await;
+    /// Delivers the recorded metrics before the process ends. This takes at most `limit`.
+    pub async fn flush_at_shutdown(&self, limit: Duration) {
+        self.metrics.flush_at_shutdown(limit).await;
     }
 }
 

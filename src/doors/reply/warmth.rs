@@ -30,7 +30,7 @@ enum Found {
 }
 
 /// The state of one home.
-#[derive(Debug, Default, Serialize)]
+#[derive(Debug, Serialize)]
 struct HomeReply {
     #[serde(skip_serializing_if = "Option::is_none")]
     home: Option<String>,
@@ -55,15 +55,14 @@ impl KeepWarmReply {
     /// Returns the reply for warmed homes.
     pub(crate) fn of(warmed: PerHome<Finding>) -> Self {
         match warmed {
-            PerHome::Only(finding) => Self::one(vec![finding]),
+            PerHome::Only(finding) => Self::one(finding),
             PerHome::Each(findings) => Self::several(findings),
         }
     }
 
     /// Creates the reply for the only home.
-    pub fn one(mut findings: Vec<Finding>) -> Self {
-        let found = findings.pop().map(|finding| HomeReply::new(None, finding));
-        Self::with(Found::One(found.unwrap_or_default()))
+    pub fn one(finding: Finding) -> Self {
+        Self::with(Found::One(HomeReply::new(None, finding)))
     }
 
     /// Creates the reply for each of several homes. The default home has no name.

@@ -164,7 +164,7 @@ async fn debug_output_redacts_the_token() {
             error: Some(error.into()),
         };
         shown.with_fingerprint("Warmth", &warmth);
-        let reply = KeepWarmReply::one(vec![(Some(warmth), Some(problem))]);
+        let reply = KeepWarmReply::one((Some(warmth), Some(problem)));
         shown.with_fingerprint("KeepWarmReply", &reply);
         let sent = serde_json::to_string(&reply).unwrap();
         shown.canary.search("KeepWarmReply", &sent);

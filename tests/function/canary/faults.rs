@@ -71,7 +71,7 @@ async fn serve_with_fault(aws: &AwsEmulator, fault: Option<Fault>) -> (Canary, V
     ] {
         answers.push(app.handle(&event).await);
     }
-    app.function.app.flush_at_shutdown().await;
+    app.deliver_metrics().await;
     (Canary::new(&token), answers)
 }
 

@@ -171,7 +171,7 @@ async fn authentication_successes_and_failures_are_counted() {
     stage.ask(&run(Some(&jwt), &ping)).await;
     stage.ask(&run(Some("nonsense"), &ping)).await;
     stage.ask(&run(None, &ping)).await;
-    stage.app.function.app.flush_at_shutdown().await;
+    stage.app.deliver_metrics().await;
     let metrics = stage.aws.metrics("Door").await.unwrap();
     let sum = |name: &str| -> f64 {
         let of_name = metrics.iter().filter(|metric| metric.name == name);

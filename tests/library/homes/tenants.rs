@@ -32,7 +32,7 @@ async fn tenant_is_served_only_its_own_home() {
     }
     assert_eq!(beach.home.counters().tcp_connections, 0);
     assert_eq!(aws.calls_of(GET_PARAMETERS).await.unwrap(), 1);
-    app.function.app.flush_at_shutdown().await;
+    app.deliver_metrics().await;
     let metrics = aws.metrics(NAMESPACE).await.unwrap();
     assert_eq!(violations(&metrics), 3.0, "{metrics:?}");
 }
@@ -56,7 +56,7 @@ async fn environment_stays_bound_to_its_first_tenant() {
     assert_done(&app.handle(&toggle()).await);
     assert_eq!(cabin.toggles(), 2);
     assert_eq!(beach.home.counters().tcp_connections, 0);
-    app.function.app.flush_at_shutdown().await;
+    app.deliver_metrics().await;
     let metrics = aws.metrics(NAMESPACE).await.unwrap();
     assert_eq!(violations(&metrics), 5.0, "{metrics:?}");
 }

@@ -85,7 +85,7 @@ pub(crate) struct Cell {
     pub(crate) act: Act,
     pub(crate) parameter: String,
     namespace: String,
-    sandbox: Sandbox,
+    pub(crate) sandbox: Sandbox,
     clock: Arc<ManualClock>,
 }
 
@@ -155,7 +155,7 @@ impl Cell {
     pub(crate) async fn measured(&self, world: &Stage<RealHome>) -> String {
         // A delivery is possible once a minute.
         self.clock.advance(Duration::from_secs(60));
-        self.sandbox.function.app.flush_at_shutdown().await;
+        self.sandbox.deliver_metrics().await;
         let metrics = world
             .aws
             .metrics_until(&self.namespace, WAIT_LIMIT, |metrics| !metrics.is_empty())

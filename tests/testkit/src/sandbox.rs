@@ -23,8 +23,12 @@ use crate::event::COMMAND;
 /// The request ID of every invocation.
 const REQUEST_ID: &str = "8476a536-e9f4-11e8-9739-2dfe598c3fcd";
 
-/// The time limit of a call to AWS. It is longer than a caller with a stale token waits.
-const AWS_LIMIT: Duration = Duration::from_millis(2_000);
+/// The time limit of a call to AWS. It is longer than a caller with a stale token waits, and shorter than the refresh
+/// after an answer may take.
+const AWS_LIMIT: Duration = Duration::from_secs(3);
+
+/// The longest wait for the delivery of metrics.
+const DELIVERY_LIMIT: Duration = Duration::from_secs(60);
 
 /// An execution environment of the function, in this process.
 #[derive(Clone)]
@@ -85,6 +89,11 @@ impl Sandbox {
     /// Does the work that follows an answer, with this time limit.
     pub async fn after_answer_within(&self, time: Duration) {
         self.function.app.after_answer(self.end(time)).await;
+    }
+
+    /// Delivers the recorded metrics, and waits until they have arrived.
+    pub async fn deliver_metrics(&self) {
+        self.function.app.flush_at_shutdown(DELIVERY_LIMIT).await;
     }
 
     /// Returns the state of the only home.
@@ -202,7 +211,7 @@ pub fn stopped_clock() -> Arc<ManualClock> {
     Arc::new(ManualClock::at(SystemClock::new().now().unix))
 }
 
-/// Returns the emulator's settings with another endpoint. Calls time out after 2 s and are not retried.
+/// Returns the emulator's settings with another endpoint. Calls time out after 3 s and are not retried.
 pub fn impatient(aws: &AwsEmulator, endpoint: &str) -> SdkConfig {
     let timeouts = TimeoutConfig::builder()
         .operation_attempt_timeout(AWS_LIMIT)
