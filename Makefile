@@ -1,7 +1,7 @@
-# latchkey: `make help` lists what there is.
+# latchkey: `make help` lists the targets.
 #
-# Whatever a fresh machine lacks is installed under $(LATCHKEY_TOOLS), once; a stamp file says what is there. Needed from
-# the system: a Rust toolchain, a C compiler, Python 3.13 with venv, make, and util-linux (setpriv).
+# Missing tools are installed once, under $(LATCHKEY_TOOLS). A stamp file marks each installed tool. The system must
+# have a Rust toolchain, a C compiler, Python 3.13 or newer with venv, make and util-linux (setpriv).
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -15,7 +15,7 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 CARGO_DENY_VERSION := 0.20.2
 CARGO_NEXTEST_VERSION := 0.9.143
 
-# Ours are used only where the system has none.
+# The installed tools are used only if the system does not have them.
 export PATH := $(PATH):$(LATCHKEY_TOOLS)/cargo/bin
 NEXTEST := $(if $(shell command -v cargo-nextest),,$(LATCHKEY_TOOLS)/cargo/bin/cargo-nextest)
 DENY := $(if $(shell command -v cargo-deny),,$(LATCHKEY_TOOLS)/cargo/bin/cargo-deny)
@@ -28,39 +28,39 @@ SCHEMATHESIS := $(LATCHKEY_TOOLS)/schemathesis/.installed
 
 export SAM_CLI_TELEMETRY := 0
 SAM := $(LATCHKEY_TOOLS)/sam/bin/sam
-# Linting wants a region, though it asks nothing of it.
+# The linter requires a region, but sends no request to AWS.
 VALIDATION_REGION := eu-central-1
 
 RELEASE := $(TARGET_DIR)/release
 PACKAGE := $(TARGET_DIR)/lambda/latchkey
-# The newest glibc symbols that Amazon Linux 2023 has.
+# The version of glibc in Amazon Linux 2023.
 LAMBDA_GLIBC := 2.34
 
 .PHONY: help
-help: ## This list.
+help: ## List the targets.
 	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1\t\2/p' $(firstword $(MAKEFILE_LIST)) | expand -t 18
 	@echo
-	@echo '  make run HOME_ASSISTANT=real           on Home Assistant itself instead of the simulated home'
-	@echo '  make run HA_URL=http://host:8123       on your own home; its token comes from standard input'
-	@echo '  make run LIGHT=light.porch KEEP=1      with this light; leave everything up afterwards'
-	@echo '  make bench ONLY=warm_command,memory    some parts of it'
-	@echo '  make bench BENCH_FREEZE_SECONDS=90     with a freeze as long as that'
+	@echo '  make run HOME_ASSISTANT=real           use a real Home Assistant, not the simulated home'
+	@echo '  make run HA_URL=http://host:8123       use your own home; standard input has its token'
+	@echo '  make run LIGHT=light.porch KEEP=1      switch this light; keep the stack running'
+	@echo '  make bench ONLY=warm_command,memory    run only these parts'
+	@echo '  make bench BENCH_FREEZE_SECONDS=90     use a freeze of this length'
 
-# What `run` may need on top depends on which home it is asked for.
+# `run` needs the virtual environment of Home Assistant only with HOME_ASSISTANT=real.
 .PHONY: run
-run: $(AWS) $(SAM_VENV) $(if $(filter real,$(HOME_ASSISTANT)),$(HOME_ASSISTANT_VENV)) ## The main job once, on the local stack.
+run: $(AWS) $(SAM_VENV) $(if $(filter real,$(HOME_ASSISTANT)),$(HOME_ASSISTANT_VENV)) ## Run the main job once, on the local stack.
 	@cargo build --package latchkey --bin bootstrap --package latchkey-local --bin latchkey-local </dev/null
 	@$(TARGET_DIR)/debug/latchkey-local --bootstrap $(abspath $(TARGET_DIR)/debug/bootstrap)
 
-# On the release build, since that is what runs in Lambda. The tests go last: their summary closes the output.
+# The tests use the release build, because Lambda runs it. They come last, so that their summary ends the output.
 .PHONY: test
-test: tools $(NEXTEST) ## All tests, with a real Home Assistant and the AWS emulator.
+test: tools $(NEXTEST) ## Run all tests, also those with a real Home Assistant and the AWS emulator.
 	cargo build --release --bin bootstrap
 	cargo test --package latchkey --package testkit --doc
 	LATCHKEY_BOOTSTRAP=$(abspath $(RELEASE)/bootstrap) cargo nextest run --workspace
 
 .PHONY: check
-check: $(SAM_VENV) $(DENY) ## Format, lints, docs, dependencies, template.
+check: $(SAM_VENV) $(DENY) ## Check format, lints, docs, dependencies and template.
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
 	RUSTDOCFLAGS='-D warnings' cargo doc --workspace --no-deps
@@ -73,10 +73,10 @@ check: $(SAM_VENV) $(DENY) ## Format, lints, docs, dependencies, template.
 	fi
 	$(SAM) validate --lint --region $(VALIDATION_REGION) --template template.yaml
 
-# The function is built on its own, as it is deployed: built together with the stack it would get the features that the
-# stack asks of what both use.
+# The function is built separately, as for deployment. In one build with the local stack, shared dependencies would also
+# get the features that only the stack needs.
 .PHONY: bench
-bench: $(AWS) ## Speed, memory and size, next to what cannot be beaten.
+bench: $(AWS) ## Measure speed, memory and size, next to the fastest possible alternative.
 	cargo build --release --package latchkey --bin bootstrap
 	cargo build --release --package latchkey-bench --bin latchkey-bench --bin bare
 	@for name in bootstrap bare; do \
@@ -87,7 +87,7 @@ bench: $(AWS) ## Speed, memory and size, next to what cannot be beaten.
 	    --report $(TARGET_DIR)/bench.json
 
 .PHONY: build
-build: $(SAM_VENV) ## The release zip, target/lambda/latchkey.zip.
+build: $(SAM_VENV) ## Build the release zip, target/lambda/latchkey.zip.
 	cargo build --release --bin bootstrap
 	@needed=$$(objdump -T $(RELEASE)/bootstrap | grep -oE 'GLIBC_[0-9.]+' | sed 's/GLIBC_//' | sort -uV | tail -n 1); \
 	if [ "$$(printf '%s\n' "$$needed" $(LAMBDA_GLIBC) | sort -V | tail -n 1)" != $(LAMBDA_GLIBC) ]; then \
@@ -101,13 +101,14 @@ build: $(SAM_VENV) ## The release zip, target/lambda/latchkey.zip.
 	@ls -l $(PACKAGE).zip
 
 .PHONY: deploy
-deploy: build ## Build, and deploy with AWS SAM, which asks for what it needs.
+deploy: build ## Build, then deploy with AWS SAM, which asks for parameters.
 	$(SAM) deploy --guided
 
 .PHONY: tools
-tools: $(AWS) $(HOME_ASSISTANT_VENV) $(SAM_VENV) $(CLIENTS) $(SCHEMATHESIS) ## Install what running and testing need.
+tools: $(AWS) $(HOME_ASSISTANT_VENV) $(SAM_VENV) $(CLIENTS) $(SCHEMATHESIS) ## Install all tools.
 
-# Each is the closure of what it is named for, so nothing is resolved and nothing newer slips in.
+# Each requirements file lists all packages with their versions, so pip resolves no dependencies and installs no newer
+# version.
 $(LATCHKEY_TOOLS)/%/.installed: dev/requirements/%.txt dev/python/find_python.sh
 	@echo 'Installing $* under $(LATCHKEY_TOOLS)'
 	@if ! $(@D)/bin/python -c 'import pip' 2>/dev/null; then \
@@ -120,11 +121,11 @@ $(LATCHKEY_TOOLS)/%/.installed: dev/requirements/%.txt dev/python/find_python.sh
 $(LATCHKEY_TOOLS)/cargo/bin/cargo-nextest:
 	cargo install --locked --root $(LATCHKEY_TOOLS)/cargo cargo-nextest@$(CARGO_NEXTEST_VERSION) </dev/null
 
-# Unoptimised: it builds in a fraction of the time and checks in a second all the same.
+# Built without optimisation, which takes a fraction of the time. A check still takes only a second.
 $(LATCHKEY_TOOLS)/cargo/bin/cargo-deny:
 	cargo install --locked --debug --root $(LATCHKEY_TOOLS)/cargo cargo-deny@$(CARGO_DENY_VERSION) </dev/null
 
-# The requirements' pins, renewed from what is installed now.
+# Renews the pins in dev/requirements from the installed packages.
 .PHONY: freeze
 freeze: tools
 	@for name in aws clients homeassistant sam schemathesis; do \
@@ -135,6 +136,6 @@ freeze: tools
 	done
 
 .PHONY: clean
-clean: ## Remove what was built; the tools stay.
+clean: ## Remove the build; keep the tools.
 	cargo clean
 	rm -rf .aws-sam

@@ -1,20 +1,20 @@
 """Serves moto as one AWS endpoint on loopback, counts its calls and fails them on demand.
 
-moto's own server closes the connection after every answer, which hides what a client's connection reuse is worth, so
-its WSGI application is served by cheroot, which keeps connections alive. CloudWatch speaks the CBOR protocol that
-current AWS SDKs use and moto does not; `cbor_gateway` translates it. DynamoDB and Parameter Store decide about an item or
-a version at once; moto looks first and writes then, so their calls are let in one at a time.
+cheroot serves moto's WSGI application, because moto's own server closes the connection after every answer and would
+hide the effect of connection reuse. Current AWS SDKs use a CBOR protocol for CloudWatch, which moto does not support.
+`cbor_gateway` translates it. In AWS, DynamoDB and Parameter Store check and write in one atomic step. moto first checks
+and then writes, so the calls of these two services run one at a time.
 
-Prints one JSON line, {"endpoint": ...}, when it is ready, and ends when its standard input does.
+Prints one JSON line, {"endpoint": ...}, when the server is ready. The server ends when its standard input ends.
 
     GET    /_latchkey/calls    {"ssm:GetParameter": 3, ...}
-    DELETE /_latchkey/calls    starts counting anew
+    DELETE /_latchkey/calls    resets the counters
     POST   /_latchkey/faults   {"action": "ssm:GetParameter", "code": "ThrottlingException", "times": 2}
-    DELETE /_latchkey/faults   clears them, and lets go of calls that hang
+    DELETE /_latchkey/faults   removes all faults and ends the calls that hang
     GET    /_latchkey/hanging?action=ssm:GetParameter&seconds=10
-                               answers when such a call hangs: {"hangs": true}, or false after this time
+                               waits until such a call hangs: {"hangs": true}; {"hangs": false} after this time
     POST   /_latchkey/parameter_age  {"seconds": 60}
-                               dates the versions of parameters that are stored from now on this long before now
+                               sets the age of all parameter versions that are stored from now on
 """
 
 import contextlib
@@ -33,9 +33,9 @@ import cloudwatch_exact
 import ssm_exact
 from aws_faults import Faults
 
-# The services whose calls are let in one at a time.
+# The services whose calls run one at a time.
 SERIAL = ("dynamodb", "ssm")
-# A call that hangs holds one of these until the faults are cleared.
+# The number of threads. Each hanging call occupies one until the faults are cleared.
 THREADS = 64
 CONTROL = "/_latchkey/"
 
@@ -47,7 +47,7 @@ def service_of(environ):
 
 
 def action_of(environ, body):
-    """The call's name in IAM's style, such as ssm:GetParameter, whichever protocol carries it."""
+    """The IAM action of the call, such as ssm:GetParameter, for every protocol."""
     service = service_of(environ)
     service = {"monitoring": "cloudwatch"}.get(service, service)
     operation = cbor_gateway.operation_of(environ)
@@ -60,7 +60,7 @@ def action_of(environ, body):
 
 
 class Emulator:
-    """The WSGI application: control paths here, everything else to moto."""
+    """The WSGI application. It handles the control paths and passes all other requests to moto."""
 
     def __init__(self):
         self.moto = cbor_gateway.CborGateway(DomainDispatcherApplication(create_backend_app))
@@ -81,15 +81,16 @@ class Emulator:
         if fault is None:
             return self.perform(action, environ, body, start_response)
         if fault.after:
-            # On a copy: the translation to moto's protocol would change how the fault is worded.
+            # Uses a copy. The translation to moto's protocol changes `environ`, and the format of the fault depends on
+            # it.
             self.perform(action, environ.copy(), body, lambda *_: None)
         if fault.hangs:
-            # Here no turn is held, so that others go on meanwhile.
+            # The lock of the service is not held here, so other calls continue.
             self.faults.hang(fault)
         return fault.answer(environ, start_response)
 
     def perform(self, action, environ, body, start_response):
-        """The call at moto, which is over when this returns."""
+        """Runs the call in moto and returns the complete answer."""
         environ["wsgi.input"] = io.BytesIO(body)
         with self.turns.get(action.partition(":")[0], contextlib.nullcontext()):
             chunks = self.moto(environ, start_response)

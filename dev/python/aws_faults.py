@@ -1,4 +1,4 @@
-"""Faults of an AWS service, waiting for the calls that they are to fail."""
+"""Simulated faults of AWS calls."""
 
 import json
 import threading
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import cbor_gateway
 
-# What Parameter Store says when it is KMS that refuses: there is no error code of its own for it.
+# Parameter Store's error if KMS denies access. Parameter Store has no separate error code for this case.
 KMS_ACCESS_DENIED = (
     "AccessDeniedException",
     "The ciphertext refers to a customer master key that does not exist, does not exist in this region, "
@@ -19,19 +19,19 @@ REASONS = {400: "Bad Request", 403: "Forbidden", 429: "Too Many Requests", 503: 
 
 @dataclass
 class Fault:
-    """How calls of one action fail, and which of them do."""
+    """A fault of the calls of one action."""
 
     action: str
     code: str
     message: str
     status: int
-    # How many more calls fail; None: all.
+    # The number of calls that still fail. None means all.
     times: int | None
-    # How many calls go through before.
+    # The number of calls that succeed before the first failure.
     skip: int
     # The call takes effect before it fails.
     after: bool
-    # Only calls with this in their body are meant.
+    # The fault affects only calls whose body contains these bytes.
     containing: bytes
     released: threading.Event = field(default_factory=threading.Event)
 
@@ -73,14 +73,14 @@ class Fault:
 
 
 class Faults:
-    """The faults waiting, by action; of those that mean a call, the first added is used up first."""
+    """The armed faults, by action. If several faults match a call, the oldest one takes effect."""
 
     def __init__(self):
         self.lock = threading.Lock()
         self.waiting = {}
-        # The faults that calls may be hanging in.
+        # The faults in which calls may hang.
         self.taken = []
-        # Calls that hang, by action, and that no one who waits has been told of.
+        # The number of hanging calls, by action, that have not ended a wait yet.
         self.untold = Counter()
         self.changed = threading.Condition(self.lock)
         self.closed = False
@@ -90,7 +90,7 @@ class Faults:
             self.waiting.setdefault(request["action"], []).append(Fault.parse(request))
 
     def take(self, action, body):
-        """The fault that this call meets, if it meets one."""
+        """Returns the fault that affects this call, or None."""
         with self.lock:
             queue = self.waiting.get(action, [])
             fault = next((fault for fault in queue if fault.containing in body), None)
@@ -108,7 +108,7 @@ class Faults:
             return fault
 
     def hang(self, fault):
-        """Tells who waits for it, and returns when the faults are cleared."""
+        """Ends one wait for a hanging call, and returns when the faults are cleared."""
         with self.changed:
             if not fault.released.is_set():
                 self.untold[fault.action] += 1
@@ -116,7 +116,7 @@ class Faults:
         fault.released.wait()
 
     def until_hanging(self, action, seconds):
-        """Waits for a call of `action` to hang; each call that does is told to one who waits. False: there was none."""
+        """Waits until a call of `action` hangs. Each hanging call ends one wait. Returns False after `seconds`."""
         with self.changed:
             self.changed.wait_for(lambda: self.closed or self.untold[action] > 0, seconds)
             if self.closed or self.untold[action] == 0:
@@ -133,7 +133,7 @@ class Faults:
             self.untold.clear()
 
     def close(self):
-        """Clears them, and has nobody wait any more."""
+        """Removes all faults and ends all waits."""
         self.clear()
         with self.changed:
             self.closed = True

@@ -1,7 +1,7 @@
 """Lets moto answer Smithy's RPC v2 CBOR protocol, by translating it to and from AWS JSON.
 
-Both protocols carry the same shapes, so the service's own model (from botocore) says which JSON numbers of an answer
-are timestamps and floats, which CBOR tells apart from integers and JSON does not.
+Both protocols carry the same shapes. CBOR distinguishes timestamps, floats and integers, and JSON has only numbers. The
+service's model (from botocore) shows which numbers of an answer are timestamps or floats.
 """
 
 import base64
@@ -32,7 +32,7 @@ def operation_of(environ):
 
 
 def error(code, message):
-    """Headers and body of an error; the header names the code as the services' older protocol did."""
+    """Headers and body of an error. The header x-amzn-query-error is the error code of the older query protocol."""
     body = cbor2.dumps({"__type": code, "message": message})
     return [*HEADERS, ("x-amzn-query-error", f"{code};Sender")], body
 
@@ -51,7 +51,7 @@ def to_json(value):
 
 
 def typed(value, shape):
-    """`value`, as read from JSON, with the types that `shape` says."""
+    """Returns `value`, read from JSON, with the types of `shape`."""
     if value is None or shape is None:
         return value
     match shape.type_name:
@@ -74,7 +74,7 @@ def typed(value, shape):
 
 
 class CborGateway:
-    """A WSGI application around one that speaks AWS JSON."""
+    """A WSGI application that translates CBOR for an inner application, which uses AWS JSON."""
 
     def __init__(self, inner):
         self.inner = inner
@@ -85,7 +85,7 @@ class CborGateway:
             return self.inner(environ, start_response)
         target, operation = path
         body = environ["wsgi.input"].read()
-        # SDKs compress large bodies; moto is handed the plain one.
+        # SDKs compress large bodies. moto gets the uncompressed body.
         if environ.pop("HTTP_CONTENT_ENCODING", "") == "gzip":
             body = gzip.decompress(body)
         request = json.dumps(cbor2.loads(body) if body else {}, default=to_json).encode()

@@ -1,14 +1,14 @@
-"""Uses a home as a user of the published command line `hass-cli` does, and checks what comes of it.
+"""Uses a home through the published command line `hass-cli`, and checks the results.
 
     cli_client.py URL [--limited]
 
-URL is the home's own or that of whatever stands in for it; the token comes from standard input, and reaches `hass-cli`
-in its environment. That must be installed beside this Python. With --limited the caller is one who may `read:light.*`
-and `call:light.*:light.bed_light`, and nothing else. Prints a line for each step, `ok STEP` or `failed STEP: WHY`; the
-exit code is 0 only if all of them hold.
+URL is the URL of the home or of latchkey. The token comes from standard input and is passed to `hass-cli` in the
+environment. `hass-cli` must be installed next to this Python. With --limited, the caller has only the permissions
+`read:light.*` and `call:light.*:light.bed_light`. Prints a line for each step, `ok STEP` or `failed STEP: WHY`. The
+exit code is 0 only if all steps pass.
 
-Only commands that use the REST API are here. Those on areas, devices and entities, `event watch`, `system health`,
-`raw ws` and `integration enable|disable` use the WebSocket, `ha` the Supervisor, and `info` asks nobody.
+The steps use only commands of the REST API. Commands on areas, devices and entities, `event watch`, `system health`,
+`raw ws` and `integration enable|disable` use the WebSocket. `ha` uses the Supervisor. `info` sends no request.
 """
 
 import argparse
@@ -27,16 +27,16 @@ LIGHT = "light.bed_light"
 OTHER_LIGHT = "light.ceiling_lights"
 LOCK = "lock.front_door"
 COMMAND_SECONDS = 60
-# The recorder writes what has happened once a second or so.
+# The recorder writes new states about once a second.
 RECORDED_WITHIN_SECONDS = 30
 
 
 class NotLoaded(Exception):
-    """The home lacks this component, and the client has seen that it does."""
+    """The home does not have this component, and answered 404."""
 
 
 class HassCli:
-    """The executable, with nothing of the caller's own settings."""
+    """The executable `hass-cli`, without the settings of the current user."""
 
     def __init__(self, url: str, token: str, directory: Path) -> None:
         self.directory = directory
@@ -61,7 +61,7 @@ class HassCli:
         )
 
     def text(self, *arguments: str, output: str = "json") -> str:
-        """What it prints when it succeeds."""
+        """Returns the output of a command that must succeed."""
         ended = self.run(*arguments, output=output)
         assert ended.returncode == 0 and not ended.stderr, (arguments, ended.returncode, ended.stdout, ended.stderr)
         return ended.stdout
@@ -70,13 +70,13 @@ class HassCli:
         return json.loads(self.text(*arguments))
 
     def error(self, *arguments: str) -> str:
-        """What it says when it fails."""
+        """Returns the output of a command that must fail."""
         ended = self.run(*arguments)
         assert ended.returncode != 0, (arguments, ended.stdout, ended.stderr)
         return ended.stdout + ended.stderr
 
     def refused(self, *arguments: str) -> None:
-        """It must be answered by 403."""
+        """Expects that a command gets 403."""
         said = self.error(*arguments)
         assert "403" in said, (arguments, said)
 
@@ -98,7 +98,7 @@ def changed(states: Any) -> dict[str, str]:
     return {state["entity_id"]: state["state"] for state in states}
 
 
-# What anybody may do with this light, as far as they can see it.
+# Steps for every caller.
 
 
 def state_get(cli: HassCli) -> None:
@@ -125,7 +125,7 @@ def config_release(cli: HassCli) -> None:
 def service_call(cli: HassCli) -> None:
     cli.json("service", "call", "light.turn_off", "--arguments", f"entity_id={LIGHT}")
     assert cli.state(LIGHT)["state"] == "off"
-    # Every value is sent as a text.
+    # `hass-cli` sends every value as a text.
     on = cli.json("service", "call", "light.turn_on", "--arguments", f"entity_id={LIGHT},brightness=99")
     assert changed(on) == {LIGHT: "on"}, on
     state = cli.state(LIGHT)
@@ -147,7 +147,7 @@ def raw(cli: HassCli) -> None:
 
 def state_history(cli: HassCli) -> None:
     [config] = cli.json("config", "full")
-    # In hours, so that nothing depends on how it reads its units.
+    # A period in hours, because `hass-cli` may read other units differently.
     arguments = ("state", "history", LIGHT, "--since", "1h")
     if "history" not in config["components"]:
         said = cli.error(*arguments)
@@ -162,7 +162,7 @@ def state_history(cli: HassCli) -> None:
         assert time.monotonic() < deadline, past
 
 
-# What takes everything.
+# Steps that need full permissions.
 
 
 def state_list(cli: HassCli) -> None:
@@ -183,7 +183,7 @@ def service_list(cli: HassCli) -> None:
 
 
 def state_turn_on_and_off(cli: HassCli) -> None:
-    """By way of `homeassistant.turn_on` and the like."""
+    """`hass-cli` calls `homeassistant.turn_on`, `turn_off` and `toggle`."""
     for command, wanted in (("turn_on", "on"), ("toggle", "off"), ("turn_on", "on"), ("turn_off", "off")):
         states = changed(cli.json("state", command, LIGHT))
         assert states.get(LIGHT) == wanted, (command, states)
@@ -233,7 +233,7 @@ def system_log(cli: HassCli) -> None:
     assert "WARNING" in cli.text("system", "log")
 
 
-# What is kept from a caller who may do little.
+# Steps for a caller with few permissions.
 
 
 def only_lights(cli: HassCli) -> None:
@@ -250,7 +250,7 @@ def only_services_of_lights(cli: HassCli) -> None:
 
 def a_lock_is_refused(cli: HassCli) -> None:
     said = cli.error("state", "get", LOCK)
-    # It shows the problem as it came.
+    # `hass-cli` prints the problem document unchanged.
     assert "urn:latchkey:problem:forbidden" in said, said
 
 
@@ -263,7 +263,7 @@ def another_light_is_not_called(cli: HassCli) -> None:
     assert cli.state(OTHER_LIGHT) == before
 
 
-def the_rest_is_refused(cli: HassCli) -> None:
+def other_requests_are_refused(cli: HassCli) -> None:
     cli.refused("service", "call", "lock.unlock", "--arguments", f"entity_id={LOCK}")
     cli.refused("template", cli.file("template.j2", f"{{{{ states('{LOCK}') }}}}"))
     cli.refused("state", "edit", LIGHT, "on")
@@ -273,12 +273,12 @@ def the_rest_is_refused(cli: HassCli) -> None:
 
 
 def firing_an_event_is_refused(cli: HassCli) -> None:
-    """It prints the problem, and that is not JSON of its own making; its exit code is 0 all the same."""
+    """`hass-cli` prints the problem document to standard error, but its exit code is 0."""
     ended = cli.run("event", "fire", "of_a_cli", "--json", "{}")
     assert "403" in ended.stderr and "fired." not in ended.stdout, (ended.stdout, ended.stderr)
 
 
-# Some steps leave what later ones begin with: the light off.
+# Some steps need the light off, and earlier steps leave it off.
 STEPS: list[Step] = [
     state_list,
     state_get,
@@ -309,19 +309,19 @@ LIMITED_STEPS: list[Step] = [
     state_history,
     a_lock_is_refused,
     another_light_is_not_called,
-    the_rest_is_refused,
+    other_requests_are_refused,
     firing_an_event_is_refused,
 ]
 
 
 def holds(step: Step, cli: HassCli, secret: str) -> bool:
-    """Goes one step and says how it went."""
+    """Runs one step and prints the result. Returns True if the step passed."""
     name = step.__name__.replace("_", " ")
     try:
         step(cli)
     except NotLoaded as lacking:
         print(f"ok {name} (a 404: the home has no {lacking})", flush=True)
-    except Exception as error:  # whatever it is, the other steps are worth knowing
+    except Exception as error:  # the other steps still run
         line = f"failed {name}: {type(error).__name__}: {error}".replace(secret, "<token>")
         print(line[:2000], flush=True)
         return False
@@ -337,7 +337,7 @@ def main() -> int:
     arguments = parser.parse_args()
     token = sys.stdin.read().strip()
     if not token:
-        parser.error("no token on standard input")
+        parser.error("standard input has no token; write the token to it")
     with tempfile.TemporaryDirectory(prefix="latchkey-hass-cli-") as directory:
         cli = HassCli(arguments.url.rstrip("/"), token, Path(directory))
         steps = LIMITED_STEPS if arguments.limited else STEPS

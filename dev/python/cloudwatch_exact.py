@@ -1,7 +1,7 @@
-"""Makes moto tell metrics of one name apart by their dimensions, as CloudWatch does.
+"""Makes moto distinguish metrics with the same name by their dimensions, as CloudWatch does.
 
-CloudWatch takes the dimensions of a statistics request exactly; moto takes them as a filter, so that a request without
-any would add up every metric of that name.
+CloudWatch matches the dimensions of a statistics request exactly. moto uses them as a filter, so a request without
+dimensions would add up all metrics with that name.
 """
 
 import copy

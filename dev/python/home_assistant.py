@@ -2,9 +2,9 @@
 
     home_assistant.py [--login-attempts-threshold N]
 
-The first user is made over the onboarding API, as a browser would. Prints one JSON line when it is ready: {"url",
-"token", "control_token", "log"}; `token` is the long-lived token for use, `control_token` another one for whoever
-steers this home, so that revoking the first does not lock them out. Ends, and cleans up, when standard input does.
+Creates the first user over the onboarding API, as a browser does. Prints one JSON line when the home is ready: {"url",
+"token", "control_token", "log"}. `token` is the long-lived token for the function. `control_token` is a second token
+for the test, which stays valid when `token` is revoked. Ends and cleans up when standard input ends.
 """
 
 import argparse
@@ -94,14 +94,15 @@ automation:
 alexa:
   smart_home:
 """
-# A machine that has never run it yet compiles its modules first.
+# On its first start on a machine, Home Assistant also compiles its modules.
 START_TIMEOUT_SECONDS = 180
 POLL_SECONDS = 0.1
 
 
 def free_port():
-    """A port that is free now, from below those that Linux hands out by itself, so that no other server takes it before
-    Home Assistant does (which cannot be told to let the system choose)."""
+    """Returns a port that is free now. Linux does not assign ports of this range, so no other server takes the port.
+
+    Home Assistant cannot let the system choose a port."""
     while True:
         port = random.randrange(20_000, 32_000)
         with socket.socket() as probe:
@@ -113,7 +114,7 @@ def free_port():
 
 
 async def until_started(session, url, process):
-    """Waits for the port, and then for Home Assistant's own word that all is set up."""
+    """Waits until the port is open and the onboarding API answers."""
     while process.poll() is None:
         try:
             async with session.get(f"{url}/api/onboarding") as response:
@@ -126,7 +127,7 @@ async def until_started(session, url, process):
 
 
 async def onboard(session, url):
-    """Makes the owner; returns an access token of theirs."""
+    """Creates the owner and returns an access token of the owner."""
     client = f"{url}/"
     user = {
         "client_id": client,
@@ -161,7 +162,7 @@ async def long_lived_tokens(session, url, access_token, names):
 
 
 async def until_running(session, url, token):
-    """The port opens before the demo's entities exist; Home Assistant says itself when all of it is there."""
+    """Waits until Home Assistant reports the state RUNNING. The port opens before the demo entities exist."""
     headers = {"Authorization": f"Bearer {token}"}
     while True:
         async with session.get(f"{url}/api/config", headers=headers) as response:
@@ -184,7 +185,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--login-attempts-threshold", type=int)
     arguments = parser.parse_args()
-    # As an exception it unwinds what has been started by then.
+    # The exception SystemExit stops everything that was started before.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     threshold = arguments.login_attempts_threshold
     with tempfile.TemporaryDirectory(prefix="latchkey-home-assistant-", ignore_cleanup_errors=True) as directory:
@@ -198,14 +199,14 @@ def main():
         console = Path(directory, "console.log")
         hass = Path(sys.executable).parent / "hass"
         with console.open("wb") as output:
-            # Every requirement is pinned and installed beforehand: a test installs nothing.
+            # All requirements are already installed, because a test must not install packages.
             home = Supervised(
                 [sys.executable, str(hass), "--config", directory, "--skip-pip", "--log-file", f"{directory}/home.log"],
                 stdout=output,
                 stderr=output,
                 env=os.environ | {"PYTHONUNBUFFERED": "1"},
             )
-        # The asker may be gone long before the home is ready.
+        # The starting program may end before the home is ready.
         watcher = threading.Thread(target=lambda: (wait_for_stdin(), home.process.terminate()), daemon=True)
         watcher.start()
         try:
@@ -216,7 +217,7 @@ def main():
             raise
         print(json.dumps(ready | {"log": f"{directory}/home.log"}), flush=True)
         wait_for_end(home.process)
-        # A shutdown in order takes seconds and writes files that are removed right after.
+        # A graceful shutdown takes seconds and writes files that are removed immediately afterwards.
         home.stop(0)
 
 

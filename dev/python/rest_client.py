@@ -1,10 +1,10 @@
-"""Uses a home as a user of the published REST client `homeassistant_api` does, and checks what comes of it.
+"""Uses a home through the published REST client `homeassistant_api`, and checks the results.
 
     rest_client.py URL [--limited]
 
-URL is the home's own or that of whatever stands in for it; the token comes from standard input. With --limited the
-caller is one who may `read:light.*` and `call:light.*:light.bed_light`, and nothing else. Prints a line for each step,
-`ok STEP` or `failed STEP: WHY`; the exit code is 0 only if all of them hold.
+URL is the URL of the home or of latchkey. The token comes from standard input. With --limited, the caller has only the
+permissions `read:light.*` and `call:light.*:light.bed_light`. Prints a line for each step, `ok STEP` or
+`failed STEP: WHY`. The exit code is 0 only if all steps pass.
 """
 
 import argparse
@@ -28,7 +28,7 @@ LIGHT = "light.bed_light"
 OTHER_LIGHT = "light.ceiling_lights"
 LOCK = "lock.front_door"
 WEATHER = "weather.demo_weather_north"
-# The recorder writes what has happened once a second or so.
+# The recorder writes new states about once a second.
 RECORDED_WITHIN_SECONDS = 30
 POLL_SECONDS = 0.5
 
@@ -37,18 +37,18 @@ type AsyncStep = Callable[[AsyncClient], Awaitable[None]]
 
 
 class NotLoaded(Exception):
-    """The home lacks this component, and the client has seen that it does."""
+    """The home does not have this component, and answered 404."""
 
 
 @contextmanager
 def refused() -> Iterator[None]:
-    """What is done in here must be answered by 403, for which the library has no exception of its own."""
+    """Expects that a request in the block gets 403. The library has no specific exception for 403."""
     try:
         yield
     except UnexpectedStatusCodeError as error:
         assert str(error).endswith(" 403"), error
     else:
-        raise AssertionError("it was not refused")
+        raise AssertionError("the request did not get 403")
 
 
 def entity(client: Client, entity_id: str) -> Entity:
@@ -66,7 +66,7 @@ def service(client: Client, domain: str, name: str) -> Service:
 
 
 def switch(client: Client, name: str, wanted: str) -> None:
-    """Switches the light by a service call; it was the other way before."""
+    """Switches the light by a service call. The light must have the other state before the call."""
     before = client.get_state(entity_id=LIGHT)
     assert before.state != wanted, before.state
     changed = client.trigger_service("light", name, entity_id=LIGHT)
@@ -75,7 +75,7 @@ def switch(client: Client, name: str, wanted: str) -> None:
     assert after.state == wanted and after.last_changed > before.last_changed, after
 
 
-# What anybody may do with this light, as far as they can see it.
+# Steps for every caller.
 
 
 def the_api_runs(client: Client) -> None:
@@ -100,7 +100,7 @@ def an_entity(client: Client) -> None:
     assert light.get_state().entity_id == LIGHT
 
 
-def turning_off_whatever_it_was(client: Client) -> None:
+def turning_off_in_any_state(client: Client) -> None:
     client.trigger_service("light", "turn_off", entity_id=LIGHT)
     assert client.get_state(entity_id=LIGHT).state == "off"
 
@@ -126,7 +126,7 @@ def a_call_with_data(client: Client) -> None:
 
 
 def a_call_by_the_domain(client: Client) -> None:
-    """The library asks for the service's response, which a light has none of, and then without it."""
+    """The library first requests the service's response. A light service has none, so the library calls it again."""
     service(client, "light", "toggle").trigger(entity_id=LIGHT)
     assert client.get_state(entity_id=LIGHT).state == "on"
     service(client, "light", "turn_off")(entity_id=LIGHT)
@@ -142,9 +142,9 @@ def logbook(client: Client) -> None:
 
 
 def past_states(client: Client) -> set[str]:
-    """Of the last day and of the last minutes, asked for in several ways."""
+    """Returns the states that three kinds of requests return: of the last day, and of the last minutes in two ways."""
     now = datetime.now(UTC)
-    # The sign and the colons of its offset are in the path.
+    # The time in the path has an offset with a sign and a colon.
     start, end = now - timedelta(minutes=5), now + timedelta(minutes=1)
     light = entity(client, LIGHT)
     whole_day = list(client.get_entity_histories((light,)))
@@ -164,13 +164,13 @@ def logged_states(client: Client) -> set[str]:
 
 
 def recorded(client: Client, component: str, read: Callable[[Client], set[str]], wanted: set[str]) -> None:
-    """Reads until it has been recorded. A home without the component has no such path, which the client sees."""
+    """Reads until the states are recorded. A home without the component answers 404."""
     if component not in client.get_config()["components"]:
         try:
             read(client)
         except EndpointNotFoundError:
             raise NotLoaded(component) from None
-        raise AssertionError(f"an answer without {component}")
+        raise AssertionError(f"{component} is not loaded, but its path answered")
     deadline = time.monotonic() + RECORDED_WITHIN_SECONDS
     while not (seen := read(client)) >= wanted:
         assert time.monotonic() < deadline, seen
@@ -200,7 +200,7 @@ async def a_call_asynchronously(client: AsyncClient) -> None:
     assert (await client.get_state(entity_id=LIGHT)).state == "off"
 
 
-# What takes everything.
+# Steps that need full permissions.
 
 
 def all_states(client: Client) -> None:
@@ -217,7 +217,7 @@ def no_such_state(client: Client) -> None:
         client.get_state(entity_id="light.nowhere")
     except EndpointNotFoundError:
         return
-    raise AssertionError("a state of nothing")
+    raise AssertionError("an unknown entity has a state")
 
 
 def services(client: Client) -> None:
@@ -241,7 +241,7 @@ def a_call_with_a_response(client: Client) -> None:
 
 def setting_a_state(client: Client) -> None:
     entity_id = f"sensor.of_a_client_{uuid.uuid4().hex[:8]}"
-    # It is made by the first (201) and changed by the second (200).
+    # The first write creates the state (201), and the second write changes it (200).
     for value in ("20.5", "21"):
         attributes = {"unit_of_measurement": "°C", "friendly_name": "Wohnküche 🛋", "nested": {"list": [1, None, True]}}
         written = client.set_state(State(entity_id=entity_id, state=value, attributes=attributes))
@@ -277,7 +277,7 @@ def a_bad_template(client: Client) -> None:
         client.get_rendered_template("{{ nothing( }}")
     except BadTemplateError:
         return
-    raise AssertionError("it was rendered")
+    raise AssertionError("an invalid template was rendered")
 
 
 def checking_the_configuration(client: Client) -> None:
@@ -290,7 +290,7 @@ def the_error_log(client: Client) -> None:
     assert isinstance(client.get_error_log(), str)
 
 
-# What is kept from a caller who may do little.
+# Steps for a caller with few permissions.
 
 
 def only_lights(client: Client) -> None:
@@ -315,7 +315,7 @@ def a_lock_is_refused(client: Client) -> None:
         client.get_state(entity_id=LOCK)
     with refused():
         client.get_entity(entity_id=LOCK)
-    # Whether there is such a thing is not told either.
+    # An unknown entity gets the same answer, so the answer does not show whether the entity exists.
     with refused():
         client.get_state(entity_id="lock.nowhere")
 
@@ -325,7 +325,7 @@ def another_light_is_not_called(client: Client) -> None:
     for about in (OTHER_LIGHT, [LIGHT, OTHER_LIGHT], "all"):
         with refused():
             client.trigger_service("light", "toggle", entity_id=about)
-    # The library tries this one twice.
+    # The library sends this call twice.
     with refused():
         service(client, "light", "toggle").trigger(entity_id=OTHER_LIGHT)
     with refused():
@@ -381,7 +381,7 @@ async def a_lock_is_refused_asynchronously(client: AsyncClient) -> None:
         await client.get_state(entity_id=LOCK)
 
 
-# Some steps leave what later ones begin with: the light off.
+# Some steps need the light off, and earlier steps leave it off.
 SYNC_STEPS: list[Step] = [
     the_api_runs,
     config,
@@ -391,7 +391,7 @@ SYNC_STEPS: list[Step] = [
     an_entity,
     components,
     services,
-    turning_off_whatever_it_was,
+    turning_off_in_any_state,
     turning_on,
     turning_off,
     a_call_that_changes_nothing,
@@ -419,7 +419,7 @@ LIMITED_SYNC_STEPS: list[Step] = [
     only_services_of_lights,
     another_light_is_seen,
     a_lock_is_refused,
-    turning_off_whatever_it_was,
+    turning_off_in_any_state,
     turning_on,
     turning_off,
     a_call_that_changes_nothing,
@@ -443,7 +443,7 @@ LIMITED_ASYNC_STEPS: list[AsyncStep] = [
 
 
 class Report:
-    """Says how each step went."""
+    """Prints the result of each step."""
 
     def __init__(self, secret: str) -> None:
         self.failed = False
@@ -456,7 +456,7 @@ class Report:
             yield
         except NotLoaded as lacking:
             print(f"ok {name} (a 404: the home has no {lacking})", flush=True)
-        except Exception as error:  # whatever it is, the other steps are worth knowing
+        except Exception as error:  # the other steps still run
             self.failed = True
             line = f"failed {name}: {type(error).__name__}: {error}"[:2000]
             print(line.replace(self._secret, "<token>"), flush=True)
@@ -478,7 +478,7 @@ def main() -> int:
     arguments = parser.parse_args()
     token = sys.stdin.read().strip()
     if not token:
-        parser.error("no token on standard input")
+        parser.error("standard input has no token; write the token to it")
     url = f"{arguments.url.rstrip('/')}/api"
     report = Report(token)
     with Client(url, token) as client:

@@ -27,7 +27,7 @@ import homeassistant.const
 COMPONENTS = Path(homeassistant.__file__).parent / "components"
 MARKERS = {"Required", "Optional", "Exclusive", "Inclusive", "Remove"}
 REGISTER = re.compile(r"services\.(async_)?register$|\b(async_)?register\w*_service$")
-# An integration that does not register services in its sources has none that `services.yaml` does not describe.
+# If the sources of an integration do not register services, `services.yaml` describes all its services.
 REGISTERS = re.compile(r"services\.(async_)?register\(|register\w*_service\(|SERVICE\w*SCHEMA|SCHEMA\w*SERVICE")
 ENTITY_VALIDATOR = re.compile(
     r"\bcv\.(comp_)?(strict_)?entity_ids?(_or_uuids?)?\b|\bentit(y|ies)_domain\b|\b(Entity|Target)Selector\b"
@@ -43,14 +43,14 @@ DEVICE_MEMBERS = {"area_id", "device_id", "floor_id", "label_id"}
 
 
 class Loader(yaml.SafeLoader):
-    """Reads what it does not know, such as `!input`, as nothing."""
+    """A loader that reads unknown tags, such as `!input`, as None."""
 
 
 Loader.add_multi_constructor("!", lambda loader, suffix, node: None)
 
 
 def kind(member, text, selectors=()):
-    """How a member may name an entity; None if it does not look as if it did."""
+    """Returns the way in which a member may name an entity, or None."""
     if {"entity", "target"} & set(selectors) or ENTITY_VALIDATOR.search(text):
         return "entity"
     is_device = member in DEVICE_MEMBERS or DEVICE_VALIDATOR.search(text)
@@ -65,14 +65,14 @@ def fields(description):
     for name, field in (description or {}).items():
         field = field or {}
         if "fields" in field and "selector" not in field:
-            # A section of the form, of which Home Assistant's data know nothing.
+            # A section of the form. The data of a call has no such level.
             yield from fields(field["fields"])
         else:
             yield name, field
 
 
 def described(path):
-    """The services of a `services.yaml`: name, whether it has a target, and its fields."""
+    """Yields the services of a `services.yaml`: (name, True if it has a target, fields)."""
     for service, description in (yaml.load(path.read_text(), Loader) or {}).items():
         description = description if isinstance(description, dict) else {}
         members = list(fields(description.get("fields")))
@@ -85,7 +85,7 @@ class Component:
 
     def __init__(self, directory):
         self.domain = directory.name
-        # Without the forms of the user interface, which are no services.
+        # Without the forms of the user interface, because forms are not services.
         forms = {"config_flow.py", "device_trigger.py", "device_condition.py", "device_action.py"}
         paths = [path for path in sorted(directory.rglob("*.py")) if path.name not in forms]
         self.sources = [path.read_text() for path in paths]
@@ -129,7 +129,7 @@ class Scan:
         }
 
     def text(self, component, node, depth=8):
-        """The text that an expression stands for; None if that cannot be told."""
+        """Returns the text value of an expression, or None if it is unknown."""
         if isinstance(node, ast.Constant):
             return node.value if isinstance(node.value, str) else None
         if depth == 0:
@@ -152,7 +152,7 @@ class Scan:
         return None
 
     def named(self, component, name):
-        """What a name stands for, and in which integration."""
+        """Returns the integration that defines a name, and the value of the name."""
         if name in component.assigned:
             return component, component.assigned[name]
         module, original = component.imported.get(name, ("", ""))
@@ -164,7 +164,7 @@ class Scan:
         return component, None
 
     def markers(self, component, node, seen=frozenset()):
-        """The members of a schema, wherever it is put together: (name, the text of the validator)."""
+        """Yields the members of a schema and of the schemas that it includes: (name, text of the validator)."""
         for part in ast.walk(node):
             if isinstance(part, ast.Dict):
                 for key, value in zip(part.keys, part.values):
@@ -186,7 +186,7 @@ class Scan:
         return self.text(component, key.args[0]) if key.args and name in MARKERS else None
 
     def spelled(self, component, value, depth=3):
-        """The source of a validator, with what its names stand for."""
+        """Returns the source of a validator, followed by the sources of the names in it."""
         spelled = ast.unparse(value)
         if depth:
             for part in ast.walk(value):
@@ -197,7 +197,7 @@ class Scan:
         return spelled
 
     def registered(self, component):
-        """The services that an integration registers: (domain, service, schema, whether it is about entities)."""
+        """Yields the services that an integration registers: (domain, service, schema, True for an entity service)."""
         for call in component.nodes:
             if not isinstance(call, ast.Call):
                 continue
@@ -218,7 +218,7 @@ class Scan:
             yield domain, service, ast.List(schemas), about_entities
 
     def members(self):
-        """The members that schemas have, by service: {(domain, service): {member: how}}."""
+        """Returns the members of all schemas, by service: {(domain, service): {member: how}}."""
         found = collections.defaultdict(dict)
         for component in self.components.values():
             if not component.registers:
@@ -248,7 +248,7 @@ def main():
             if has_target:
                 members["entity_id"] = "entity"
             for member, field in described_members:
-                # What the form says counts more than what the name suggests.
+                # The selector of the form is more reliable than the name of the member.
                 how = kind(member, "", field.get("selector") or {})
                 if members.get(member) in (None, "name"):
                     members[member] = how

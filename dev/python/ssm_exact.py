@@ -1,24 +1,32 @@
 """Makes moto's Parameter Store choose the key of a SecureString as AWS does.
 
-AWS encrypts with the key that the call names and else with the account's own, whichever key an earlier version had; moto
-goes on with the earlier version's.
+AWS encrypts with the key that the call names. If the call names no key, AWS uses the account's default key, and moto
+uses the key of the previous version.
 
-`date_back` makes versions older than they are, for tests that would wait until they are that old.
+`date_back` gives new versions an earlier date, so that a test does not wait until they are old.
 """
 
 import datetime
+import sys
+import types
+
+# moto imports EC2 with Parameter Store, for commands to instances, which nothing here sends. The import takes more
+# than half of the emulator's start.
+ec2 = types.ModuleType("moto.ec2")
+ec2.ec2_backends = {}
+sys.modules["moto.ec2"] = ec2
 
 from moto.ssm.models import SimpleSystemManagerBackend
 
 ACCOUNTS_OWN_KEY = "alias/aws/ssm"
 
 lenient_put = SimpleSystemManagerBackend.put_parameter
-# How much earlier than now the next versions are dated.
+# The age of the versions that are stored from now on.
 age = datetime.timedelta()
 
 
 def date_back(seconds):
-    """Dates the versions that are stored from now on this many seconds before now."""
+    """Sets the age of the versions that are stored from now on."""
     global age
     age = datetime.timedelta(seconds=seconds)
 

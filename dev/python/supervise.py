@@ -1,10 +1,10 @@
-"""Runs a command that must not outlive the program that asked for it.
+"""Runs a command that ends with the program that started it.
 
     supervise.py [--grace SECONDS] COMMAND [ARGUMENT...]
 
-The asker holds the other end of this program's standard input. When that ends, however it ends, or on SIGTERM, the
-command is asked to stop, and `grace` seconds later it and everything it started (its whole session, for an emulator
-may put its function into a process group of its own) is killed.
+The starting program holds the other end of this program's standard input. When that input ends, or on SIGTERM, this
+program sends SIGTERM to the command. After `grace` seconds, it kills all processes of the command's session. The
+process group is not sufficient, because an emulator may start its function in another group.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import threading
 
 
 def session_members(session):
-    """Process ids in `session`, read from the kernel, since process groups do not cover them all."""
+    """Yields the ids of all processes in `session`, as the kernel reports them."""
     for entry in os.listdir("/proc"):
         if entry.isdigit():
             try:
@@ -30,7 +30,7 @@ class Supervised:
     """A command in a session of its own."""
 
     def __init__(self, command, **options):
-        # Should this program itself be killed outright, the kernel still ends the command.
+        # If this program is killed, the kernel kills the command.
         self.process = subprocess.Popen(
             ["setpriv", "--pdeathsig", "KILL", *command],
             stdin=subprocess.DEVNULL,
@@ -66,7 +66,7 @@ def wait_for_end(process):
 
         threading.Thread(target=run, daemon=True).start()
 
-    # Unbuffered: a thread holding the buffered reader's lock would be fatal at exit.
+    # Reads without a buffer. If a thread held the lock of the buffered reader, Python would crash at exit.
     def standard_input_ends():
         while os.read(0, 4096):
             pass

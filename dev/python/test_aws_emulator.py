@@ -1,4 +1,7 @@
-"""Calls of a service that decides at once are let in one at a time, those of others are not, and a hang holds up nobody."""
+"""Tests of concurrent calls.
+
+Calls of DynamoDB and Parameter Store run one at a time. Other calls run concurrently. A hanging call blocks no other.
+"""
 
 import io
 import threading
@@ -12,7 +15,7 @@ LOOKS = 200
 
 
 class Overlaps:
-    """In moto's place: notes whether another call came in while one was under way."""
+    """Replaces moto. Records whether two calls run at the same time."""
 
     def __init__(self):
         self.inside = 0
@@ -21,7 +24,7 @@ class Overlaps:
     def __call__(self, environ, start_response):
         self.inside += 1
         for _ in range(LOOKS):
-            # Lets every other thread run that can.
+            # Lets the other threads run.
             time.sleep(0)
             self.seen |= self.inside > 1
         self.inside -= 1
@@ -62,16 +65,16 @@ class Turns(unittest.TestCase):
         self.assertEqual(self.statuses, ["200 OK"] * CALLERS)
         return self.overlaps.seen
 
-    def test_writes_of_items_take_turns(self):
+    def test_item_writes_run_one_at_a_time(self):
         self.assertFalse(self.crowd("dynamodb", "UpdateItem"))
 
-    def test_writes_of_parameters_take_turns(self):
+    def test_parameter_writes_run_one_at_a_time(self):
         self.assertFalse(self.crowd("ssm", "PutParameter"))
 
-    def test_other_calls_do_not(self):
+    def test_calls_of_other_services_run_concurrently(self):
         self.assertTrue(self.crowd("sts", "GetCallerIdentity"))
 
-    def test_a_call_that_hangs_has_had_its_turn(self):
+    def test_hanging_call_does_not_block_other_calls(self):
         for after in (False, True):
             self.emulator.faults.add({"action": "dynamodb:PutItem", "code": "hang", "times": 1, "after": after})
             hanging = started(self.emulator, "dynamodb", "PutItem", [], 1)

@@ -1,4 +1,4 @@
-//! What latchkey is developed and tested on.
+//! The local stack on which latchkey is developed and tested.
 //!
 //! - [`home`]: a simulated Home Assistant in this process, with counters and faults.
 //! - [`relay`]: a TCP relay that adds latency and breaks connections.

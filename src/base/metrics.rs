@@ -100,7 +100,7 @@ impl Metrics {
         }
     }
 
-    /// Delivers all recorded values, whatever the sink's interval, and waits for deliveries in flight. Call it at the
+    /// Delivers all recorded values, ignoring the sink's interval, and waits for deliveries in flight. Call it at the
     /// end of the process. It takes at most `limit`.
     pub async fn flush_at_shutdown(&self, limit: Duration) {
         let all = async {
@@ -181,7 +181,7 @@ impl Recorder {
         if let Some(sink) = &self.sink
             && let Err(error) = sink.deliver(&sets).await
         {
-            tracing::warn!(error = %error, category = "metrics", sets = sets.len(), "kept for the next time");
+            tracing::warn!(error = %error, category = "metrics", sets = sets.len(), "kept for the next delivery");
             let mut state = self.state.lock();
             for set in sets {
                 state.pending.add(set);

@@ -103,7 +103,7 @@ impl<'a> ParameterName<'a> {
         !self.is_arn && self.selector.is_none() && self.name.starts_with('/')
     }
 
-    /// Returns true if both names mean the same parameter, whatever their form and version.
+    /// Returns true if both names mean the same parameter, regardless of their form and version.
     pub(crate) fn is_same(&self, other: &ParameterName<'_>) -> bool {
         self.name.trim_start_matches('/') == other.name.trim_start_matches('/')
     }

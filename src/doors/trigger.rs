@@ -79,7 +79,7 @@ fn classify(event: &Members<'_>) -> Result<Trigger, EventError> {
         (Some("doctor"), None) => return Ok(Trigger::Doctor),
         _ => {}
     }
-    // An event with a detail type comes from EventBridge, whatever its other members are.
+    // An event with a detail type comes from EventBridge, regardless of its other members.
     if event.holds("detail-type")
         || source
             .as_deref()

@@ -35,7 +35,7 @@ fn find_metric<'a>(metrics: &'a [Metric], name: &str) -> &'a Metric {
 fn warnings(log: &str) -> Vec<Value> {
     log.lines()
         .filter_map(|line| serde_json::from_str(line).ok())
-        .filter(|line: &Value| line.to_string().contains("the token ends soon"))
+        .filter(|line: &Value| line.to_string().contains("the token expires soon"))
         .collect()
 }
 

@@ -121,7 +121,11 @@ async fn invalid_payload_gets_matching_problem() {
         ["bad-request", "unsupported-event"].contains(&problem(&answer)),
         "{answer}"
     );
-    assert_eq!(stage.home.counters().commands["ping"], 1, "only ours");
+    assert_eq!(
+        stage.home.counters().commands["ping"],
+        1,
+        "only the ping of this test"
+    );
     assert_same_process(&stage, &function).await;
 }
 

@@ -193,7 +193,7 @@ async fn metrics_of_a_long_outage_are_delivered_in_one_request_and_add_up() {
 #[tokio::test]
 async fn hanging_cloudwatch_does_not_delay_answers_or_lose_metrics() {
     const ANSWERED: &str = "INVOKE RTDONE(status: success";
-    const KEPT: &str = "kept for the next time";
+    const KEPT: &str = "kept for the next delivery";
     let stage = Stage::builder().start().await;
     stage.aws.inject(&Fault::new(PUT, "hang")).await.unwrap();
     let function = stage.function(BOOTSTRAP).await;

@@ -42,43 +42,43 @@ fn cases() -> Vec<Case> {
             "HA_TOKEN_PARAMETER",
             "hatoken",
             MISSING,
-            "The parameter that HA_TOKEN_PARAMETER names does not exist",
+            "The parameter named by HA_TOKEN_PARAMETER does not exist",
         ),
         missing(
             "HA_TOKEN_PARAMETER",
             ARN,
             MISSING,
-            "The parameter that HA_TOKEN_PARAMETER names does not exist",
+            "The parameter named by HA_TOKEN_PARAMETER does not exist",
         ),
         plain(
             "HA_TOKEN_PARAMETER",
-            "The parameter that HA_TOKEN_PARAMETER names is not a SecureString",
+            "The parameter named by HA_TOKEN_PARAMETER is not a SecureString",
         ),
         missing(
             "HA_CA_PARAMETER",
             "/latchkey/ca",
             UNAVAILABLE,
-            "The parameter that HA_CA_PARAMETER names does not exist",
+            "The parameter named by HA_CA_PARAMETER does not exist",
         ),
         missing(
             "HA_CLIENT_CERT_PARAMETER",
             "/latchkey/cert",
             UNAVAILABLE,
-            "The parameter that HA_CLIENT_CERT_PARAMETER names does not exist",
+            "The parameter named by HA_CLIENT_CERT_PARAMETER does not exist",
         ),
         plain(
             "HA_CLIENT_CERT_PARAMETER",
-            "The parameter that HA_CLIENT_CERT_PARAMETER names is not a SecureString",
+            "The parameter named by HA_CLIENT_CERT_PARAMETER is not a SecureString",
         ),
         missing(
             "HA_HEADERS_PARAMETER",
             "/latchkey/headers",
             UNAVAILABLE,
-            "The parameter that HA_HEADERS_PARAMETER names does not exist",
+            "The parameter named by HA_HEADERS_PARAMETER does not exist",
         ),
         plain(
             "HA_HEADERS_PARAMETER",
-            "The parameter that HA_HEADERS_PARAMETER names is not a SecureString",
+            "The parameter named by HA_HEADERS_PARAMETER is not a SecureString",
         ),
     ]
 }
@@ -174,7 +174,7 @@ async fn unreadable_caller_secret_is_not_reported_as_a_token_fault() {
         assert_eq!(problem(&document), "token-source-unavailable");
         assert_eq!(document["detail"], detail);
         let title = document["title"].as_str().unwrap();
-        let subject = "The parameter that CALLER_JWT_SECRET_PARAMETER names ";
+        let subject = "The parameter named by CALLER_JWT_SECRET_PARAMETER ";
         assert!(title.starts_with(subject), "{document}");
         assert_advice(&document, "CALLER_JWT_SECRET_PARAMETER");
         let logged = failures(&function.stop().await);
@@ -200,7 +200,7 @@ async fn unreadable_parameter_of_stored_home_is_named() {
     assert_eq!(problem(&answer), "not-found");
     assert_eq!(
         answer["detail"],
-        "There is no home cabin: the parameter /latchkey/homes/cabin/token (the home's /token) does not exist"
+        "The home cabin does not exist: the parameter /latchkey/homes/cabin/token (the home's /token) does not exist"
     );
 
     put("token", &stage.token).await;

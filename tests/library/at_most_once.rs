@@ -83,7 +83,10 @@ async fn commands_run_at_most_once_and_callers_get_a_true_outcome_under_random_f
         (Told::Unknown, 1),
     ] {
         let times = tally.get(&fate).copied().unwrap_or_default();
-        assert!(times > CASES / 25, "{fate:?} only {times} times: {tally:?}");
+        assert!(
+            times > CASES / 25,
+            "{fate:?} occurred only {times} times: {tally:?}"
+        );
     }
 }
 

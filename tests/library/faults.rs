@@ -340,7 +340,7 @@ async fn rejected_token_is_presented_once_and_replaced_once() {
     assert_eq!(
         home.counters().failed_logins,
         1,
-        "one strike, whatever is asked"
+        "all requests together cost one failed login"
     );
     let reads = fixture.stored.reads();
     fixture.stored.put(Ok(&new));

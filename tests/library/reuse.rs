@@ -257,7 +257,7 @@ fn path_lost_during_a_freeze_costs_a_ping_and_no_command() {
     sandbox.toggle_successfully();
     assert_eq!(world.executions(), 2);
     assert_eq!(world.counters().websocket_upgrades, 2);
-    assert_eq!(world.counters().ping_frames, 0, "it never arrived");
+    assert_eq!(world.counters().ping_frames, 0, "the ping must not arrive");
     sandbox.toggle_successfully();
     assert_eq!(world.executions(), 3);
     assert_eq!(world.counters().websocket_upgrades, 2);

@@ -23,7 +23,7 @@ const PACKAGES: &[(&str, &str)] = &[
     ("dev/local/src/", "latchkey_local"),
 ];
 
-/// The most names at the top of `src`.
+/// The maximum number of files and directories directly in `src`.
 const MAX_TOP_NAMES: usize = 12;
 
 fn repository() -> &'static Path {
@@ -60,7 +60,7 @@ fn every_source_keeps_the_rules() {
 fn every_permission_in_the_rules_is_used() {
     let sources = latchkey();
     let unused = rules::unused(&sources);
-    assert!(unused.is_empty(), "allowed and not used: {unused:?}");
+    assert!(unused.is_empty(), "unused permissions: {unused:?}");
     for place in ONLY_IN.iter().flat_map(|(_, places)| *places) {
         assert!(
             sources.iter().any(|source| source.is_at(place)),
@@ -70,7 +70,7 @@ fn every_permission_in_the_rules_is_used() {
 }
 
 #[test]
-fn no_files_use_each_other_in_a_circle() {
+fn files_have_no_circular_dependencies() {
     for (root, name) in PACKAGES {
         let sources = Source::read_all(repository(), root);
         let sources: Vec<Source> = sources
@@ -83,14 +83,17 @@ fn no_files_use_each_other_in_a_circle() {
 }
 
 #[test]
-fn the_top_of_src_has_few_names() {
+fn src_has_few_top_level_names() {
     let names = std::fs::read_dir(repository().join("src")).unwrap().count();
-    assert!(names <= MAX_TOP_NAMES, "{names} names at the top of src");
+    assert!(
+        names <= MAX_TOP_NAMES,
+        "src has {names} top-level names; the limit is {MAX_TOP_NAMES}"
+    );
 }
 
-/// What the rules are worth: each of these must be found, on its line.
+/// Each piece of code violates one rule. The check must report it on its line.
 #[test]
-fn violations_are_found() {
+fn each_violation_is_reported_on_its_line() {
     for (path, code, line, rule) in [
         (
             "src/home/token/cache.rs",
@@ -254,10 +257,10 @@ fn allowed_code_is_not_reported() {
 }
 
 #[test]
-fn an_unused_permission_is_found() {
+fn unused_permission_is_reported() {
     let mut sources = latchkey();
     assert!(rules::unused(&sources).is_empty());
-    // The only file of `rate_limit` that uses the table.
+    // No other file of `rate_limit` uses the table.
     sources.retain(|source| source.path != "src/service/rate_limit/shared.rs");
     sources.retain(|source| source.path != "src/service/rate_limit.rs");
     let unused = rules::unused(&sources);
@@ -268,7 +271,7 @@ fn an_unused_permission_is_found() {
 }
 
 #[test]
-fn circles_are_found() {
+fn circular_dependencies_are_reported() {
     let sources = package(&[
         ("src/lib.rs", "mod a;\nmod b;\nmod c;"),
         (
@@ -282,7 +285,7 @@ fn circles_are_found() {
     let circle = vec!["src/a.rs", "src/b.rs", "src/c.rs"];
     assert_eq!(Graph::new(&sources, "x").circles(), [circle]);
     for (parent, child) in [
-        // The parent's own code uses the child, and the child uses the parent's.
+        // The parent and the child use each other's code.
         (
             "mod inner;\npub use inner::Inner;\npub struct A(Inner);",
             "use super::A;\npub struct Inner;",
@@ -299,7 +302,7 @@ fn circles_are_found() {
 }
 
 #[test]
-fn a_parent_that_only_reexports_is_not_in_a_circle() {
+fn reexporting_parent_is_not_a_circular_dependency() {
     let sources = package(&[
         (
             "src/a.rs",

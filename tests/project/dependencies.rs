@@ -5,10 +5,10 @@ use std::error::Error;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
 
-/// The REST client tells a reply that is not HTTP by `hyper::Error::is_parse`. It finds that error by downcasting the
-/// causes of reqwest's error, which works only while reqwest uses the same hyper as latchkey.
+/// The REST client recognises a reply that is not HTTP by `hyper::Error::is_parse`. It finds this error by a downcast
+/// of the causes of reqwest's error. The downcast works only if reqwest and latchkey use the same version of hyper.
 #[tokio::test]
-async fn reqwest_reports_errors_of_our_hyper() {
+async fn reqwest_and_latchkey_use_the_same_hyper() {
     rustls::crypto::ring::default_provider()
         .install_default()
         .unwrap();

@@ -1,4 +1,4 @@
-//! The documentation is checked: each example, command, link, variable, problem and figure that a program can check.
+//! Checks of the documentation: examples, commands, links, variables, problems and figures.
 //!
 //! Each check returns its findings. It runs on the real pages, where it must find nothing, and on a page with a planted
 //! fault, where it must find something.

@@ -3,7 +3,7 @@
 #![expect(
     clippy::panic,
     clippy::unwrap_used,
-    reason = "tests may panic, also in what they share"
+    reason = "tests and their helpers may panic"
 )]
 
 mod architecture;

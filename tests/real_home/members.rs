@@ -22,14 +22,14 @@ const REVIEWED: &[(&str, &[&str], &str)] = &[
     (
         "assist_satellite",
         &["media_id", "preannounce_media_id", "start_media_id"],
-        "media: an address within the home is read as one",
+        "a media id; latchkey checks addresses within the home",
     ),
     ("bang_olufsen", &["source_id"], "an input of the player"),
     ("blink", &["name"], "a schema that no service uses any more"),
     (
         "broadlink",
         &["device"],
-        "a device that the remote has learned the codes of",
+        "a device whose codes the remote has learned",
     ),
     ("color_extractor", &["color_name"], "a colour"),
     (
@@ -41,20 +41,20 @@ const REVIEWED: &[(&str, &[&str], &str)] = &[
     (
         "group",
         &["name"],
-        "how the group is called; `object_id` says which it is",
+        "the displayed name of the group; `object_id` names the entity",
     ),
-    ("habitica", &["name"], "an account, and what is on its list"),
+    ("habitica", &["name"], "an account, or an item of its list"),
     ("homematic", &["name"], "a variable of the hub"),
     (
         "husqvarna_automower",
         &["work_area_id"],
         "a part of the mower's lawn",
     ),
-    ("isy994", &["name"], "how the entity is called from now on"),
+    ("isy994", &["name"], "the new name of the entity"),
     (
         "kodi",
         &["artist_name", "media_id", "media_name"],
-        "of the player's own library",
+        "items of the player's own library",
     ),
     (
         "lifx",
@@ -65,40 +65,40 @@ const REVIEWED: &[(&str, &[&str], &str)] = &[
     (
         "logbook",
         &["name"],
-        "who the entry says it is about; nothing happens to them",
+        "a name in the entry; the service does not act on it",
     ),
     (
         "media_extractor",
         &["media_content_id"],
-        "media: an address within the home is read as one",
+        "a media id; latchkey checks addresses within the home",
     ),
     (
         "media_player",
         &["media_content_id"],
-        "media: an address within the home is read as one",
+        "a media id; latchkey checks addresses within the home",
     ),
     ("media_player", &["source"], "an input of the player"),
     (
         "modbus",
         &["slave"],
-        "an address on the bus, of services that take no entities",
+        "an address on the bus; these services take no entities",
     ),
     (
         "music_assistant",
         &["media_id"],
-        "media: an address within the home is read as one",
+        "a media id; latchkey checks addresses within the home",
     ),
     ("neato", &["zone"], "a part of the vacuum's map"),
     (
         "netatmo",
         &["person", "persons", "schedule_name"],
-        "somebody whom the camera knows, a schedule of the thermostat",
+        "a person that the camera recognises, or a schedule of the thermostat",
     ),
-    ("notify", &["target"], "who gets the message"),
+    ("notify", &["target"], "the recipient of the message"),
     (
         "nx584",
         &["zone"],
-        "a zone of the alarm panel that is named",
+        "a zone of the alarm panel in `entity_id`",
     ),
     (
         "remember_the_milk",
@@ -108,7 +108,7 @@ const REVIEWED: &[(&str, &[&str], &str)] = &[
     (
         "remote",
         &["device"],
-        "a device that the remote has learned the codes of",
+        "a device whose codes the remote has learned",
     ),
     ("scene", &["entities"], "an object whose keys are ids"),
     ("sensibo", &["light"], "the display of the device"),
@@ -133,7 +133,7 @@ const REVIEWED: &[(&str, &[&str], &str)] = &[
             "sticker_id",
             "target",
         ],
-        "of a chat",
+        "ids of chats and messages",
     ),
     ("twentemilieu", &["id"], "an account"),
     ("vizio", &["setting_name"], "a setting of the television"),
@@ -146,12 +146,12 @@ const REVIEWED: &[(&str, &[&str], &str)] = &[
     (
         "zeroconf",
         &["location_name", "uuid"],
-        "what the home announces: no service of Home Assistant's",
+        "a record that the home announces, not a service",
     ),
     (
         "zwave_js",
         &["method_name"],
-        "a method of the node that is named",
+        "a method of the node in `entity_id`",
     ),
 ];
 
@@ -231,9 +231,9 @@ fn mismatches(found: &Found, reviewed: &[(&str, &[&str], &str)]) -> BTreeSet<Str
             .any(|row| row.0 == domain && row.1.contains(&member.as_str()));
         if reaches != is_reviewed && (reaches || *takes_entities) {
             let what = if reaches {
-                "not looked at"
+                "not reviewed"
             } else {
-                "reviewed in vain"
+                "reviewed, but not needed"
             };
             mismatches.insert(format!("{domain}.{service} {member} ({how}): {what}"));
         }
@@ -260,7 +260,10 @@ fn check_members_that_name_entities(found: &Found) {
     assert!(mismatches.is_empty(), "{mismatches:#?}");
     for (domain, members, _) in REVIEWED {
         for member in *members {
-            assert!(has(domain, member), "{domain} {member} is there no more");
+            assert!(
+                has(domain, member),
+                "{domain} {member} does not exist any more"
+            );
         }
     }
 }
@@ -305,8 +308,8 @@ fn unreviewed_members_are_reported() {
     assert_eq!(
         reported,
         [
-            "light.follow leader (entity): not looked at",
-            "scene.rename new_scene_id (name): not looked at",
+            "light.follow leader (entity): not reviewed",
+            "scene.rename new_scene_id (name): not reviewed",
         ]
     );
 }

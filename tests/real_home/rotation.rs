@@ -1,7 +1,7 @@
 //! Rotation against a real Home Assistant that bans an address after three failed logins.
 //!
-//! The function under Lambda's emulator and the operator's command line rotate the token: alone, interrupted and at
-//! once.
+//! The function under Lambda's emulator and the operator's command line rotate the token: alone, interrupted and
+//! concurrently.
 
 mod crashes;
 mod neighbours;

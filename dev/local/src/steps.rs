@@ -12,7 +12,7 @@ const METRICS_NAMESPACE: &str = "LEE/HomeAssistant";
 const METRICS: [&str; 2] = ["TokenValid", "TokenRefresh"];
 const METRICS_WITHIN: Duration = Duration::from_secs(20);
 
-/// What the steps work on.
+/// The parts of the stack that the steps use.
 pub(crate) struct Steps<'a> {
     pub(crate) home: &'a Home,
     pub(crate) aws: &'a AwsEmulator,

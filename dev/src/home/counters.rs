@@ -7,7 +7,7 @@ use tokio::sync::watch;
 
 use crate::lock::locked;
 
-/// What a home has received and done since its start.
+/// The requests that a home has received since its start, and their effects.
 #[derive(Clone, Debug, Default)]
 pub struct Counters {
     /// TCP connections accepted.

@@ -51,7 +51,7 @@ pub struct Problem {
     pub status: u16,
     /// The title, which is usually the title of the name.
     pub title: Cow<'static, str>,
-    /// What happened, for people. The log contains the same text.
+    /// A description of the problem for people. The log contains the same text.
     pub detail: String,
     /// The action that solves the problem.
     pub action: Cow<'static, str>,

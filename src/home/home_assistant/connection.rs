@@ -263,7 +263,7 @@ async fn drive(
             .await
             .unwrap_or(end),
     };
-    tracing::debug!(error = %end, stage = "socket", "connection over");
+    tracing::debug!(error = %end, stage = "socket", "connection ended");
     if end == HomeError::Rejected {
         // The rejection is reported before the callers are notified, because they then ask for the next token.
         rejected(shared.fingerprint);

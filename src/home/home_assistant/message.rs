@@ -100,7 +100,7 @@ impl Command {
         self.text.len() + MAX_ID_BYTES
     }
 
-    /// Returns commands as one text. Equal commands give the same text, whatever the order of their members.
+    /// Returns commands as one text. Equal commands give the same text, regardless of the order of their members.
     pub(crate) fn canonical(commands: &[Self]) -> String {
         let values: Vec<_> = commands.iter().map(|command| &command.members).collect();
         // Serialising maps with string keys never fails.

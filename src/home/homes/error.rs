@@ -7,7 +7,9 @@ use crate::home::source::SourceError;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HomesError {
     /// The request names no home, and no default home is configured.
-    #[error("`home` is missing: this latchkey serves several homes, and the request names none")]
+    #[error(
+        "`home` is missing: this latchkey serves several homes, and the request does not name one"
+    )]
     NotNamed,
     /// The request names a home, but only the default home is served, and it has no name.
     #[error("`home` is not supported: this latchkey serves a single home; leave `home` out")]
@@ -16,7 +18,7 @@ pub enum HomesError {
     #[error("the home's name is not valid; use 1 to 64 letters, digits and . - _")]
     NoName,
     /// The store has no home of this name.
-    #[error("there is no home {name}: {error}")]
+    #[error("the home {name} does not exist: {error}")]
     Unknown {
         /// The home's name.
         name: String,

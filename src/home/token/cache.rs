@@ -287,7 +287,7 @@ mod tests {
         assert_eq!(
             offered(&cache, at(602)),
             "due",
-            "it was read before the change"
+            "the token was read before the change"
         );
         cache.put(token("a"), at(601), TTL);
         assert_eq!(offered(&cache, at(602)), "fresh");
@@ -349,8 +349,14 @@ mod tests {
         assert_eq!(offered(&cache, at(1)), "nothing");
         let is_rejected = |token: &Token, version| cache.is_rejected(token.fingerprint(), version);
         assert!(is_rejected(&new, Some(1)) && is_rejected(&new, None));
-        assert!(!is_rejected(&new, Some(2)), "it was stored anew");
-        assert!(is_rejected(&old, Some(2)), "its version was never known");
+        assert!(
+            !is_rejected(&new, Some(2)),
+            "the token was stored again as a new version"
+        );
+        assert!(
+            is_rejected(&old, Some(2)),
+            "the version of the old token was unknown"
+        );
         assert!(!is_rejected(&token("third"), Some(1)));
     }
 

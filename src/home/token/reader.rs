@@ -104,7 +104,7 @@ impl Inner {
         if left < EXPIRES_SOON {
             tracing::warn!(
                 fingerprint = %token.fingerprint(), hours_left = left.as_secs() / 3_600, category = "token",
-                "the token ends soon; store a new token"
+                "the token expires soon; store a new token"
             );
         }
     }

@@ -116,7 +116,7 @@ impl Fixture {
     async fn kept(&self) -> String {
         let calls = self.calls();
         let text = self.current().await.unwrap();
-        assert_eq!(self.calls(), calls, "nobody is to wait");
+        assert_eq!(self.calls(), calls, "the token must come from the cache");
         text
     }
 }

@@ -54,7 +54,7 @@ pub enum KeysError {
     Source(#[from] SourceError),
     /// The secret is too short to be safe.
     #[error(
-        "the secret in the parameter that CALLER_JWT_SECRET_PARAMETER names has fewer than {least_bytes} bytes"
+        "the secret in the parameter named by CALLER_JWT_SECRET_PARAMETER has fewer than {least_bytes} bytes"
     )]
     SecretTooShort {
         /// The minimum length of the secret.

@@ -301,7 +301,7 @@ fn key_set(json: &[u8]) -> Result<Vec<KnownKey>, String> {
         .filter_map(|key| known(&key))
         .collect();
     if keys.is_empty() {
-        return Err("the key set has no key that signatures could be verified with".into());
+        return Err("the key set has no key that can verify signatures".into());
     }
     Ok(keys)
 }

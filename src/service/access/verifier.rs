@@ -70,7 +70,7 @@ impl Verifier {
         let parts: Vec<&str> = token.split('.').collect();
         let [header, payload, signature] = parts.as_slice() else {
             return Err(AccessError::Malformed(
-                "it has not three parts with dots between them",
+                "it does not have three parts separated by dots",
             ));
         };
         let (header_json, payload_json) = (decoded(header)?, decoded(payload)?);
@@ -94,12 +94,14 @@ impl Verifier {
     /// Parses a header and returns the algorithm and the key id.
     fn header(&self, json: &str) -> Result<(Algorithm, Option<String>), AccessError> {
         let header = Members::parse(json).map_err(|_| {
-            AccessError::Malformed("its header is no JSON object, or has a member twice")
+            AccessError::Malformed("its header is not a JSON object, or has a duplicate member")
         })?;
         // `crit` names extensions that a verifier must understand, and latchkey supports none. Some verifiers read
         // `b64` even if `crit` does not name it.
         if header.has("crit") || header.has("b64") {
-            return Err(AccessError::Malformed("its header asks for extensions"));
+            return Err(AccessError::Malformed(
+                "its header requires unsupported extensions",
+            ));
         }
         let named = header
             .word("alg")
@@ -114,7 +116,7 @@ impl Verifier {
             true => Some(
                 header
                     .word("kid")
-                    .ok_or(AccessError::Malformed("its `kid` is no short text"))?,
+                    .ok_or(AccessError::Malformed("its `kid` is not a short string"))?,
             ),
             false => None,
         };
@@ -123,7 +125,7 @@ impl Verifier {
 
     fn claims(&self, json: &str) -> Result<Caller, AccessError> {
         let claims = Members::parse(json).map_err(|_| {
-            AccessError::Malformed("its payload is no JSON object, or has a member twice")
+            AccessError::Malformed("its payload is not a JSON object, or has a duplicate member")
         })?;
         let value =
             |name: &str| -> Option<Value> { serde_json::from_str(claims.get(name)?.get()).ok() };

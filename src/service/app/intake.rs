@@ -120,8 +120,8 @@ impl Intake {
                 false => failure(
                     ProblemName::MessageTooLarge,
                     format!(
-                        "the home answered the first time, but the answer was not kept: its {bytes} bytes exceed \
-                         the space that was left of {MAX_OUTCOME_BYTES} bytes"
+                        "the home answered the first request, but the answer of {bytes} bytes was not stored: the \
+                         stored answers of one request can have {MAX_OUTCOME_BYTES} bytes together"
                     ),
                 ),
             });

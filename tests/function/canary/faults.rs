@@ -123,7 +123,7 @@ async fn home_faults_do_not_leak_the_token() {
         "token accepted",
         "failed",
         "trying again",
-        "connection over",
+        "connection ended",
     ] {
         assert!(log.contains(event), "{event:?} was not logged");
     }

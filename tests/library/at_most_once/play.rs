@@ -85,7 +85,7 @@ pub(crate) async fn play(case: Case, latchkey: Maker) -> Result<Vec<Fate>, Strin
         broken.push(format!("the token was read {reads} times"));
     }
     if !is_over(&case.trouble, told[told.len() - 1]) {
-        broken.push(format!("and afterwards: {afterwards:?}"));
+        broken.push(format!("outcome of later commands: {afterwards:?}"));
     }
     if broken.is_empty() {
         fates.truncate(commands);

@@ -129,7 +129,7 @@ impl CaseStage {
         let runs = self.send_until_in_time(|_| command(json!({"type": "ping"})));
         match runs.await.pop() {
             Some(Ok(_)) => Ok(()),
-            other => Err(format!("not even warm: {other:?}")),
+            other => Err(format!("the warm-up failed: {other:?}")),
         }
     }
 

@@ -105,7 +105,7 @@ fn read(trigger: Option<Trigger>, answer: &Value) -> Result<(u64, String), Strin
             .iter()
             .find(|row| (row.0, row.1) == (namespace, kind))
             .filter(|_| trigger == Some(Trigger::Alexa))
-            .ok_or("not a form of Alexa's")?;
+            .ok_or("not a valid response for Alexa")?;
         return Ok((row.2, event["payload"]["message"].to_string()));
     }
     let status = answer["statusCode"].as_u64().ok_or("no status")?;
@@ -113,7 +113,9 @@ fn read(trigger: Option<Trigger>, answer: &Value) -> Result<(u64, String), Strin
         Some(Trigger::HttpV1) => None,
         Some(Trigger::HttpV2 | Trigger::FunctionUrl) => Some("cookies"),
         Some(Trigger::Alb) => Some("statusDescription"),
-        Some(Trigger::Alexa) if status == 200 => return Err("not a form of Alexa's".into()),
+        Some(Trigger::Alexa) if status == 200 => {
+            return Err("not a valid response for Alexa".into());
+        }
         _ => return Ok((status, answer["detail"].as_str().unwrap_or_default().into())),
     };
     let body = answer["body"].as_str().ok_or("no body")?;
@@ -128,7 +130,7 @@ fn read(trigger: Option<Trigger>, answer: &Value) -> Result<(u64, String), Strin
     let detail = problem["detail"].as_str().unwrap_or_default();
     has_form
         .then(|| (status, detail.to_owned()))
-        .ok_or_else(|| "not the sender's form".to_owned())
+        .ok_or_else(|| "the response does not have the sender's format".to_owned())
 }
 
 /// Returns true if the member identifies the HTTP sender. Without this member, the response format is unknown.
@@ -154,13 +156,13 @@ async fn check_all_mutations(stage: &DoorStage, path: &str, trigger: &str) -> (u
                 Err(error) => Some(error),
                 Ok((500.., _)) => Some("5xx".to_owned()),
                 Ok((400, detail)) if detail != usual && !names(&detail, &member) => {
-                    Some("the member is not named".to_owned())
+                    Some("the detail does not name the member".to_owned())
                 }
                 Ok(_) if seen.is_none() && answer.get("body").is_some() => {
-                    Some("answered as if it were known".to_owned())
+                    Some("an unsupported event got an HTTP response".to_owned())
                 }
                 Ok(_) if seen.is_none() && is_http(original) && !identifies_the_sender(&member) => {
-                    Some("not answered in the sender's form".to_owned())
+                    Some("the response does not have the sender's format".to_owned())
                 }
                 Ok(_) => None,
             };

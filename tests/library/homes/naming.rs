@@ -97,7 +97,7 @@ async fn invalid_home_name_is_rejected_before_any_read() {
     let mut event = toggle();
     event["home"] = Value::Null;
     let answer = app.handle(&event).await;
-    assert_problem(&answer, "bad-request", 400, "names none");
+    assert_problem(&answer, "bad-request", 400, "does not name one");
     assert_eq!(aws.calls_of(GET_PARAMETERS).await.unwrap(), 0);
 }
 

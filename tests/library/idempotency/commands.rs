@@ -77,7 +77,11 @@ async fn unknown_outcome_stays_unknown() {
     stage.home.set_fault_times(lost, 1);
     let first = sandboxes[0].handle(&payload).await;
     assert_eq!(outcome(&first), "unknown");
-    assert_eq!(stage.executed(), 1, "executed, though nobody was told");
+    assert_eq!(
+        stage.executed(),
+        1,
+        "the command was executed, and its reply was lost"
+    );
     for sandbox in &sandboxes {
         assert_eq!(sandbox.handle(&payload).await, first);
     }

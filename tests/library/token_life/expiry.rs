@@ -106,7 +106,7 @@ async fn health_status_follows_the_state_of_the_token() {
     assert_eq!(
         health.token.unwrap().version,
         Some(1),
-        "it is still said which one"
+        "the report still names the version of the token"
     );
 
     stage.aws.delete_parameter(PARAMETER).await.unwrap();

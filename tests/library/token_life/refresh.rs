@@ -24,7 +24,7 @@ async fn caller_does_not_wait_for_the_read_of_a_due_token() {
     assert_eq!(
         stage.reads().await,
         reads,
-        "answered without a read on the way"
+        "the answer must not wait for a read"
     );
     // A failed read after the response does not delay the next command either.
     sandbox.after_answer().await;
@@ -40,7 +40,11 @@ async fn caller_does_not_wait_for_the_read_of_a_due_token() {
     sandbox.after_answer().await;
     assert_eq!(stage.reads().await, reads + 2);
     sandbox.after_answer().await;
-    assert_eq!(stage.reads().await, reads + 2, "it is fresh again");
+    assert_eq!(
+        stage.reads().await,
+        reads + 2,
+        "the token is fresh again, so no read is needed"
+    );
 }
 
 #[tokio::test]
@@ -60,7 +64,10 @@ async fn new_token_is_put_into_use_after_the_response() {
         counters.presented(&new) >= 2,
         "over REST and over the socket"
     );
-    assert_eq!(counters.auth_ok, 3, "the third is the new token's");
+    assert_eq!(
+        counters.auth_ok, 3,
+        "the third login is that of the new token"
+    );
     let health = sandbox.health();
     assert_eq!(
         health.token.unwrap().fingerprint.to_string(),

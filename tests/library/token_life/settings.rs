@@ -28,12 +28,16 @@ async fn assert_read_again(
     let reads = stage.reads().await;
     let refused = sandbox.handle(COMMAND).await;
     assert_eq!(problem(&refused), named, "{refused}");
-    assert_eq!(stage.reads().await, reads, "nobody knows of it yet");
+    assert_eq!(
+        stage.reads().await,
+        reads,
+        "the change is not known before the event"
+    );
 
     let told = sandbox.handle(&parameter_change(SETTING)).await;
     assert_eq!(told["token"]["valid"], true, "{told}");
     assert_eq!(told["session"], "ready", "{told}");
-    assert_eq!(stage.reads().await, reads + 1, "the setting and no more");
+    assert_eq!(stage.reads().await, reads + 1, "only the setting is read");
     sandbox.command().await;
     assert_eq!(stage.reads().await, reads + 1);
 }

@@ -82,7 +82,7 @@ async fn environment_waits_for_the_verdict_of_a_running_presentation() {
         let verdicts = stage.verdicts();
         let token = AccessToken::new(stage.token.as_str().into()).fingerprint();
         let Standing::Present(claim) = verdicts.await_turn(token, Some(1)).await else {
-            panic!("it is nobody else's turn");
+            panic!("the test must get the claim");
         };
         let waiting = stage.sharing_sandbox().await;
         let answer = {

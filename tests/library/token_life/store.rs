@@ -65,7 +65,7 @@ async fn one_run_at_a_time_has_the_turn() {
     assert_eq!(
         stage.claim("token", "one").await,
         Turn::Ours,
-        "its first answer was lost on the way"
+        "run one claims again, because its first response was lost"
     );
     assert_eq!(stage.claim("another token", "two").await, Turn::Ours);
     // The claim of a dead run expires.

@@ -1,10 +1,10 @@
-//! Which file of a package uses which.
+//! The dependencies between the files of a package.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::source::{Named, Source};
 
-/// A re-export leads to another at most this often.
+/// The maximum length of a chain of re-exports.
 const MAX_REEXPORTS: usize = 8;
 
 /// The uses between the files of one package.
@@ -40,7 +40,7 @@ impl<'a> Graph<'a> {
         Self { sources, edges }
     }
 
-    /// The first `depth` segments of a path of the crate `latchkey` that a file names, counted from the crate's root.
+    /// Returns the first `depth` segments of a path in the crate `latchkey`, counted from the crate's root.
     pub(crate) fn module_named(
         source: &Source,
         named: &Named,
@@ -50,7 +50,7 @@ impl<'a> Graph<'a> {
         path.get(..depth).map(<[String]>::to_vec)
     }
 
-    /// The groups of files that use each other, directly or through others.
+    /// Returns the groups of files with circular dependencies.
     pub(crate) fn circles(&self) -> Vec<Vec<&'a str>> {
         let mut reach: BTreeMap<usize, BTreeSet<usize>> = BTreeMap::new();
         for start in 0..self.sources.len() {
@@ -106,7 +106,7 @@ impl Package<'_> {
         })
     }
 
-    /// The file that declares what a path from the root names.
+    /// Returns the file that declares the item at a path from the root.
     fn file_of(&self, path: &[String], reexports: usize) -> Option<usize> {
         let depth = (0..=path.len())
             .rev()
@@ -130,7 +130,7 @@ impl Package<'_> {
     }
 }
 
-/// A path from the package's root, if the path says where it begins.
+/// Returns the path from the package's root, if the first segment determines it.
 fn from_root(source: &Source, path: &[String], package: &str) -> Option<Vec<String>> {
     let (first, rest) = path.split_first()?;
     match first.as_str() {

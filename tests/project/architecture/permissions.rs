@@ -1,4 +1,4 @@
-//! Which module may use which, and which names may stand where.
+//! The dependencies that modules may have, and the files that may contain certain names.
 
 /// The floors, from the lowest. Each may use those before it.
 pub(crate) const FLOORS: &[&str] = &["base", "home", "service", "doors"];
@@ -244,8 +244,8 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
     ("doors::trigger", &["base::json", "service::failure"]),
 ];
 
-/// The files that may name something, or the directories, which end with a slash. A name matches at the beginning of a
-/// longer one as well.
+/// Names, and the files that may contain them. A directory ends with a slash. A name also matches at the beginning of a
+/// longer name.
 pub(crate) const ONLY_IN: &[(&str, &[&str])] = &[
     (
         "aws_",
@@ -302,6 +302,6 @@ pub(crate) const ONLY_IN: &[(&str, &[&str])] = &[
             "src/service/access/keys.rs",
         ],
     ),
-    // A module from elsewhere, which no rule here sees.
+    // The other rules do not see a module at another path.
     ("#[path", &[]),
 ];

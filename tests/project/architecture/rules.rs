@@ -1,4 +1,4 @@
-//! The rules, and the search for what breaks them.
+//! The rules, and the search for violations.
 
 use std::collections::BTreeSet;
 use std::fmt;
@@ -7,13 +7,13 @@ use super::graph::Graph;
 use super::permissions::{FLOORS, MAY_USE, ONLY_IN};
 use super::source::Source;
 
-/// The most lines of a file, tests included.
+/// The maximum number of lines of a file, including tests.
 const MAX_LINES: usize = 400;
 
-/// The most columns of a line.
+/// The maximum number of columns of a line.
 const MAX_COLUMNS: usize = 120;
 
-/// The most arguments of a constructor.
+/// The maximum number of arguments of a constructor.
 const MAX_ARGUMENTS: usize = 4;
 
 /// A place where a rule is broken.
@@ -68,14 +68,14 @@ fn uses(sources: &[Source]) -> Vec<(String, String, Violation)> {
     uses
 }
 
-/// Where `needle` stands in `line` as a name of its own, or at the beginning of a longer one.
+/// Returns true if `line` contains `needle` as a whole name, or at the beginning of a longer name.
 fn is_named(line: &str, needle: &str) -> bool {
     let is_name = |character: char| character.is_ascii_alphanumeric() || character == '_';
     line.match_indices(needle)
         .any(|(at, _)| !needle.starts_with(char::is_alphabetic) || !line[..at].ends_with(is_name))
 }
 
-/// Everything that breaks a rule.
+/// Returns all violations.
 pub(crate) fn check(sources: &[Source]) -> BTreeSet<Violation> {
     let mut found = BTreeSet::new();
     for (user, used, place) in uses(sources) {
@@ -114,7 +114,7 @@ pub(crate) fn check(sources: &[Source]) -> BTreeSet<Violation> {
         if let Some(module) = module(source)
             && !MAY_USE.iter().any(|(name, _)| *name == module)
         {
-            add(1, format!("`{module}` has no place in MAY_USE"));
+            add(1, format!("`{module}` is missing in MAY_USE"));
         }
         for (needle, places) in ONLY_IN {
             if places.iter().any(|place| source.is_at(place)) {
@@ -122,19 +122,22 @@ pub(crate) fn check(sources: &[Source]) -> BTreeSet<Violation> {
             }
             for (line, _) in source.code().filter(|(_, text)| is_named(text, needle)) {
                 let places = places.join(", ");
-                add(line, format!("`{needle}` may stand only in: {places}"));
+                add(line, format!("`{needle}` is allowed only in: {places}"));
             }
         }
         for (name, line, arguments) in &source.constructors {
             if *arguments > MAX_ARGUMENTS {
                 add(
                     *line,
-                    format!("`{name}` takes {arguments} arguments; take a struct"),
+                    format!("`{name}` has {arguments} arguments; pass a struct instead"),
                 );
             }
         }
         if let Some(line) = source.code_after_tests() {
-            add(line, "code after the tests".to_owned());
+            add(
+                line,
+                "code after the tests; move it before the tests".to_owned(),
+            );
         }
     }
     found

@@ -65,14 +65,14 @@ impl Source {
         sources.collect()
     }
 
-    /// True if the file holds tests alone.
+    /// Returns true if the file contains only tests.
     pub(crate) fn is_test(&self) -> bool {
         let last = self.module.iter().skip(1);
         last.clone()
             .any(|part| part == "tests" || part == "testing")
     }
 
-    /// True if this is the file at `place`, or if `place` ends with a slash and the file is below it.
+    /// Returns true if `place` is the path of this file, or a directory (with a slash at the end) that contains it.
     pub(crate) fn is_at(&self, place: &str) -> bool {
         self.path == place || (place.ends_with('/') && self.path.starts_with(place))
     }
@@ -114,7 +114,7 @@ fn read(directory: &Path, into: &mut Vec<std::path::PathBuf>) {
     }
 }
 
-/// The module path of a file. An executable's file stands for itself.
+/// Returns the module path of a file. The file of an executable is its own module.
 fn module(path: &str, root: &str) -> Vec<String> {
     let below = path.strip_prefix(root).unwrap_or(path);
     let below = below.strip_suffix(".rs").unwrap_or(below);
@@ -126,7 +126,7 @@ fn module(path: &str, root: &str) -> Vec<String> {
     }
 }
 
-/// A line up to its comment. The slashes of a URL do not begin a comment.
+/// Returns the line without its comment. The slashes of a URL do not begin a comment.
 fn without_comment(line: &str) -> &str {
     line.match_indices("//")
         .find(|(at, _)| !line[..*at].ends_with(':'))

@@ -1,4 +1,4 @@
-//! JSON.
+//! Checks of JSON examples.
 
 use latchkey::doors::trigger::Trigger;
 use latchkey::service::access::Permission;
@@ -34,7 +34,7 @@ pub(super) fn has_all(value: &Value, wanted: &[&str]) -> Result<(), String> {
 fn is_one_of(value: &Value, words: &[&str]) -> Result<(), String> {
     match value.as_str().is_some_and(|word| words.contains(&word)) {
         true => Ok(()),
-        false => Err(format!("{value} is none of {words:?}")),
+        false => Err(format!("{value} is not one of {words:?}")),
     }
 }
 
@@ -128,7 +128,7 @@ pub(super) fn event(text: &str) -> Result<(), String> {
     }
 }
 
-/// Checks an example by what it is: a request, an answer, a problem, a health report or the claims of a token.
+/// Checks an example by its kind: a request, an answer, a problem, a health report or the claims of a token.
 fn json_example(text: &str) -> Result<(), String> {
     let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let has = |name: &str| value.get(name).is_some();
@@ -169,7 +169,7 @@ pub(super) fn json(pages: &[Page]) -> Vec<String> {
 }
 
 #[test]
-fn json_examples_are_what_latchkey_takes_and_sends() {
+fn json_examples_match_latchkeys_formats() {
     assert_none(&json(&pages()));
     for (text, words) in [
         ("{", "EOF"),

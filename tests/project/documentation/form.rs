@@ -1,4 +1,4 @@
-//! Form and links.
+//! Checks of line lengths and links.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -65,7 +65,7 @@ pub(super) fn links(pages: &[Page]) -> Vec<String> {
     findings
 }
 
-/// Pages that no chain of links from the README leads to.
+/// Returns the pages that the README does not link to, directly or through other pages.
 fn unreachable(pages: &[Page]) -> Vec<String> {
     let clean = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
     let mut seen = BTreeSet::new();

@@ -27,7 +27,7 @@ pub(super) struct Block {
     pub(super) text: String,
 }
 
-/// What a page holds that is checked.
+/// The parts of a page that are checked.
 #[derive(Default)]
 pub(super) struct Parts {
     pub(super) blocks: Vec<Block>,
@@ -152,7 +152,7 @@ pub(super) fn rows(text: &str) -> Vec<Vec<String>> {
         .collect()
 }
 
-/// The text of a cell that is inline code and nothing else.
+/// Returns the text of a cell that contains only inline code.
 pub(super) fn code(cell: &str) -> Option<&str> {
     let inner = cell.strip_prefix('`')?.strip_suffix('`')?;
     (!inner.contains('`')).then_some(inner)

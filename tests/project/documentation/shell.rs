@@ -1,4 +1,4 @@
-//! Shell commands.
+//! Checks of shell commands.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -81,19 +81,19 @@ fn is_assignment(word: &str) -> bool {
     word.split_once('=').is_some_and(|(name, _)| is_name(name))
 }
 
-/// What commands in the documentation are checked against.
+/// The sources that commands in the documentation are checked against.
 struct Tools {
     makefile: String,
     manifest: String,
     template: Template,
     openapi: Value,
-    /// The options of `sam` commands that were asked for.
+    /// A cache of the options of `sam` commands.
     sam: RefCell<BTreeMap<String, String>>,
-    /// The members of AWS operations that were asked for, by `service operation`.
+    /// A cache of the members of AWS operations, by `service operation`.
     aws: RefCell<BTreeMap<String, Option<BTreeSet<String>>>>,
 }
 
-/// Programs of the system that the documentation uses without options that could be wrong.
+/// Programs of the system. Their options are not checked.
 const SYSTEM: [&str; 10] = [
     "cat",
     "curl",
@@ -346,7 +346,7 @@ impl Tools {
     }
 }
 
-/// Lets the command line itself check its arguments: help comes after they are read.
+/// Checks arguments with the command line itself. `--help` makes it parse the arguments and run nothing.
 pub(super) fn latchkey(arguments: &[&str]) -> Result<(), String> {
     let program = env!("CARGO_BIN_EXE_latchkey");
     // Words that stand for a value.
@@ -402,7 +402,7 @@ fn shell(pages: &[Page], tools: &Tools) -> Vec<String> {
         for block in &parts.blocks {
             if !["json", "sh", "text"].contains(&block.language.as_str()) {
                 findings.push(format!(
-                    "{}: a block of the language `{}`",
+                    "{}: a code block with the unknown language `{}`",
                     block.place, block.language
                 ));
             }

@@ -1,4 +1,4 @@
-//! The stack's template.
+//! Checks of the stack's parameters and alarms.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -122,7 +122,7 @@ pub(super) fn differences(path: &str, made: &BTreeSet<&str>, told: &BTreeSet<&st
 }
 
 #[test]
-fn parameters_and_alarms_are_those_of_the_stack() {
+fn documented_parameters_and_alarms_match_the_stack() {
     let template = Template::of(&read("template.yaml"));
     assert_none(&stack_parameters(&pages(), &template));
     assert_found(

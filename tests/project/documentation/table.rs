@@ -1,4 +1,4 @@
-//! Problems, metrics, targets, figures.
+//! Checks of the tables of problems, metrics, targets and figures.
 
 use latchkey::service::failure::ProblemName;
 use std::collections::BTreeSet;
@@ -54,7 +54,7 @@ fn problems(page: &Page) -> Vec<String> {
 }
 
 #[test]
-fn problems_have_their_names_statuses_and_titles() {
+fn documented_problems_match_the_code() {
     let page = Page::open("docs/problems.md");
     assert_none(&problems(&page));
     for (from, to, words) in [

@@ -1,4 +1,4 @@
-//! Variables.
+//! Checks of environment variables.
 
 use latchkey::base::config::{Config, Lookup};
 use std::cell::RefCell;
@@ -7,14 +7,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::page::{Page, assert_found, assert_none, code, pages, read, rows};
 use super::stack::{Template, differences};
 
-/// Notes which variables are read.
+/// A source of variables that records the names of the variables that are read.
 struct Asked<'a> {
     values: BTreeMap<&'a str, &'a str>,
     names: RefCell<BTreeSet<String>>,
 }
 
 impl<'a> Asked<'a> {
-    /// Everything that is needed for each variable to matter, and one more.
+    /// Sets the variables without which other variables have no effect, and one more variable.
     fn with(name: &'a str, value: &'a str) -> Self {
         let mut values = BTreeMap::from([
             ("HA_URL", "http://ha:8123"),
@@ -114,7 +114,7 @@ fn variable_names(pages: &[Page]) -> Vec<String> {
 }
 
 #[test]
-fn variables_are_those_that_latchkey_reads() {
+fn documented_variables_match_the_code() {
     let template = Template::of(&read("template.yaml"));
     let page = Page::open("docs/configuration.md");
     assert_none(&variables(&page, &template));

@@ -25,13 +25,15 @@ const ROTATE: &str = r#"{"source":"rotate-token","wait":true}"#;
 /// precede minting, proving and storing.
 const STORED: u32 = 4;
 
-/// The number of the first renewal after the drain, which has two: a third of a lease is shorter than the drain.
+/// The number of the first renewal after the drain. The drain is longer than a third of a lease, so it has two
+/// renewals.
 const DRAINED: u32 = STORED + 3;
 
-/// Longer than a lease, than the time in which a minted token may still be stored, and than the drain.
+/// A time that is longer than a lease, longer than the drain, and long enough that a minted token can no longer be
+/// stored.
 const LATER: Duration = Duration::from_secs(3_600);
 
-/// Less time than a lease lasts, so that a run with this limit does not wait for one.
+/// A limit that is shorter than a lease, so that a run with this limit does not wait for the lease.
 const BRIEF: Duration = Duration::from_secs(6);
 
 /// A kill of a rotation in a certain call.
@@ -41,10 +43,10 @@ struct Crash {
     fault: Fault,
     /// True if the killed run holds the lease.
     is_leased: bool,
-    /// A time, since the Unix epoch, at which the killed run had not begun yet.
+    /// A time before the killed run began, since the Unix epoch.
     before: Duration,
-    /// The table of the killed run and of the runs after it. Each crash has its own: the rows of a run that is ahead
-    /// of the machine's clock must not meet the next run that is killed.
+    /// The table of the killed run and of the runs after it. Each crash has its own table. A run whose clock is ahead
+    /// of the machine's clock writes rows that would affect the next killed run.
     table: String,
 }
 
@@ -173,7 +175,7 @@ async fn kill_while_storing(stage: &Stage) {
         assert_eq!(stage.tokens().await.len(), 2, "{is_stored}");
         let stored = stage.stored().await;
         crash.recover(stage).await;
-        // A rotation whose token was stored is finished, and no other begins.
+        // If the token was stored, the next run finishes this rotation and does not begin another.
         assert_eq!(stage.stored().await == stored, is_stored);
     }
 }

@@ -31,7 +31,10 @@ impl Canary {
 
     /// Adds a token to the search.
     pub fn watch(&mut self, token: &str) {
-        assert!(token.len() > 100 && token.is_ascii(), "not much of a token");
+        assert!(
+            token.len() > 100 && token.is_ascii(),
+            "the text is too short for a token or not ASCII"
+        );
         for window in token.as_bytes().windows(WINDOW) {
             if PUBLIC
                 .as_bytes()
@@ -73,7 +76,7 @@ impl Canary {
     /// If `text` contains a part of a token.
     pub fn search(&self, what: &str, text: &str) {
         if let Some(leak) = self.leak(text) {
-            panic!("{what} gives the token away: …{leak}…");
+            panic!("{what} contains a part of the token: …{leak}…");
         }
     }
 }

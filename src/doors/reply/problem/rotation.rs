@@ -32,7 +32,7 @@ impl Problem {
                 let of_source = Self::of_source(error);
                 return match error.fault {
                     SourceFault::AccessDenied => Self {
-                        action: "let the role that rotates call ssm:GetParameter and \
+                        action: "allow the rotating function's role ssm:GetParameter and \
                                  ssm:GetParameterHistory on the parameter"
                             .into(),
                         ..of_source
@@ -101,7 +101,7 @@ fn not_stored(refusal: &SourceError) -> Cow<'static, str> {
         | SourceFault::Decryption { .. }
         | SourceFault::Superseded
         | SourceFault::Pinned { .. } => {
-            "let the role that rotates call ssm:PutParameter on the parameter and kms:Encrypt on its key".into()
+            "allow the rotating function's role ssm:PutParameter on the parameter and kms:Encrypt on its key".into()
         }
     }
 }

@@ -36,7 +36,7 @@ impl Problem {
                 error,
                 "store a longer random secret in that parameter, and have the issuer sign with it",
             )
-            .titled("The secret that CALLER_JWT_SECRET_PARAMETER names is too short"),
+            .titled("The secret in the parameter named by CALLER_JWT_SECRET_PARAMETER is too short"),
             KeysError::KeySet(_) => Self::new(
                 name,
                 error,
@@ -55,8 +55,8 @@ fn title(setting: Setting, fault: &SourceFault) -> String {
         | Setting::Ca
         | Setting::ClientCert
         | Setting::Headers
-        | Setting::CallerSecret => format!("The parameter that {label} names"),
-        Setting::TokenFile => format!("The file that {label} names"),
+        | Setting::CallerSecret => format!("The parameter named by {label}"),
+        Setting::TokenFile => format!("The file named by {label}"),
         Setting::TokenVariable => format!("The variable {label}"),
         Setting::HomeUrl
         | Setting::HomeToken
@@ -135,11 +135,11 @@ fn action(error: &SourceError) -> Cow<'static, str> {
     match fault {
         SourceFault::NotFound => match setting {
             Setting::Token | Setting::CallerSecret => {
-                format!("store {what} as a {kind} of that name, or set {label} to the name it has")
+                format!("store {what} as a {kind} of that name, or set {label} to the name of the existing parameter")
                     .into()
             }
             Setting::Ca | Setting::ClientCert | Setting::Headers => format!(
-                "store {what} as a {kind} of that name, or set {label} to the name that the parameter has, or leave \
+                "store {what} as a {kind} of that name, or set {label} to the name of the existing parameter, or leave \
                  {label} unset if the home does not need it"
             )
             .into(),
@@ -183,7 +183,7 @@ fn action(error: &SourceError) -> Cow<'static, str> {
                 "allow the function's role ssm:GetParametersByPath on HOMES_PARAMETER_PREFIX".into()
             }
             Setting::TokenFile | Setting::TokenVariable => {
-                format!("allow the function to read the source that {label} names").into()
+                format!("allow the function to read the source named by {label}").into()
             }
         },
         SourceFault::Decryption { .. } => {
@@ -332,16 +332,16 @@ mod tests {
         let (title, action) = problem(Setting::Token, SourceFault::NotFound);
         assert_eq!(
             title,
-            "The parameter that HA_TOKEN_PARAMETER names does not exist"
+            "The parameter named by HA_TOKEN_PARAMETER does not exist"
         );
         assert_eq!(
             action,
-            "store the token as a SecureString of that name, or set HA_TOKEN_PARAMETER to the name it has"
+            "store the token as a SecureString of that name, or set HA_TOKEN_PARAMETER to the name of the existing parameter"
         );
         let (title, action) = problem(Setting::Ca, SourceFault::TimedOut);
         assert_eq!(
             title,
-            "The parameter that HA_CA_PARAMETER names could not be read"
+            "The parameter named by HA_CA_PARAMETER could not be read"
         );
         assert!(action.contains("Parameter Store"));
         let kind = "String".to_owned();

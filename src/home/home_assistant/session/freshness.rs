@@ -1,4 +1,4 @@
-//! # Reuse of an open connection
+//! Decides whether an open connection may be used again.
 //!
 //! A home pings 55 s after the last message from its peer and closes the connection after 83 s. A frozen execution
 //! environment answers no pings, and after the thaw it finds the ping in its receive buffer. The decision therefore

@@ -49,15 +49,16 @@ impl Attack {
     }
 }
 
-const PARTS: AccessError = AccessError::Malformed("it has not three parts with dots between them");
+const PARTS: AccessError = AccessError::Malformed("it does not have three parts separated by dots");
 const BASE64: AccessError = AccessError::Malformed("a part of it is not base64url");
 const HEADER: AccessError =
-    AccessError::Malformed("its header is no JSON object, or has a member twice");
+    AccessError::Malformed("its header is not a JSON object, or has a duplicate member");
 const PAYLOAD: AccessError =
-    AccessError::Malformed("its payload is no JSON object, or has a member twice");
-const EXTENSIONS: AccessError = AccessError::Malformed("its header asks for extensions");
+    AccessError::Malformed("its payload is not a JSON object, or has a duplicate member");
+const EXTENSIONS: AccessError =
+    AccessError::Malformed("its header requires unsupported extensions");
 const NO_ALG: AccessError = AccessError::Malformed("its header has no `alg`");
-const BAD_KID: AccessError = AccessError::Malformed("its `kid` is no short text");
+const BAD_KID: AccessError = AccessError::Malformed("its `kid` is not a short string");
 const TOO_LARGE: AccessError = AccessError::TooLarge;
 
 /// The issuer's keys.

@@ -109,7 +109,7 @@ fn confusion(keys: &Keys) -> Vec<Attack> {
             attacks.push(attack(name, token, AccessError::Algorithm));
         }
         let token = forger.token(&rs256(), &claims());
-        let name = format!("an HMAC with {what}, called RS256");
+        let name = format!("RS256 in the header, HMAC signature with {what}");
         attacks.push(attack(name, token, AccessError::Signature));
     }
     for (alg, key) in [
@@ -119,12 +119,12 @@ fn confusion(keys: &Keys) -> Vec<Attack> {
         ("EdDSA", &keys.ed25519),
     ] {
         let token = key.token(&json!({ "alg": alg }), &claims());
-        let name = format!("{alg} where a secret is set up");
+        let name = format!("{alg} for a verifier with a secret");
         attacks.push(attack(name, token, AccessError::Algorithm).on_secret());
     }
     for alg in ["RS256", "HS384", "HS512"] {
         let token = keys.secret.token(&json!({ "alg": alg }), &claims());
-        let name = format!("the secret, called {alg}");
+        let name = format!("{alg} in the header, HMAC signature with the secret");
         attacks.push(attack(name, token, AccessError::Algorithm).on_secret());
     }
     for (id, alg) in [
@@ -214,7 +214,7 @@ fn key_ids(keys: &Keys) -> Vec<Attack> {
     let header = json!({"alg": "RS256"});
     let token = keys.rsa.token(&header, &claims());
     attacks.push(attack(
-        "no kid where several keys fit",
+        "no kid, several matching keys",
         token,
         AccessError::UnknownKey,
     ));

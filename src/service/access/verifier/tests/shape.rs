@@ -17,9 +17,9 @@ pub(super) fn attacks(keys: &Keys) -> Vec<Attack> {
             format!("{good}.x.y"),
             PARTS,
         ),
-        ("a dot behind", format!("{good}."), PARTS),
-        ("a dot before", format!(".{good}"), PARTS),
-        ("nothing but dots", ".".repeat(8_000), PARTS),
+        ("a trailing dot", format!("{good}."), PARTS),
+        ("a leading dot", format!(".{good}"), PARTS),
+        ("only dots", ".".repeat(8_000), PARTS),
         ("two tokens", format!("{good},{good}"), PARTS),
         (
             "a JSON serialisation",
@@ -43,16 +43,16 @@ pub(super) fn attacks(keys: &Keys) -> Vec<Attack> {
             format!("{header}\n.{payload}.{signature}"),
             BASE64,
         ),
-        ("a blank before", format!(" {good}"), BASE64),
-        ("its scheme before", format!("Bearer {good}"), BASE64),
-        ("quotation marks around", format!("\"{good}\""), BASE64),
+        ("a leading space", format!(" {good}"), BASE64),
+        ("a `Bearer ` prefix", format!("Bearer {good}"), BASE64),
+        ("in quotation marks", format!("\"{good}\""), BASE64),
         (
             "a payload with padding",
             format!("{header}.{payload}==.{signature}"),
             BASE64,
         ),
         (
-            "a blank in the payload",
+            "a space in the payload",
             format!("{header}. {payload}.{signature}"),
             BASE64,
         ),
@@ -99,13 +99,13 @@ fn encodings(keys: &Keys) -> Vec<Attack> {
         .collect();
     let mut attacks = Vec::new();
     for (name, payload) in [
-        ("the other alphabet", standard),
-        ("padding, signed", padded),
-        ("lines as in a mail", lines),
+        ("the standard base64 alphabet", standard),
+        ("base64url with padding", padded),
+        ("lines of 64 characters", lines),
         ("hexadecimal digits with a colon", "7b:7d".into()),
-        ("bits left over", trailing_bits(&good)),
+        ("base64url with unused bits set", trailing_bits(&good)),
         (
-            "a length that no bytes have",
+            "base64url of an impossible length",
             format!("{}A", &good[..good.len() / 4 * 4]),
         ),
     ] {
@@ -215,7 +215,7 @@ fn contents(keys: &Keys) -> Vec<Attack> {
 fn sizes(keys: &Keys) -> Vec<Attack> {
     vec![
         attack(
-            "8 KB and a byte, well signed",
+            "8 KB plus one byte, with a valid signature",
             of_length(keys, 8_193),
             TOO_LARGE,
         ),

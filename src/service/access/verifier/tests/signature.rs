@@ -37,7 +37,7 @@ pub(super) fn attacks(keys: &Keys) -> Vec<Attack> {
         let header = json!({"alg": called, "kid": "rsa"});
         let token = resigned(&header, |message| keys.rsa.sign(made, message));
         add(
-            &format!("{made} called {called}"),
+            &format!("{made} signature, {called} in the header"),
             token,
             AccessError::Signature,
         );
@@ -131,8 +131,8 @@ fn spoilt(key: &TestKey, header: &Value) -> Vec<(&'static str, String)> {
         ),
         ("first bit flipped", signed(&flipped)),
         ("last bit flipped", signed(&last_flipped)),
-        ("nothing but zeroes", signed(&vec![0; bytes.len()])),
-        ("nothing but ones", signed(&vec![0xff; bytes.len()])),
+        ("only zero bits", signed(&vec![0; bytes.len()])),
+        ("only one bits", signed(&vec![0xff; bytes.len()])),
         (
             "another token's signature",
             format!("{first}.{second}.{}", parts(&other)[2]),
@@ -146,10 +146,10 @@ fn spoilt(key: &TestKey, header: &Value) -> Vec<(&'static str, String)> {
             format!("{}.{second}.{signature}", b64(other_header)),
         ),
         ("a signature of the payload alone", signed(&payload_only)),
-        ("padding behind the signature", format!("{good}=")),
-        ("a blank behind the signature", format!("{good} ")),
-        ("a newline behind the signature", format!("{good}\n")),
-        ("a NUL behind the signature", format!("{good}\0")),
+        ("padding after the signature", format!("{good}=")),
+        ("a space after the signature", format!("{good} ")),
+        ("a newline after the signature", format!("{good}\n")),
+        ("a NUL after the signature", format!("{good}\0")),
         (
             "a signature that is not base64url",
             format!("{first}.{second}.+/+/"),
