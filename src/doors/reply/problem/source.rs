@@ -336,7 +336,8 @@ mod tests {
         );
         assert_eq!(
             action,
-            "store the token as a SecureString of that name, or set HA_TOKEN_PARAMETER to the name of the existing parameter"
+            "store the token as a SecureString of that name, or set HA_TOKEN_PARAMETER to the name of the existing \
+             parameter"
         );
         let (title, action) = problem(Setting::Ca, SourceFault::TimedOut);
         assert_eq!(
