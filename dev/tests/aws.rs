@@ -1,5 +1,5 @@
 //! The AWS emulator: conditional writes, versions of parameters, and faults of single calls.
-#![expect(clippy::unwrap_used, reason = "a call that fails fails the test")]
+#![expect(clippy::unwrap_used, reason = "a failed call must fail the test")]
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};

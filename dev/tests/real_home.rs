@@ -6,7 +6,7 @@ use serde_json::json;
 
 const LIGHT: &str = "light.bed_light";
 
-#[expect(clippy::unwrap_used, reason = "a request that fails fails the test")]
+#[expect(clippy::unwrap_used, reason = "a failed request must fail the test")]
 async fn config(home: &RealHome, token: &str) -> StatusCode {
     let url = format!("{}/api/config", home.url());
     let request = http_client().unwrap().get(url).bearer_auth(token);

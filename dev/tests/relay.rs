@@ -1,5 +1,5 @@
 //! The relay over real sockets.
-#![expect(clippy::unwrap_used, reason = "a call that fails fails the test")]
+#![expect(clippy::unwrap_used, reason = "a failed call must fail the test")]
 
 use std::{io, net::SocketAddr, time::Duration};
 

@@ -112,7 +112,7 @@ async fn metrics_have_the_values_that_were_put() {
             .timestamp(std::time::SystemTime::now().into())
     };
     let home = Dimension::builder().name("Home").value("cabin").build();
-    // So many data that the SDK compresses the request.
+    // There are enough data points that the SDK compresses the request.
     let crowd = (0..400).map(|_| datum("Crowd", 1.0));
     let data = [datum("TokenValid", 1.0), datum("TokenValid", 0.0)]
         .into_iter()

@@ -75,13 +75,13 @@ async fn run(command: Command) -> Result<ExitCode, Box<dyn std::error::Error>> {
     context.deadline = u64::try_from(end.unix.as_millis())?;
     let deadline_ms = context.deadline;
     let reply = serde_json::to_value(function.handle(&payload, context).await)?;
-    function.app.after_answer(deadline_ms).await;
-    function.app.flush_at_shutdown(FLUSH_LIMIT).await;
     writeln!(
         std::io::stdout(),
         "{}",
         serde_json::to_string_pretty(&reply)?
     )?;
+    function.app.after_answer(deadline_ms).await;
+    function.app.flush_at_shutdown(FLUSH_LIMIT).await;
     Ok(if is_success(&reply) {
         ExitCode::SUCCESS
     } else {

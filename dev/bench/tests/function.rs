@@ -1,4 +1,4 @@
-//! The stack's handle on a function, with the bare function.
+//! A test of `Function`, which starts and invokes a function. The test uses the bare function.
 
 use std::time::Duration;
 

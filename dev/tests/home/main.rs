@@ -2,7 +2,7 @@
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
-    reason = "a call that fails fails the test"
+    reason = "a failed call must fail the test"
 )]
 
 mod access;

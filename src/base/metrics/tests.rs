@@ -1,4 +1,4 @@
-//! Aggregation and delivery, also if a delivery fails, hangs, or loses its waiting caller.
+//! Tests of aggregation and delivery. A delivery may fail or hang, and the caller that waits for it may be cancelled.
 
 use std::iter::zip;
 

@@ -70,7 +70,8 @@ fn from_session(
     Ok(response)
 }
 
-/// Creates the error for an answer that cannot be redacted. The answer is not shown, so its outcome is not known.
+/// Creates the error for an answer that cannot be redacted. The caller does not get the answer, so the caller does not
+/// know the outcome of the request.
 fn unreadable(_: Unreadable, may_have_acted: bool) -> BrokenAnswer {
     BrokenAnswer {
         error: HomeError::NotHomeAssistant {

@@ -332,7 +332,8 @@ impl Problem {
             ),
             HomeError::DeadlineExceeded { .. } => (
                 ProblemName::DeadlineExceeded,
-                "raise the function's timeout above the sum of the HA_*_TIMEOUT_MS settings, or try again",
+                "try again; if the problem persists, lower the HA_*_TIMEOUT_MS settings or HA_RETRY_ATTEMPTS, or raise \
+                 the function's timeout",
             ),
             HomeError::MessageTooLarge { .. } => (
                 ProblemName::MessageTooLarge,

@@ -1,4 +1,4 @@
-//! Presents tokens to the home, each token at most once at a time, and records every rejection.
+//! Presents tokens to the home and records every rejection. At most one presentation of a token runs at a time.
 //!
 //! A presentation runs in its own task. If a caller's deadline ends, the caller stops waiting and the task still
 //! receives the response. If execution environments share verdicts, the presentation waits for its turn.

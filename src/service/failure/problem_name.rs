@@ -75,11 +75,7 @@ impl ProblemName {
             Self::HomeUnreachable => ("home-unreachable", "The home could not be reached", 503),
             Self::HomeStarting => ("home-starting", "Home Assistant is starting", 503),
             Self::HomeTimeout => ("home-timeout", "The home did not answer in time", 503),
-            Self::HomeTls => (
-                "home-tls",
-                "The TLS connection to the home is not trusted",
-                503,
-            ),
+            Self::HomeTls => ("home-tls", "The TLS connection to the home failed", 503),
             Self::HomeEdgeBlocked => (
                 "home-edge-blocked",
                 "A proxy in front of the home answered instead of the home",

@@ -1,4 +1,4 @@
-//! A test of callers with several homes. Only the tenant in the caller's token selects the home.
+//! A test of a latchkey that serves several homes. Only the tenant in the caller's token selects the home.
 
 use latchkey_dev::stack::AwsEmulator;
 use serde_json::{Value, json};

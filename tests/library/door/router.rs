@@ -212,7 +212,7 @@ async fn all_values_of_a_multi_value_header_are_read() {
 }
 
 #[tokio::test]
-async fn unsupported_methods_and_options_get_the_allowed_methods() {
+async fn unsupported_method_and_options_request_get_an_allow_header() {
     let stage = DoorStage::start().await;
     for (method, path, status, allow) in [
         ("GET", "/commands", 405, "POST"),

@@ -19,7 +19,7 @@ use super::{TABLE, TokenStage};
 
 const PUT_ITEM: &str = "dynamodb:PutItem";
 
-/// The longest presentation of the environment that a test plays.
+/// The longest time of a presentation by the test, which acts as an execution environment.
 const PRESENTATION: Duration = Duration::from_secs(3);
 
 impl TokenStage {

@@ -46,8 +46,13 @@ impl<'a> Graph<'a> {
         named: &Named,
         depth: usize,
     ) -> Option<Vec<String>> {
-        let path = from_root(source, &named.path, "latchkey")?;
+        let path = Self::path_in_latchkey(source, named)?;
         path.get(..depth).map(<[String]>::to_vec)
+    }
+
+    /// Returns a path in the crate `latchkey`, counted from the crate's root.
+    pub(crate) fn path_in_latchkey(source: &Source, named: &Named) -> Option<Vec<String>> {
+        from_root(source, &named.path, "latchkey")
     }
 
     /// Returns the groups of files with circular dependencies.

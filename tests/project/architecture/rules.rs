@@ -111,7 +111,26 @@ pub(crate) fn check(sources: &[Source]) -> BTreeSet<Violation> {
         if source.is_test() {
             continue;
         }
-        if let Some(module) = module(source)
+        let user = module(source);
+        for named in source.named.iter().filter(|_| user.is_some()) {
+            let Some(path) = Graph::path_in_latchkey(source, named) else {
+                continue;
+            };
+            if named.is_import && path.len() < 2 {
+                // Later paths would begin with the floor's name, and the other rules would not see them.
+                add(
+                    named.line,
+                    "names a whole floor; name the module".to_owned(),
+                );
+            }
+            if path.first().is_some_and(|first| first == "composition") {
+                add(named.line, "no floor may use `composition`".to_owned());
+            }
+        }
+        for line in &source.inline_modules {
+            add(*line, "a module within a file; give it a file".to_owned());
+        }
+        if let Some(module) = user
             && !MAY_USE.iter().any(|(name, _)| *name == module)
         {
             add(1, format!("`{module}` is missing in MAY_USE"));

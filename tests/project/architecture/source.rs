@@ -23,6 +23,8 @@ pub(crate) struct Source {
     pub(crate) used: BTreeSet<String>,
     /// The functions that return `Self` and take no `self`, with their line and number of arguments.
     pub(crate) constructors: Vec<(String, usize, usize)>,
+    /// The lines of modules whose code stands in this file, outside of tests.
+    pub(crate) inline_modules: Vec<usize>,
 }
 
 /// A path that a file names.
@@ -33,6 +35,8 @@ pub(crate) struct Named {
     pub(crate) path: Vec<String>,
     /// True if the path stands in a `pub use`.
     pub(crate) is_reexport: bool,
+    /// True if the path brings names into scope that stand for the whole path: in a `use`, or before a group.
+    pub(crate) is_import: bool,
 }
 
 impl Source {
@@ -50,6 +54,7 @@ impl Source {
             aliases: reader.aliases,
             used: reader.used,
             constructors: reader.constructors,
+            inline_modules: reader.inline_modules,
         }
     }
 
@@ -140,6 +145,7 @@ struct Reader {
     aliases: BTreeMap<String, Vec<String>>,
     used: BTreeSet<String>,
     constructors: Vec<(String, usize, usize)>,
+    inline_modules: Vec<usize>,
 }
 
 fn is_test(attributes: &[syn::Attribute]) -> bool {
@@ -184,6 +190,7 @@ impl Reader {
                 line,
                 path,
                 is_reexport,
+                is_import: true,
             });
         };
         match tree {
@@ -201,6 +208,7 @@ impl Reader {
                     line,
                     path: before.to_vec(),
                     is_reexport,
+                    is_import: true,
                 });
             }
             syn::UseTree::Group(group) => {
@@ -230,6 +238,16 @@ impl Reader {
                     colons += 1;
                 }
                 token => {
+                    // `crate::{a, b}`: the paths in the group are incomplete.
+                    let is_import = colons == 2 && matches!(token, TokenTree::Group(_));
+                    if is_import {
+                        self.named.push(Named {
+                            line,
+                            path: path.clone(),
+                            is_reexport: false,
+                            is_import,
+                        });
+                    }
                     self.token_path(&mut path, line);
                     colons = 0;
                     if let TokenTree::Group(group) = token {
@@ -249,6 +267,7 @@ impl Reader {
                 line,
                 path,
                 is_reexport: false,
+                is_import: false,
             });
         }
     }
@@ -259,6 +278,13 @@ impl<'ast> Visit<'ast> for Reader {
         if !is_test(attributes(item)) {
             visit::visit_item(self, item);
         }
+    }
+
+    fn visit_item_mod(&mut self, item: &'ast syn::ItemMod) {
+        if item.content.is_some() {
+            self.inline_modules.push(item.ident.span().start().line);
+        }
+        visit::visit_item_mod(self, item);
     }
 
     fn visit_item_use(&mut self, item: &'ast syn::ItemUse) {
@@ -277,6 +303,7 @@ impl<'ast> Visit<'ast> for Reader {
                 line: path.span().start().line,
                 path: segments.map(|segment| segment.ident.to_string()).collect(),
                 is_reexport: false,
+                is_import: false,
             });
         }
         visit::visit_path(self, path);

@@ -9,7 +9,7 @@ use testkit::{PARAMETER, Sandbox, invoke, light, sample, stopped_clock};
 use super::whole::in_use;
 use super::{KEY, Stage, TABLE, issuer, state};
 
-/// Longer than any execution environment uses a replaced token.
+/// A time after which no execution environment uses a replaced token.
 const DRAINED: Duration = Duration::from_secs(3_600);
 
 #[tokio::test]

@@ -93,7 +93,7 @@ pub(super) struct Fixture {
 
 impl Fixture {
     pub(super) fn with_interval(interval: Duration) -> Self {
-        // A whole minute, so values that are recorded at once belong to one minute.
+        // The start of a minute, so that values belong to one minute until a test advances the clock by a minute.
         let clock = Arc::new(ManualClock::at(Duration::from_secs(1_700_000_040)));
         let journal = Arc::new(Journal {
             clock: clock.clone(),

@@ -81,7 +81,7 @@ pub(super) fn attacks(keys: &Keys) -> Vec<Attack> {
     attacks
 }
 
-/// Returns attacks with the same bytes in another encoding, with a valid signature of that encoding.
+/// Returns tokens whose payload is not valid base64url. The signature of each token is valid.
 fn encodings(keys: &Keys) -> Vec<Attack> {
     // The text contains characters that differ between the two alphabets.
     let payload = with(&claims(), "name", json!("\u{fb}\u{ff}~~~???>>>\u{3ff}")).to_string();
