@@ -83,7 +83,8 @@ pub(super) async fn respond(
     })
 }
 
-/// Returns a response whose body is shorter than its length. hyper closes the connection after the body's error.
+/// Returns a response whose body is shorter than its `Content-Length`. hyper closes the connection after the body's
+/// error.
 fn cut_body(text: String) -> Response<Body> {
     let length = text.len();
     let half = Bytes::from(text).slice(..length / 2);

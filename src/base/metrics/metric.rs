@@ -30,8 +30,8 @@ pub enum Metric {
     CommandLatency(Duration),
     /// The number of commands in a batch that were sent and not answered. Recorded for each batch with such a command.
     CommandOutcomeUnknown(u32),
-    /// An invocation named another home than the home that its execution environment is bound to, and was rejected.
-    /// Recorded at each such invocation.
+    /// A request named a home other than the home of its tenant, and was rejected. The tenant is the caller's, or the
+    /// tenant that the execution environment is bound to. Recorded at each such request.
     TenantViolation,
     /// A caller authenticated. Recorded at each request. Not recorded where callers need not, or cannot, authenticate.
     CallerAuthSuccess,

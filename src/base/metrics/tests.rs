@@ -282,7 +282,7 @@ async fn too_many_sets_drop_the_oldest_and_log_once() {
         metrics.record(Metric::HomeReachable(true));
     }
     assert_eq!(fixture.pending(), MAX_PENDING);
-    // The set that comes back is older than all others.
+    // The failed delivery returns its set. This set is the oldest, so it is dropped.
     journal.release(false);
     metrics.0.idle().await;
     assert_eq!(fixture.pending(), MAX_PENDING);

@@ -144,7 +144,7 @@ impl CaseStage {
             if !is_late {
                 break;
             }
-            // Past any time for which latchkey holds back requests to a home that seems down.
+            // After 10 s, an open circuit breaker admits the next command.
             *self.clock.by.lock().unwrap() += Duration::from_secs(10);
         }
         runs
@@ -244,7 +244,7 @@ impl CaseStage {
     pub(crate) async fn end_trouble(&self, trouble: &Trouble) {
         self.home.clear_faults();
         if let Trouble::Cut(at, ending) = trouble {
-            // The cut moves behind all further bytes.
+            // The relay now cuts only after more bytes than this case can send.
             self.relay.cut_after(at.direction, u64::MAX, *ending);
         }
         visit(&self.home).await;

@@ -35,7 +35,8 @@ pub(super) struct Answer {
 impl Answer {
     pub(super) async fn new(sender: Sender, response: Response<Body>) -> Self {
         let (parts, body) = response.into_parts();
-        // The body is in memory already, and the header describes the length of another form of the body.
+        // The body is already in memory, so reading it does not fail. `Content-Length` is removed below: the event
+        // has the body as text or base64, so the length can differ.
         let bytes = body::to_bytes(body, usize::MAX).await.unwrap_or_default();
         let mut headers = parts.headers;
         headers.remove(CONTENT_LENGTH);
