@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use latchkey::base::clock::SystemClock;
 use latchkey::doors::reply::Problem;
 use latchkey::home::bridge::BridgeError;
 use latchkey::home::home_assistant::{Answer, HomeError, Outcome, Stage};
@@ -31,7 +32,7 @@ use ProblemName::{
     CommandOutcomeUnknown, HomeBanned, HomeEdgeBlocked, HomeProxyNotTrusted, HomeStarting,
     HomeTimeout, HomeUnreachable, MessageTooLarge, NotHomeAssistant, TokenRejected,
 };
-use testkit::{Port, TestBridge, command, home, home_with};
+use testkit::{Limits, Port, TestBridge, command, home, home_with};
 
 /// Returns the expected result of each fault. The match is exhaustive, so a new kind of fault does not compile
 /// without an entry.
@@ -149,7 +150,13 @@ fn every_fault() -> Vec<Fault> {
 async fn check_fault(fault: Fault) -> Result<(), String> {
     let home = home().await;
     let token = home.mint_token("latchkey");
-    let fixture = TestBridge::new(&home.url(), &token);
+    // The faults run in one thread, and some of them keep it busy.
+    let limits = Limits {
+        step: Duration::from_secs(2),
+        ..Limits::default()
+    };
+    let clock = Arc::new(SystemClock::new());
+    let fixture = TestBridge::with_limits(&home.url(), &token, clock, limits);
     home.set_fault(fault.clone());
     let toggle = command(json!({
         "type": "call_service", "domain": "light", "service": "toggle",
