@@ -4,14 +4,19 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use aws_config::environment::EnvironmentVariableCredentialsProvider;
 use aws_config::timeout::TimeoutConfig;
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_smithy_http_client::tls;
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use memchr::memmem::Finder;
 use tokio::sync::OnceCell;
 
 use crate::base::clock::Clock;
 use crate::base::config::{
-    Callers, Config, HomeConfig, HomeLimits, KeysConfig, MetricsConfig, MetricsSink, TokenOrigin,
+    Callers, Config, Environment, HomeConfig, HomeLimits, KeysConfig, Lookup as _, MetricsConfig,
+    MetricsSink, TokenOrigin,
 };
 use crate::base::metrics::{CloudWatchSink, EmfSink, MetricSink, Metrics};
 use crate::base::random::Random;
@@ -202,8 +207,8 @@ async fn metric_sink(config: &MetricsConfig, aws: &Aws) -> Option<Box<dyn Metric
     let namespace = config.namespace.clone();
     match config.sink {
         MetricsSink::CloudWatch => {
-            let client = aws_sdk_cloudwatch::Client::new(aws.config().await);
-            Some(Box::new(CloudWatchSink::new(client, namespace)))
+            let aws_config = aws.config().await.clone();
+            Some(Box::new(CloudWatchSink::new(aws_config, namespace)))
         }
         MetricsSink::Emf => Some(Box::new(EmfSink::new(namespace))),
         MetricsSink::Off => None,
@@ -251,6 +256,7 @@ async fn load_aws_config() -> SdkConfig {
         .tls_provider(tls::Provider::Rustls(
             tls::rustls_provider::CryptoMode::Ring,
         ))
+        .tls_context(aws_tls())
         .build_https();
     // Parameter Store answers within milliseconds. A retry is better than a longer wait.
     let timeouts = TimeoutConfig::builder()
@@ -258,9 +264,74 @@ async fn load_aws_config() -> SdkConfig {
         .operation_attempt_timeout(Duration::from_millis(2_000))
         .operation_timeout(Duration::from_millis(5_000))
         .build();
-    aws_config::defaults(BehaviorVersion::latest())
+    let loader = aws_config::defaults(BehaviorVersion::latest())
         .http_client(http)
-        .timeout_config(timeouts)
-        .load()
-        .await
+        .timeout_config(timeouts);
+    // Lambda sets these variables. The default chain would look at them first too, but it also prepares the other
+    // providers, which takes a part of INIT.
+    let has_keys = ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]
+        .into_iter()
+        .all(|name| Environment.get(name).is_some_and(|value| !value.is_empty()));
+    let loader = match has_keys {
+        true => loader.credentials_provider(EnvironmentVariableCredentialsProvider::new()),
+        false => loader,
+    };
+    loader.load().await
+}
+
+/// The names of the roots of AWS's endpoints: Amazon and Starfield in most regions, DigiCert in China. The last one is
+/// Let's Encrypt, which local clouds use.
+const AWS_ROOTS: [&str; 4] = [
+    "Amazon Root CA",
+    "Starfield Services Root",
+    "DigiCert Global Root",
+    "ISRG Root",
+];
+
+/// Returns the TLS settings of the AWS clients.
+///
+/// The root certificates are compiled in, because the client would read the system's certificates from some hundred
+/// files. Only some of them are used, because the client parses each one. Either takes milliseconds of INIT.
+fn aws_tls() -> tls::TlsContext {
+    let mut pem = String::new();
+    for root in aws_roots() {
+        pem.push_str("-----BEGIN CERTIFICATE-----\n");
+        BASE64_STANDARD.encode_string(root, &mut pem);
+        pem.push_str("\n-----END CERTIFICATE-----\n");
+    }
+    let store = tls::TrustStore::empty().with_pem_certificate(pem);
+    let context = tls::TlsContext::builder().with_trust_store(store).build();
+    // This never fails: the settings are constant. The default reads the system's certificates.
+    context.unwrap_or_default()
+}
+
+/// Returns the root certificates with one of these names.
+fn aws_roots() -> impl Iterator<Item = &'static [u8]> {
+    let names = AWS_ROOTS.map(Finder::new);
+    let roots = webpki_root_certs::TLS_SERVER_ROOT_CERTS.iter();
+    let is_of_aws = move |root: &&[u8]| names.iter().any(|name| name.find(root).is_some());
+    roots.map(AsRef::as_ref).filter(is_of_aws)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn aws_roots_contain_the_roots_that_aws_documents() {
+        let roots: Vec<&[u8]> = aws_roots().collect();
+        for name in [
+            "Amazon Root CA 1",
+            "Amazon Root CA 2",
+            "Amazon Root CA 3",
+            "Amazon Root CA 4",
+            "Starfield Services Root Certificate Authority - G2",
+            "DigiCert Global Root G2",
+            "ISRG Root X1",
+        ] {
+            let names = |root: &&[u8]| root.windows(name.len()).any(|part| part == name.as_bytes());
+            assert!(roots.iter().any(|root| names(root)), "{name}");
+        }
+        assert!(roots.len() <= 12, "{}", roots.len());
+    }
 }

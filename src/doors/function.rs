@@ -108,17 +108,18 @@ impl Function {
         context: Context,
     ) -> Result<Reply<impl Serialize + use<>>, Failure> {
         let invocation = invocation(&self.app, &context);
+        // The futures of the other triggers are on the heap, so that they do not enlarge the future of a command.
         match trigger {
             Trigger::KeepWarm => {
                 let finish = |warmth| self.finding(warmth, &invocation.id);
-                let warmed = self.app.keep_warm(&invocation, finish).await?;
+                let warmed = Box::pin(self.app.keep_warm(&invocation, finish)).await?;
                 Ok(Reply::KeepWarm(KeepWarmReply::of(warmed)))
             }
             Trigger::ParameterChange => {
                 let parameter = changed_parameter(payload)?;
                 let finish = |warmth| self.finding(warmth, &invocation.id);
                 let warmed = self.app.parameter_changed(&parameter, &invocation, finish);
-                Ok(Reply::KeepWarm(match warmed.await? {
+                Ok(Reply::KeepWarm(match Box::pin(warmed).await? {
                     Some(warmed) => KeepWarmReply::of(warmed),
                     None => KeepWarmReply::ignored(),
                 }))
@@ -128,7 +129,7 @@ impl Function {
                 let finish = |rotated: Result<RotationReport, Failure>| {
                     rotated.map_err(|failure| report(&self.app, &failure, &invocation.id))
                 };
-                let rotated = self.app.rotate(&request, &invocation, finish).await?;
+                let rotated = Box::pin(self.app.rotate(&request, &invocation, finish)).await?;
                 Ok(Reply::Rotation(RotationReply::of(rotated)))
             }
             Trigger::Direct => {
@@ -154,11 +155,11 @@ impl Function {
             Trigger::HttpV1 | Trigger::HttpV2 | Trigger::FunctionUrl | Trigger::Alb => {
                 let (router, base_path) = (self.router(), &self.base_path);
                 let answer = http::serve(&self.app, router, base_path, trigger, payload, context);
-                Ok(Reply::Http(answer.await))
+                Ok(Reply::Http(Box::pin(answer).await))
             }
             Trigger::Alexa => {
                 let reply = alexa::serve(&self.app, payload, &invocation);
-                Ok(Reply::Alexa(reply.await))
+                Ok(Reply::Alexa(Box::pin(reply).await))
             }
             Trigger::WebSocket | Trigger::Doctor => Err(EventError::Unsupported {
                 seen: format!(

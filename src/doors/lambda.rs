@@ -32,36 +32,39 @@ pub async fn run(
     is_concurrent: bool,
 ) -> Result<(), Error> {
     let app = function.app.clone();
-    let delivery = if is_concurrent {
-        Delivery::Spawned
-    } else {
-        start_extension(app.clone()).await
-    };
-    flush_at_shutdown(app.clone())?;
     let handler = service_fn(move |event: LambdaEvent<Box<RawValue>>| {
         let function = function.clone();
-        async move {
+        // Several layers move this future, so it is on the heap.
+        Box::pin(async move {
             let (payload, context) = event.into_parts();
             let payload = match payload.get() {
                 NOT_JSON => "not JSON",
                 payload => payload,
             };
             Ok::<_, Error>(function.handle(payload, context).await)
-        }
+        })
     });
-    let answered = Answered {
-        app: app.clone(),
-        delivery,
-    };
-    let runtime = Runtime::new(handler).layer(answered);
+    let runtime = Runtime::new(handler);
     if !runtime.is_snapstart() {
-        // The warm-up runs in the background. The first invocation waits for the parts that are not ready.
+        // The warm-up runs in the background, and begins while the extension registers. The first invocation waits for
+        // the parts that are not ready.
         tokio::spawn({
             let app = app.clone();
             async move { app.warm_up(warm_up_limit).await }
         });
     }
+    let delivery = if is_concurrent {
+        Delivery::Spawned
+    } else {
+        start_extension(app.clone()).await
+    };
+    flush_at_shutdown(app.clone())?;
+    let answered = Answered {
+        app: app.clone(),
+        delivery,
+    };
     runtime
+        .layer(answered)
         .register_snapstart_resource(Arc::new(Snapshot { app, warm_up_limit }))
         .run_concurrent()
         .await

@@ -264,11 +264,25 @@ impl Bridge {
     where
         F: Future<Output = Result<T, BridgeError>>,
     {
+        self.with_retries(deadline, delays, || self.attempt(deadline, &work))
+            .await
+    }
+
+    /// Repeats an attempt as this module's retry rules say.
+    async fn with_retries<T, F>(
+        &self,
+        deadline: Deadline,
+        delays: impl Iterator<Item = Duration>,
+        attempt: impl Fn() -> F,
+    ) -> Result<T, BridgeError>
+    where
+        F: Future<Output = Result<T, Failure>>,
+    {
         let (mut replaced_token, mut replaced_connection) = (false, false);
         let mut waits = Waits::new(delays, self.clock.now());
         let outcome = loop {
             let began = self.clock.now();
-            let Failure { error, reused } = match self.attempt(deadline, &work).await {
+            let Failure { error, reused } = match attempt().await {
                 Ok(done) => break Ok(done),
                 Err(failure) => failure,
             };
@@ -331,26 +345,12 @@ impl Bridge {
     where
         F: Future<Output = Result<T, BridgeError>>,
     {
-        let rejected = {
-            // A weak reference avoids a cycle: the prover owns the session, and the session owns the connection.
-            let prover = Arc::downgrade(&self.prover);
-            move |fingerprint| {
-                if let Some(prover) = prover.upgrade() {
-                    prover.rejected(fingerprint);
-                }
-            }
-        };
-        self.prover.discard_if_token_replaced(deadline).await;
-        let proven_token = self.prover.proven_token(deadline);
-        let checkout = self
-            .prover
-            .session
-            .checkout(deadline, proven_token, rejected)
-            .await
-            .map_err(|error| Failure {
-                error,
-                reused: false,
-            })?;
+        self.prover.drop_outdated(deadline).await;
+        let checkout = self.prover.checkout(deadline).await;
+        let checkout = checkout.map_err(|error| Failure {
+            error,
+            reused: false,
+        })?;
         let reused = checkout.reused;
         work(checkout)
             .await

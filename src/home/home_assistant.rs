@@ -7,11 +7,14 @@ mod answerer;
 mod connection;
 mod error;
 mod extras;
+mod freshness;
+mod http_connection;
+mod http_pool;
 mod message;
-mod preconnect;
 mod rest_client;
 mod session;
 mod socket;
+mod socket_watch;
 mod target;
 mod token_check;
 mod transport;
@@ -20,10 +23,8 @@ pub use answerer::Expected;
 pub use connection::{Connection, Heard, Outcome, Sieve, Status};
 pub use error::{HomeError, Stage};
 pub use extras::{Extras, Labels};
+pub use freshness::{FRESH, Freshness, PING_TIMEOUT, STALE, freshness};
 pub use message::{Answer, Command, CommandError, CommandFailure, JsonSlice};
 pub use rest_client::{BrokenAnswer, RestAnswer, RestBody, RestCall, RestOutcome};
-pub use session::{
-    Checkout, FRESH, Freshness, PING_TIMEOUT, STALE, Session, SessionReport, SessionState,
-    freshness,
-};
+pub use session::{Checkout, Session, SessionReport, SessionState};
 pub use socket::reseed_masks;

@@ -272,6 +272,13 @@ impl TokenService {
             .is_rejected(token.fingerprint(), token.version)
     }
 
+    /// Returns true if the home has rejected this token in the version that was last read.
+    pub fn has_rejected(&self, fingerprint: Fingerprint) -> bool {
+        let state = self.inner.state.lock();
+        let version = state.cache.version_of(fingerprint);
+        state.cache.is_rejected(fingerprint, version)
+    }
+
     /// Returns the number of tokens that were fetched from the source. Two readings show whether a fetch took place
     /// between them.
     pub fn fetches(&self) -> u64 {

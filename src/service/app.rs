@@ -54,13 +54,18 @@ pub struct App {
 }
 
 impl App {
-    /// Prepares the token, its verdict and the session of each open home. Call it when no invocation is waiting.
+    /// Prepares the token, its verdict and the session of each open home, and the callers' keys. Call it when no
+    /// invocation is waiting.
     pub async fn warm_up(&self, limit: Duration) {
         let deadline = Deadline::at(self.clock.now().after(limit));
         // Errors are ignored here: the first invocation meets the same error and reports it.
-        for home in self.homes.open_ones() {
-            home.bridge.warm_up(deadline).await;
-        }
+        let homes = async {
+            for home in self.homes.open_ones() {
+                home.bridge.warm_up(deadline).await;
+            }
+        };
+        let keys = tokio::time::timeout(limit, self.authenticator.read_ahead());
+        let _ = tokio::join!(homes, keys);
     }
 
     /// Counts a failure with an unknown outcome, which an operator must investigate.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use aws_sdk_cloudwatch::Client;
 use latchkey::base::clock::{Clock as _, ManualClock, SystemClock};
 use latchkey::base::metrics::{CloudWatchSink, Meter, Metric as Measured, Metrics};
 use latchkey_dev::stack::{AwsEmulator, Fault, Function, Metric};
@@ -153,7 +152,7 @@ async fn metrics_of_a_long_outage_are_delivered_in_one_request_and_add_up() {
         Measured::RotationFailed,
     ];
     let aws = AwsEmulator::start().await.unwrap();
-    let sink = CloudWatchSink::new(Client::new(aws.sdk_config()), NAMESPACE.into());
+    let sink = CloudWatchSink::new(aws.sdk_config().clone(), NAMESPACE.into());
     let begin = SystemClock::new().now().unix - (MINUTES + 1) * MINUTE;
     let clock = Arc::new(ManualClock::at(begin));
     let metrics = Arc::new(Metrics::new(Some(Box::new(sink)), clock.clone()));

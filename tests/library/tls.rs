@@ -175,3 +175,25 @@ async fn unreadable_or_invalid_setting_is_named_and_read_again() {
     ca.put(Ok(&authority.pem));
     assert!(run().await.is_ok());
 }
+
+#[tokio::test]
+async fn later_connection_resumes_the_tls_session() {
+    let authority = Authority::new();
+    let (mut home, token) = home(HomeOptions {
+        tls: Some(authority.server(None)),
+        ..HomeOptions::default()
+    })
+    .await;
+    let extras = Extras {
+        ca: secret(&authority.pem),
+        ..Extras::default()
+    };
+    let fixture = TestBridge::with_extras(&home.url(), &token, extras);
+    let commands = [command(json!({"type": "ping"}))];
+    let run = async || fixture.bridge.run(&commands, fixture.deadline()).await;
+    run().await.unwrap();
+    assert_eq!(home.counters().tls_resumptions, 0);
+    home.restart().await.unwrap();
+    run().await.unwrap();
+    assert!(home.counters().tls_resumptions > 0);
+}

@@ -68,7 +68,7 @@ async fn home_that_is_down_is_reported_to_each_caller_within_5_s() {
         format!("http://{}", port.address),
         "http://no-such-host.invalid:8123".to_owned(),
     ] {
-        let clock = BusyClock::new(Duration::from_millis(100));
+        let clock = BusyClock::new(Duration::from_millis(50));
         let function = function(&url, &token().await, "10", clock.clone()).await;
         for caller in 1..=3 {
             let before = connection_attempts(&function);

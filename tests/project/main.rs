@@ -7,5 +7,4 @@
 )]
 
 mod architecture;
-mod dependencies;
 mod documentation;

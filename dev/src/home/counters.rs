@@ -12,6 +12,8 @@ use crate::lock::locked;
 pub struct Counters {
     /// TCP connections accepted.
     pub tcp_connections: u64,
+    /// TLS connections that resumed a session of an earlier connection.
+    pub tls_resumptions: u64,
     /// HTTP requests by path, including WebSocket upgrades.
     pub http_requests: BTreeMap<String, u64>,
     /// Requests for `/api/config`, with any response.

@@ -30,6 +30,8 @@ pub struct HomeOptions {
     pub prefix: String,
     /// Headers that an access proxy requires. A request without them gets a login page.
     pub required_headers: Vec<(String, String)>,
+    /// True if the home has the integration `alexa`, which serves `POST /api/alexa/smart_home`.
+    pub has_alexa: bool,
 }
 
 impl Default for HomeOptions {
@@ -44,6 +46,7 @@ impl Default for HomeOptions {
             tls: None,
             prefix: String::new(),
             required_headers: Vec::new(),
+            has_alexa: false,
         }
     }
 }

@@ -4,7 +4,7 @@ use std::io;
 
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
+use hyper::body::{Bytes, Incoming};
 use serde_json::{Value, json};
 
 use super::{
@@ -36,6 +36,9 @@ pub(super) async fn respond(
         ["api", "states", entity_id] => (Method::GET, Action::State(entity_id)),
         ["api", "services"] => (Method::GET, Action::Services),
         ["api", "services", domain, name] => (Method::POST, Action::Call(domain, name)),
+        ["api", "alexa", "smart_home"] if shared.options.has_alexa => {
+            (Method::POST, Action::Directive)
+        }
         _ => return Ok(status(StatusCode::NOT_FOUND)),
     };
     if method != allowed {
@@ -54,15 +57,14 @@ pub(super) async fn respond(
             None => message(StatusCode::NOT_FOUND, "Entity not found."),
         },
         Action::Services => json_body(&services()),
-        Action::Call(domain, name) => {
-            let body = request
-                .into_body()
-                .collect()
-                .await
-                .map_err(io::Error::other)?;
-            call(shared, domain, name, &body.to_bytes())
-        }
+        Action::Call(domain, name) => call(shared, domain, name, &whole(request).await?),
+        Action::Directive => directive(shared, &whole(request).await?),
     })
+}
+
+async fn whole(request: Request<Incoming>) -> io::Result<Bytes> {
+    let body = request.into_body().collect().await;
+    Ok(body.map_err(io::Error::other)?.to_bytes())
 }
 
 /// The action of a route.
@@ -73,6 +75,7 @@ enum Action<'a> {
     State(&'a str),
     Services,
     Call(&'a str, &'a str),
+    Directive,
 }
 
 fn call(shared: &Shared, domain: &str, name: &str, body: &[u8]) -> Response<Body> {
@@ -95,6 +98,44 @@ fn call(shared: &Shared, domain: &str, name: &str, body: &[u8]) -> Response<Body
         .map(|event| &event["data"]["new_state"])
         .collect();
     json_body(&json!(changed))
+}
+
+/// Runs an Alexa directive. This home knows the directives of `Alexa.PowerController`. As in Home Assistant, the ID of
+/// an endpoint is the ID of its entity with `#` in place of the dot.
+fn directive(shared: &Shared, body: &[u8]) -> Response<Body> {
+    let Ok(mut asked) = serde_json::from_slice::<Value>(body) else {
+        return message(StatusCode::BAD_REQUEST, "Data should be valid JSON.");
+    };
+    let directive = asked["directive"].take();
+    let (header, endpoint) = (&directive["header"], &directive["endpoint"]["endpointId"]);
+    let entity_id = endpoint.as_str().unwrap_or_default().replace('#', ".");
+    let domain = entity_id.split('.').next().unwrap_or_default();
+    let name = match (header["namespace"].as_str(), header["name"].as_str()) {
+        (Some("Alexa.PowerController"), Some("TurnOn")) => "turn_on",
+        (Some("Alexa.PowerController"), Some("TurnOff")) => "turn_off",
+        _ => return status(StatusCode::BAD_REQUEST),
+    };
+    let data = json!({ "entity_id": entity_id });
+    let Some(service) = Service::find(domain, name) else {
+        return status(StatusCode::BAD_REQUEST);
+    };
+    if shared.execute(service, Some(&data), None).is_err() {
+        return status(StatusCode::BAD_REQUEST);
+    }
+    json_body(&json!({
+        "event": {
+            "header": {
+                "namespace": "Alexa",
+                "name": "Response",
+                "messageId": header["messageId"],
+                "correlationToken": header["correlationToken"],
+                "payloadVersion": "3",
+            },
+            "endpoint": {"endpointId": endpoint},
+            "payload": {},
+        },
+        "context": {"properties": []},
+    }))
 }
 
 fn services() -> Value {

@@ -11,6 +11,7 @@ use std::{
 
 use hyper::{server::conn::http1, service::service_fn, upgrade::OnUpgrade};
 use hyper_util::rt::TokioIo;
+use rustls::HandshakeKind;
 use tokio::{
     io::AsyncWriteExt,
     net::{TcpListener, TcpStream},
@@ -81,8 +82,11 @@ async fn http(
     let tcp = apply_fault(tcp, &shared).await?;
     let stream = match &shared.options.tls {
         Some(tls) => {
-            let accepted = TlsAcceptor::from(Arc::clone(tls)).accept(tcp).await;
-            Stream::Tls(Box::new(accepted.ok()?))
+            let accepted = TlsAcceptor::from(Arc::clone(tls)).accept(tcp).await.ok()?;
+            if accepted.get_ref().1.handshake_kind() == Some(HandshakeKind::Resumed) {
+                shared.tally.count(|counters| counters.tls_resumptions += 1);
+            }
+            Stream::Tls(Box::new(accepted))
         }
         None => Stream::Plain(tcp),
     };

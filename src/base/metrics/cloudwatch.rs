@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use aws_config::SdkConfig;
 use aws_sdk_cloudwatch::Client;
 use aws_sdk_cloudwatch::error::{DisplayErrorContext, ProvideErrorMetadata as _};
 use aws_sdk_cloudwatch::primitives::DateTime;
@@ -9,6 +10,7 @@ use aws_sdk_cloudwatch::types::{
     Dimension, MetricDatum, StandardUnit, StatisticSet as StatisticValues,
 };
 use futures_util::future::BoxFuture;
+use once_cell::sync::OnceCell;
 
 use super::pending::MAX_PENDING;
 use super::{DeliveryError, MetricSink, StatisticSet, Unit};
@@ -25,22 +27,28 @@ const LEAST_INTERVAL: Duration = Duration::from_secs(60);
 /// Delivers metrics to a CloudWatch namespace.
 #[derive(Debug)]
 pub struct CloudWatchSink {
-    client: Client,
+    config: SdkConfig,
+    /// Created at the first delivery, because its creation takes a part of INIT otherwise.
+    client: OnceCell<Client>,
     namespace: String,
 }
 
 impl CloudWatchSink {
-    /// Creates a sink for `namespace`. The timeouts of `client` limit the time of a delivery.
-    pub fn new(client: Client, namespace: String) -> Self {
-        Self { client, namespace }
+    /// Creates a sink for `namespace`. The timeouts of `config` limit the time of a delivery.
+    pub fn new(config: SdkConfig, namespace: String) -> Self {
+        Self {
+            config,
+            client: OnceCell::new(),
+            namespace,
+        }
     }
 }
 
 impl MetricSink for CloudWatchSink {
     fn deliver<'a>(&'a self, sets: &'a [StatisticSet]) -> BoxFuture<'a, Result<(), DeliveryError>> {
         Box::pin(async move {
-            let request = self
-                .client
+            let client = self.client.get_or_init(|| Client::new(&self.config));
+            let request = client
                 .put_metric_data()
                 .namespace(&self.namespace)
                 .set_metric_data(Some(sets.iter().map(datum).collect()));

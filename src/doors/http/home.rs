@@ -1,5 +1,7 @@
 //! Home Assistant's own REST API, for clients that do not know latchkey.
 
+use std::time::Duration;
+
 use axum::body::{Body, Bytes};
 use axum::extract::{Request, State};
 use axum::response::Response;
@@ -105,6 +107,9 @@ const OF_THE_WHOLE: [HeaderName; 5] = [
     LAST_MODIFIED,
 ];
 
+/// The time limit for reading a body that is not sent to the caller.
+const DISCARD_LIMIT: Duration = Duration::from_millis(100);
+
 /// The longest answer that is collected before it is sent. Collecting a short answer has no cost, and the compression
 /// layer then knows its length.
 const GATHERED_BYTES: u64 = 64 << 10;
@@ -123,6 +128,15 @@ async fn response(
         .length()
         .is_some_and(|length| length <= GATHERED_BYTES);
     let body = if request.is_head() {
+        if is_short {
+            // The connection can be used again only after the body was read. The answer does not depend on the body.
+            let duration = time_left.duration.min(DISCARD_LIMIT);
+            let discarded = answer.body.whole(Limit {
+                duration,
+                ..time_left
+            });
+            let _ = discarded.await;
+        }
         Body::empty()
     } else if answer.status.is_success() && permit.redacts_answer(request) {
         for name in OF_THE_WHOLE {

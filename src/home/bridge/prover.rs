@@ -16,7 +16,7 @@ use crate::base::clock::{Clock, Deadline, Timestamp};
 use crate::base::lock::Lock;
 use crate::base::metrics::{Meter, Metric};
 use crate::base::secret::{AccessToken, Fingerprint};
-use crate::home::home_assistant::{HomeError, Session, Stage};
+use crate::home::home_assistant::{Checkout, FRESH, HomeError, Session, SessionState, Stage};
 use crate::home::token::{Token, TokenError, TokenService};
 use crate::home::verdict::{Standing, Verdict, Verdicts};
 
@@ -44,6 +44,8 @@ struct State {
     flight: Option<(Fingerprint, Presentation)>,
     /// The last token that the home accepted, with the time.
     proof: Option<(Fingerprint, Timestamp)>,
+    /// A token with an unexplained 401, or a request without a response, since it was last accepted.
+    doubted: Option<Fingerprint>,
 }
 
 impl Prover {
@@ -69,8 +71,47 @@ impl Prover {
         self: &Arc<Self>,
         deadline: Deadline,
     ) -> Result<Arc<AccessToken>, BridgeError> {
+        let token = self.current_token(deadline).await?;
+        self.prove(&token, deadline).await?;
+        Ok(token.access)
+    }
+
+    /// Returns the current token for a REST request. The home has accepted the token, and since then nothing suggests
+    /// that the home has revoked it.
+    pub(super) async fn trusted_token(
+        self: &Arc<Self>,
+        deadline: Deadline,
+    ) -> Result<Token, BridgeError> {
+        let token = self.current_token(deadline).await?;
+        if !self.is_trusted(token.fingerprint()).await {
+            self.prove(&token, deadline).await?;
+        }
+        Ok(token)
+    }
+
+    /// Returns true if the open session vouches for the token, or if the home has just accepted the token and the
+    /// session is still being opened.
+    async fn is_trusted(&self, fingerprint: Fingerprint) -> bool {
+        if self.state.lock().doubted == Some(fingerprint) {
+            if !self.session.confirms(fingerprint).await {
+                return false;
+            }
+            self.state
+                .lock()
+                .doubted
+                .take_if(|doubted| *doubted == fingerprint);
+        }
+        let is_opening = matches!(
+            self.session.state(),
+            SessionState::Connecting | SessionState::Authenticating
+        );
+        let is_proven = self.is_proven(fingerprint, FRESH);
+        (is_opening && is_proven) || self.session.vouches_for(fingerprint, is_proven).await
+    }
+
+    async fn current_token(&self, deadline: Deadline) -> Result<Token, BridgeError> {
         let token = self.in_time(deadline, self.tokens.current()).await;
-        let token = token.inspect_err(|error| {
+        token.inspect_err(|error| {
             // The home rejected the token earlier, or the token has expired according to its own expiry time.
             if matches!(
                 error,
@@ -78,18 +119,59 @@ impl Prover {
             ) {
                 self.meter.record(Metric::TokenValid(false));
             }
-        })?;
+        })
+    }
+
+    /// Presents a token to the home, or waits for the presentation in flight.
+    pub(super) async fn prove(
+        self: &Arc<Self>,
+        token: &Token,
+        deadline: Deadline,
+    ) -> Result<(), BridgeError> {
         let remaining = deadline.remaining(self.clock.now());
         if remaining < LEAST_TIME {
             return Err(too_late(Stage::Validate));
         }
-        let access = token.access.clone();
-        tokio::time::timeout(remaining, self.present(token))
+        tokio::time::timeout(remaining, self.present(token.clone()))
             .await
             .unwrap_or(Err(HomeError::DeadlineExceeded {
                 stage: Stage::Validate,
             }))?;
-        Ok(access)
+        Ok(())
+    }
+
+    /// Returns a connection to run commands on.
+    pub(super) async fn checkout(
+        self: &Arc<Self>,
+        deadline: Deadline,
+    ) -> Result<Checkout, BridgeError> {
+        let rejected = {
+            // A weak reference avoids a cycle: the prover owns the session, and the session owns the connection.
+            let prover = Arc::downgrade(self);
+            move |fingerprint| {
+                if let Some(prover) = prover.upgrade() {
+                    prover.rejected(fingerprint);
+                }
+            }
+        };
+        let proven_token = self.proven_token(deadline);
+        let is_rejected = |fingerprint| self.tokens.has_rejected(fingerprint);
+        self.session
+            .checkout(deadline, proven_token, is_rejected, rejected)
+            .await
+    }
+
+    /// Opens the session in the background, unless it is known to be alive or is being opened.
+    pub(super) fn open_session(self: &Arc<Self>, deadline: Deadline) {
+        if self.session.is_fresh() || self.session.state() == SessionState::Connecting {
+            return;
+        }
+        let prover = self.clone();
+        self.background.spawn(async move {
+            if let Err(error) = prover.checkout(deadline).await {
+                tracing::debug!(error = %error, stage = "socket", "the session is not open yet");
+            }
+        });
     }
 
     /// Waits for the token service until the deadline.
@@ -138,14 +220,25 @@ impl Prover {
         tracing::warn!(%fingerprint, category = "token", "the home rejected the token");
     }
 
+    /// Records a 401 that nobody had the time to explain, or a request without a response. Before the next request, the
+    /// home must answer on the session or accept the token at `/api/config`.
+    pub(super) fn doubt(&self, fingerprint: Fingerprint) {
+        self.state.lock().doubted = Some(fingerprint);
+    }
+
     /// Forgets the last acceptance, so that the next token is read and validated again.
     pub(super) fn forget_proof(&self) {
         self.state.lock().proof = None;
     }
 
+    /// Forgets the last acceptance if the session has ended since, because the home may have revoked the token.
     /// Discards the open connection if its token is past the hard TTL and the parameter holds another token now. If the
     /// parameter cannot be read, the open connection still proves its token.
-    pub(super) async fn discard_if_token_replaced(&self, deadline: Deadline) {
+    pub(super) async fn drop_outdated(&self, deadline: Deadline) {
+        if self.session.has_ended() {
+            self.forget_proof();
+            self.session.doubt();
+        }
         let Some(in_use) = self.session.usable_fingerprint() else {
             return;
         };
@@ -261,7 +354,11 @@ impl Prover {
             }
         })?;
         self.meter.record(Metric::TokenValid(true));
-        self.state.lock().proof = Some((fingerprint, self.clock.now()));
+        {
+            let mut state = self.state.lock();
+            state.proof = Some((fingerprint, self.clock.now()));
+            state.doubted = None;
+        }
         tracing::info!(
             %fingerprint, version = token.version, home_version = version, stage = "validate",
             "token accepted"

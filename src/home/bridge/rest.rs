@@ -1,21 +1,25 @@
 //! Requests to the home's REST API.
+//!
+//! A request proves its own token: the home answers a bad token with 401, which counts as one failed login like a
+//! rejection at `/api/config`. So a request with a token that the home has accepted, and has not rejected since, waits
+//! for neither the session nor `/api/config`.
+//!
+//! A 401 has two meanings: the token was revoked, or the token's user lacks a permission. The session tells them apart,
+//! because a home that revokes a token closes the token's connections.
 
 use std::time::Duration;
 
-use super::Bridge;
 use super::error::BridgeError;
+use super::{Bridge, Failure};
 use crate::base::clock::Deadline;
-use crate::home::home_assistant::{Checkout, HomeError, RestCall, RestOutcome};
+use crate::home::home_assistant::{Connection, HomeError, RestCall, RestOutcome, SessionState};
+use crate::home::token::Token;
 
 /// The timeout of the ping that checks the session after a 401.
 const DOUBT_LIMIT: Duration = Duration::from_secs(2);
 
 impl Bridge {
     /// Forwards a request. `Err` means that the request was not executed.
-    ///
-    /// The request is sent while an authenticated session is open. The session proves the token and explains a 401. If
-    /// the session is alive, the token is valid and the token's user lacks a permission, so the 401 is the response. If
-    /// the session is closed, the token was revoked.
     pub async fn rest(
         &self,
         call: &RestCall,
@@ -23,50 +27,112 @@ impl Bridge {
     ) -> Result<RestOutcome, BridgeError> {
         let delays = self.admit()?;
         let outcome = self
-            .with_connection(deadline, delays, |checkout| {
-                self.ask(checkout, call, deadline)
+            .with_retries(deadline, delays, || async {
+                let asked = self.ask(call, deadline).await;
+                // A dead connection was already replaced, so a repetition has the usual delays.
+                asked.map_err(|error| Failure {
+                    error,
+                    reused: false,
+                })
             })
             .await;
         self.note_fetches();
         outcome
     }
 
-    async fn ask(
-        &self,
-        checkout: Checkout,
-        call: &RestCall,
-        deadline: Deadline,
-    ) -> Result<RestOutcome, BridgeError> {
+    async fn ask(&self, call: &RestCall, deadline: Deadline) -> Result<RestOutcome, BridgeError> {
         let prover = &self.prover;
-        let connection = checkout.connection;
-        self.ready(&connection, deadline).await?;
-        let token = prover.in_time(deadline, prover.tokens.current()).await?;
-        let fingerprint = token.fingerprint();
-        if fingerprint != connection.fingerprint() {
-            // Another token is stored now, and it needs its own session as proof.
-            prover.session.discard(&connection);
-            return Err(HomeError::Closed.into());
+        prover.drop_outdated(deadline).await;
+        // The next command needs the session, and so does the meaning of a 401.
+        prover.open_session(deadline);
+        let token = prover.trusted_token(deadline).await?;
+        // A session that has already ended cannot explain a 401.
+        let session = prover.session.current();
+        let session = session.filter(|session| !session.is_closed());
+        if let Some(outdated) = session
+            .as_ref()
+            .filter(|session| session.fingerprint() != token.fingerprint())
+        {
+            // Another token is stored now, and it needs a session of its own.
+            prover.session.discard(outdated);
         }
-        // The last check before the token is presented: a home that has revoked the token has closed the session.
-        if !connection.is_open().await {
-            return Err(HomeError::Closed.into());
+        let outcome = prover.session.rest(&token.access, call, deadline).await;
+        if !matches!(outcome, Ok(RestOutcome::Answered(_))) {
+            // The missing response may have been a 401. The next request waits until that is known, so that a revoked
+            // token does not cost a failed login for each request.
+            prover.doubt(token.fingerprint());
         }
-        let outcome = prover.session.rest(&token.access, call, deadline).await?;
-        let doubt = deadline.limit(DOUBT_LIMIT, self.clock.now());
+        let outcome = outcome?;
         match &outcome {
-            // A slow ping response alone does not mean that the home closed the session, so the token may still be
-            // valid.
             RestOutcome::Answered(answer)
-                if answer.is_refusal()
-                    && !connection.is_alive(doubt.duration).await
-                    && connection.is_closed() =>
+                if answer.is_refusal() && !self.is_accepted(&token, session, deadline).await =>
             {
                 // Home Assistant checks the token first, so the request was not executed.
-                prover.rejected(fingerprint);
-                prover.session.discard(&connection);
                 Err(HomeError::Rejected.into())
             }
             RestOutcome::Answered(_) | RestOutcome::Unknown(_) => Ok(outcome),
         }
+    }
+
+    /// Returns false if a 401 means that the home has rejected the token. `session` is the session at the time of the
+    /// request.
+    async fn is_accepted(
+        &self,
+        token: &Token,
+        session: Option<Connection>,
+        deadline: Deadline,
+    ) -> bool {
+        let prover = &self.prover;
+        let fingerprint = token.fingerprint();
+        let session = session.or_else(|| prover.session.current());
+        let Some(session) = session.filter(|session| session.fingerprint() == fingerprint) else {
+            return self.passes_a_check(token, deadline).await;
+        };
+        match self.ready(&session, deadline).await {
+            Ok(()) => {}
+            // The connection reports a rejected `auth` itself.
+            Err(error) if error == HomeError::Rejected.into() => return false,
+            Err(_) if session.is_closed() => return self.passes_a_check(token, deadline).await,
+            Err(_) => {
+                prover.doubt(fingerprint);
+                return true;
+            }
+        }
+        let doubt = deadline.limit(DOUBT_LIMIT, self.clock.now());
+        if session.is_alive(doubt.duration).await {
+            return true;
+        }
+        if !session.is_closed() {
+            // A slow ping response alone does not mean that the home closed the session, so the token may still be
+            // valid.
+            prover.doubt(fingerprint);
+            return true;
+        }
+        prover.rejected(fingerprint);
+        prover.session.discard(&session);
+        false
+    }
+
+    /// Returns false if the home rejects the token on the session that is being opened. Without such a session, only
+    /// `/api/config` can tell.
+    async fn passes_a_check(&self, token: &Token, deadline: Deadline) -> bool {
+        let rejected = BridgeError::from(HomeError::Rejected);
+        if self.prover.session.state() == SessionState::Connecting {
+            // The session presents the token anyway, and each presentation of a revoked token is a failed login.
+            match self.opened(token, deadline).await {
+                Ok(true) => return true,
+                Err(error) if error == rejected => return false,
+                Ok(false) | Err(_) => {}
+            }
+        }
+        self.prover.forget_proof();
+        self.prover.prove(token, deadline).await != Err(rejected)
+    }
+
+    /// Waits until the session is authenticated. Returns true if the session has this token.
+    async fn opened(&self, token: &Token, deadline: Deadline) -> Result<bool, BridgeError> {
+        let connection = self.prover.checkout(deadline).await?.connection;
+        self.ready(&connection, deadline).await?;
+        Ok(connection.fingerprint() == token.fingerprint())
     }
 }

@@ -27,8 +27,10 @@ impl Bridge {
         // A token that was read here must not count as refreshed for the next event.
         self.note_fetches();
         let remaining = deadline.remaining(self.clock.now());
+        // The next REST request needs an open connection.
+        let rest = async { tokio::join!(prover.settled(), prover.session.refill()) };
         // Unfinished tasks continue when the execution environment is thawed.
-        let _ = tokio::time::timeout(remaining, prover.settled()).await;
+        let _ = tokio::time::timeout(remaining, rest).await;
     }
 
     /// Reads the token again if it is due.

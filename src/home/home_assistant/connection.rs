@@ -10,6 +10,8 @@
 //! * The task did not start to write the frame: `not_sent`. The task checks the socket first, so it detects a
 //!   connection that the home closed while the execution environment was frozen before it writes anything.
 //! * The write failed: `not_sent`. The kernel did not accept the whole frame, and an incomplete frame is not a message.
+//!   Frames that were in the queue at the same time share one write. If it fails, only the last frame is certainly
+//!   incomplete. The commands of the other frames are `unknown`.
 //! * The frame was written and a reply arrived: `answered`.
 //! * The frame was written and no reply arrived: `unknown`, with one exception. A home that answers `auth` with
 //!   `auth_invalid` reads no further messages, so commands after `auth` are `not_sent`.
@@ -184,7 +186,7 @@ impl Connection {
             })
             .unzip();
         let request = Request::Commands {
-            commands: commands.to_vec(),
+            commands: commands.iter().map(Command::text).collect(),
             replies,
             claim: claim.clone(),
         };
@@ -272,10 +274,12 @@ async fn drive(
     // The status is set before the callers are notified, because they then check it.
     shared.status.send_replace(Status::Closed(end.clone()));
     shared.settle_all(&end);
-    for request in writer.unsent.drain(..) {
-        request.refuse(&end);
+    for waiter in writer.unsent.drain(..) {
+        waiter.refuse(&end);
     }
     while let Some(request) = writer.queue.recv().await {
-        request.refuse(&end);
+        for waiter in request.into_waiters() {
+            waiter.refuse(&end);
+        }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize, Serializer};
 use serde_json::value::RawValue;
@@ -21,7 +22,7 @@ use crate::base::secret::AccessToken;
 pub struct Command {
     members: Map<String, Value>,
     /// The text of the object, from its opening brace to its closing brace.
-    text: String,
+    text: Arc<str>,
 }
 
 /// Commands with equal members are equal, even if their texts differ.
@@ -59,16 +60,16 @@ pub enum CommandError {
 impl Command {
     /// Parses and checks a command.
     pub fn parse(text: &str) -> Result<Self, CommandError> {
-        Self::checked(unambiguous(text)?, text.trim().to_owned())
+        Self::checked(unambiguous(text)?, text.trim())
     }
 
     /// Checks a command that latchkey itself builds.
     pub fn new(value: Value) -> Result<Self, CommandError> {
         let text = value.to_string();
-        Self::checked(value, text)
+        Self::checked(value, &text)
     }
 
-    fn checked(value: Value, text: String) -> Result<Self, CommandError> {
+    fn checked(value: Value, text: &str) -> Result<Self, CommandError> {
         let Value::Object(members) = value else {
             return Err(CommandError::NotAnObject(kind_of(&value)));
         };
@@ -92,7 +93,13 @@ impl Command {
             }
             _ => {}
         }
+        let text = text.into();
         Ok(Self { members, text })
+    }
+
+    /// Returns the text of the command.
+    pub(super) fn text(&self) -> Arc<str> {
+        self.text.clone()
     }
 
     /// Returns the command's size in a frame, in bytes, including its id.
@@ -130,8 +137,8 @@ impl Command {
 const MAX_ID_BYTES: usize = 32;
 
 /// Returns the text of one frame: one command or a list of commands, with ids from `first_id`.
-pub(super) fn frame(commands: &[Command], first_id: u64) -> String {
-    let bytes: usize = commands.iter().map(Command::frame_bytes).sum();
+pub(super) fn frame(commands: &[Arc<str>], first_id: u64) -> String {
+    let bytes: usize = commands.iter().map(|text| text.len() + MAX_ID_BYTES).sum();
     let mut frame = String::with_capacity(bytes + 2);
     let is_list = commands.len() != 1;
     frame.extend(is_list.then_some('['));
@@ -140,7 +147,7 @@ pub(super) fn frame(commands: &[Command], first_id: u64) -> String {
             frame.push(',');
         }
         // A command is an object with a `type`, so its first member follows the brace.
-        let members = command.text.strip_prefix('{').unwrap_or(&command.text);
+        let members = command.strip_prefix('{').unwrap_or(command);
         frame.push_str("{\"id\":");
         frame.push_str(&id.to_string());
         frame.push(',');

@@ -1,5 +1,7 @@
 //! A client for Home Assistant's REST API. The client sends the home's token in place of the caller's token.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
@@ -10,11 +12,11 @@ use http::{HeaderMap, HeaderName, Method, StatusCode};
 
 use super::answerer::{Answerer, Expected, ForeignAnswer, answerer};
 use super::error::{HomeError, Stage};
+use super::http_connection::{HttpRequest, SendError, bearer, request};
+use super::http_pool::{HttpBody, HttpPool};
 use super::target::Target;
-use super::token_check::{bearer, classify, client};
 use super::transport::Transport;
 use crate::base::clock::Limit;
-use crate::base::lock::Lock;
 use crate::base::secret::AccessToken;
 
 /// The caller's headers that are forwarded to the home. The other headers concern the caller, the connection or
@@ -27,13 +29,6 @@ const PASSED_ON: [HeaderName; 6] = [
     IF_NONE_MATCH,
     RANGE,
 ];
-
-/// The time that an idle connection stays in the pool. Home Assistant keeps it open longer. The open session was heard
-/// within that time or has just answered a ping.
-const IDLE_LIMIT: Duration = Duration::from_secs(15);
-
-/// The number of idle connections in the pool.
-const MAX_IDLE: usize = 8;
 
 /// A request to the home's REST API.
 #[derive(Clone, Debug)]
@@ -68,7 +63,7 @@ pub struct RestAnswer {
 /// A response body that is still being received.
 #[derive(Debug)]
 pub struct RestBody {
-    response: reqwest::Response,
+    body: HttpBody,
     /// The longest pause between two parts of the body.
     silence: Duration,
     max_bytes: usize,
@@ -87,10 +82,6 @@ pub struct BrokenAnswer {
 
 /// The outcome of a request that was sent.
 #[derive(Debug)]
-#[expect(
-    clippy::large_enum_variant,
-    reason = "one value for each request, and mostly the larger variant"
-)]
 pub enum RestOutcome {
     /// The home responded.
     Answered(RestAnswer),
@@ -108,7 +99,7 @@ impl RestAnswer {
 impl RestBody {
     /// Returns the body's length, if the home sent it.
     pub fn length(&self) -> Option<u64> {
-        self.response.content_length()
+        self.body.length()
     }
 
     /// Returns true if the request may have changed something. If the body is then cut off, the outcome of the request
@@ -149,9 +140,9 @@ impl RestBody {
     }
 
     async fn next(&mut self) -> Result<Option<Bytes>, BrokenAnswer> {
-        let part = tokio::time::timeout(self.silence, self.response.chunk()).await;
+        let part = tokio::time::timeout(self.silence, self.body.next(Stage::Command)).await;
         match part {
-            Ok(part) => part.map_err(|error| self.broken(classify(&error, Stage::Command))),
+            Ok(part) => part.map_err(|error| self.broken(error)),
             Err(_) => Err(self.broken(HomeError::Timeout {
                 stage: Stage::Command,
             })),
@@ -167,92 +158,37 @@ impl RestBody {
 }
 
 /// Forwards requests to one home.
-pub(super) struct RestClient {
-    /// The client for read-only requests, with the number of its session. The client reuses its connections, but only
-    /// as long as the session lives: the cause that ended the session may also have ended the connections.
-    kept: Lock<Option<(u64, reqwest::Client)>>,
-    /// The client for all other requests, with a new connection for each. A reused connection that died cannot tell
-    /// "not sent" from "sent".
-    fresh: reqwest::Client,
-    silence: Duration,
-    max_bytes: usize,
+pub(super) struct RestClient<'a> {
+    pub(super) target: &'a Target,
+    pub(super) transport: &'a Transport,
+    pub(super) pool: &'a Arc<HttpPool>,
 }
 
-impl RestClient {
-    pub(super) fn new(target: &Target, transport: &Transport) -> Result<Self, HomeError> {
-        Ok(Self {
-            kept: Lock::default(),
-            fresh: client(target, transport, std::convert::identity)?,
-            silence: target.limits.command_timeout,
-            max_bytes: target.limits.max_message_bytes,
-        })
-    }
-
-    /// Returns the client that reuses its connections during the session with this number.
-    fn kept(
-        &self,
-        target: &Target,
-        transport: &Transport,
-        session: u64,
-    ) -> Result<reqwest::Client, HomeError> {
-        let mut kept = self.kept.lock();
-        if let Some((_, client)) = kept.as_ref().filter(|(number, _)| *number == session) {
-            return Ok(client.clone());
-        }
-        let client = client(target, transport, |builder| {
-            builder
-                .pool_max_idle_per_host(MAX_IDLE)
-                .pool_idle_timeout(IDLE_LIMIT)
-        })?;
-        *kept = Some((session, client.clone()));
-        Ok(client)
-    }
-
-    /// Sends a request during the session with this number. `Err` means that the request was not executed.
+impl RestClient<'_> {
+    /// Sends a request. `Err` means that the request was not executed.
     pub(super) async fn send(
         &self,
-        target: &Target,
-        transport: &Transport,
-        session: u64,
         token: &AccessToken,
         call: &RestCall,
         limit: Limit,
     ) -> Result<RestOutcome, HomeError> {
-        let mut url = target.address.rest(&call.path);
-        url.set_query(Some(call.query.as_str()).filter(|query| !query.is_empty()));
-        let mut headers = HeaderMap::new();
-        for name in PASSED_ON {
-            if let Some(value) = call.headers.get(&name) {
-                headers.insert(name, value.clone());
-            }
-        }
-        headers.insert(AUTHORIZATION, bearer(token)?);
-        let request = |client: &reqwest::Client| {
-            client
-                .request(call.method.clone(), url.clone())
-                .headers(headers.clone())
-                .body(call.body.clone())
-        };
-        let asked = async {
-            if !call.only_reads {
-                return self.ask(request(&self.fresh), target, call).await;
-            }
-            let kept = self
-                .kept(target, transport, session)
-                .map_err(NoResponse::NotSent)?;
-            match self.ask(request(&kept), target, call).await {
-                // The home may have closed the connection at that moment. A read-only request may be sent twice.
-                Err(NoResponse::Lost(HomeError::Unreachable { .. })) => {
-                    self.ask(request(&self.fresh), target, call).await
-                }
-                outcome => outcome,
-            }
-        };
+        let request = self.request(token, call)?;
+        let is_sending = AtomicBool::new(false);
+        let asked = self.ask(&request, call, &is_sending);
         let missing = match tokio::time::timeout(limit.duration, asked).await {
             Ok(Ok(answer)) => return Ok(RestOutcome::Answered(answer)),
             Ok(Err(missing)) => missing,
-            Err(_) => NoResponse::Lost(HomeError::out_of_time(Stage::Command, limit)),
+            Err(_) => {
+                let error = HomeError::out_of_time(Stage::Command, limit);
+                match is_sending.load(Ordering::Relaxed) {
+                    true => NoResponse::Lost(error),
+                    false => NoResponse::NotSent(error),
+                }
+            }
         };
+        if matches!(missing, NoResponse::Lost(_)) {
+            self.pool.clear();
+        }
         match missing {
             // A failed read-only request counts as not executed.
             NoResponse::Lost(error) if !call.only_reads => Ok(RestOutcome::Unknown(error)),
@@ -264,31 +200,68 @@ impl RestClient {
         }
     }
 
+    fn request(&self, token: &AccessToken, call: &RestCall) -> Result<HttpRequest, HomeError> {
+        let mut url = self.target.address.rest(&call.path);
+        url.set_query(Some(call.query.as_str()).filter(|query| !query.is_empty()));
+        let mut headers = HeaderMap::new();
+        for name in PASSED_ON {
+            if let Some(value) = call.headers.get(&name) {
+                headers.insert(name, value.clone());
+            }
+        }
+        headers.insert(AUTHORIZATION, bearer(token)?);
+        let method = call.method.clone();
+        request(method, &url, headers, call.body.clone(), self.transport)
+    }
+
+    /// Sends a request on a connection that is alive. Sets `is_sending` while a part of the request may have been
+    /// written.
     async fn ask(
         &self,
-        request: reqwest::RequestBuilder,
-        target: &Target,
+        request: &HttpRequest,
         call: &RestCall,
+        is_sending: &AtomicBool,
     ) -> Result<RestAnswer, NoResponse> {
-        let mut response = request.send().await.map_err(|error| {
-            let reason = classify(&error, Stage::Command);
-            match error.is_connect() {
-                true => NoResponse::NotSent(reason),
-                false => NoResponse::Lost(reason),
+        let connection = self.pool.connection().await;
+        let mut connection = connection.map_err(NoResponse::NotSent)?;
+        let mut is_second = false;
+        let exchange = loop {
+            is_sending.store(true, Ordering::Relaxed);
+            let sent = self.pool.send(connection, request.clone(), Stage::Command);
+            let error = match sent.await {
+                Ok(exchange) => break exchange,
+                Err(error) => error,
+            };
+            let may_repeat = match &error {
+                SendError::NotSent(_) => true,
+                // The home may have closed the connection at that moment. A read-only request may be sent twice.
+                SendError::Lost(HomeError::Unreachable { .. }) => call.only_reads,
+                SendError::Lost(_) => false,
+            };
+            if is_second || !may_repeat {
+                return Err(match error {
+                    SendError::NotSent(error) => NoResponse::NotSent(error),
+                    SendError::Lost(error) => NoResponse::Lost(error),
+                });
             }
-        })?;
-        let status = response.status();
-        let headers = std::mem::take(response.headers_mut());
-        if let Answerer::Other(foreign) = answerer(status, &headers, call.expected, target) {
+            is_second = true;
+            is_sending.store(false, Ordering::Relaxed);
+            let opened = self.pool.new_connection(self.pool.now()).await;
+            connection = opened.map_err(NoResponse::NotSent)?;
+        };
+        let (head, body) = exchange.response.into_parts();
+        if let Answerer::Other(foreign) =
+            answerer(head.status, &head.headers, call.expected, self.target)
+        {
             return Err(NoResponse::Foreign(foreign));
         }
         Ok(RestAnswer {
-            status,
-            headers,
+            status: head.status,
+            headers: head.headers,
             body: RestBody {
-                response,
-                silence: self.silence,
-                max_bytes: self.max_bytes,
+                body: HttpBody::new(body, exchange.connection, self.pool.clone()),
+                silence: self.target.limits.command_timeout,
+                max_bytes: self.target.limits.max_message_bytes,
                 may_have_acted: !call.only_reads,
             },
         })

@@ -1,26 +1,26 @@
 //! The session with a home: at most one connection at a time, which later invocations reuse.
 
-mod freshness;
+mod link;
 mod report;
+mod trust;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-pub use freshness::{FRESH, Freshness, PING_TIMEOUT, STALE, freshness};
-use once_cell::sync::OnceCell;
+use link::{Link, Links};
 use report::Known;
 pub use report::{SessionReport, SessionState};
 
 use super::connection::{Connection, ConnectionTerms, Outcome, Sieve, Status};
 use super::error::{HomeError, Stage};
 use super::extras::Extras;
+use super::freshness::{Freshness, PING_TIMEOUT, freshness};
 use super::message::Command;
 use super::rest_client::{RestCall, RestClient, RestOutcome};
 use super::socket::{self, Greeted};
 use super::target::Target;
-use super::token_check::TokenCheck;
-use super::transport::Transport;
-use crate::base::clock::{Clock, Deadline, Limit, Timestamp};
+use super::token_check;
+use crate::base::clock::{Clock, Deadline, Limit};
 use crate::base::config::{HomeAddress, HomeLimits};
 use crate::base::lock::Lock;
 use crate::base::secret::{AccessToken, Fingerprint};
@@ -41,25 +41,12 @@ pub struct Checkout {
 /// The session with one home.
 pub struct Session {
     target: Target,
-    extras: Extras,
     clock: Arc<dyn Clock>,
     // Locked while a connection is opened, so that concurrent callers share one connection.
     slot: tokio::sync::Mutex<Slot>,
     report: Lock<Known>,
-    link: tokio::sync::Mutex<Option<Arc<Link>>>,
+    links: Links,
 }
-
-/// The settings and clients that connections are opened with.
-struct Link {
-    transport: Transport,
-    token_check: TokenCheck,
-    /// Created at first use, because most execution environments forward no REST requests.
-    rest_client: OnceCell<RestClient>,
-    built_at: Timestamp,
-}
-
-/// The age from which a failure may mean that the settings have changed.
-const SETTINGS_MIN_AGE: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 struct Slot {
@@ -79,36 +66,16 @@ impl Session {
     ) -> Self {
         Self {
             target: Target { address, limits },
-            extras,
+            links: Links::new(extras, clock.clone()),
             clock,
             slot: tokio::sync::Mutex::default(),
             report: Lock::default(),
-            link: tokio::sync::Mutex::default(),
         }
     }
 
-    /// Returns the link, which is built at first use. A failure is not cached.
     async fn link(&self, deadline: Deadline) -> Result<Arc<Link>, HomeError> {
         let limit = deadline.limit(Duration::MAX, self.clock.now());
-        let build = async {
-            let mut link = self.link.lock().await;
-            if let Some(link) = &*link {
-                return Ok(link.clone());
-            }
-            let transport = Transport::load(&self.extras).await?;
-            let token_check = TokenCheck::new(&self.target, &transport)?;
-            let built_at = self.clock.now();
-            let built = Link {
-                transport,
-                token_check,
-                rest_client: OnceCell::new(),
-                built_at,
-            };
-            Ok(link.insert(Arc::new(built)).clone())
-        };
-        tokio::time::timeout(limit.duration, build)
-            .await
-            .unwrap_or_else(|_| Err(HomeError::out_of_time(Stage::Settings, limit)))
+        self.links.get(&self.target, limit).await
     }
 
     /// Presents a token to the home's REST API. Returns the home's version.
@@ -121,32 +88,24 @@ impl Session {
             duration: timeout,
             cut: false,
         };
-        let verdict = link.token_check.validate(token, limit).await;
-        self.reload_settings_after(verdict.as_ref().err());
+        let Link {
+            transport, pool, ..
+        } = &*link;
+        let verdict = token_check::validate(&self.target, transport, pool, token, limit).await;
+        self.links.reload_after(verdict.as_ref().err());
         verdict
-    }
-
-    /// Discards the link after an error that changed settings can cause. The settings are then read again at the next
-    /// use.
-    fn reload_settings_after(&self, error: Option<&HomeError>) {
-        let is_suspect = matches!(
-            error,
-            Some(HomeError::EdgeBlocked { .. } | HomeError::Tls { .. } | HomeError::Banned)
-        );
-        if is_suspect && let Ok(mut link) = self.link.try_lock() {
-            let now = self.clock.now();
-            link.take_if(|link| now.since(link.built_at) >= SETTINGS_MIN_AGE);
-        }
     }
 
     /// Returns the open connection if it is usable, otherwise a new connection.
     ///
     /// A new connection is opened while `proven_token` runs. `proven_token` returns a token that the home has accepted,
-    /// and only then is the token sent on the WebSocket. `rejected` is called if the home rejects the token there.
+    /// and only then is the token sent on the WebSocket, unless `is_rejected` says that the home has rejected it since.
+    /// `rejected` is called if the home rejects the token on the WebSocket.
     pub async fn checkout<E: From<HomeError>>(
         &self,
         deadline: Deadline,
         proven_token: impl Future<Output = Result<Arc<AccessToken>, E>>,
+        is_rejected: impl FnOnce(Fingerprint) -> bool,
         rejected: impl FnOnce(Fingerprint) + Send + 'static,
     ) -> Result<Checkout, E> {
         let failures = self.report.lock().failures;
@@ -168,21 +127,21 @@ impl Session {
         }
         let was_kept = slot.greeted.is_some();
         self.begin();
-        let (greeted, token) =
-            tokio::join!(self.greeted(slot.greeted.take(), deadline), proven_token);
-        if let Ok(link) = self.link.try_lock()
-            && let Some(link) = &*link
-        {
-            link.token_check.forget_preconnected();
-        }
+        // On the heap, because a command on an open connection does not need these futures.
+        let greeted = Box::pin(self.greeted(slot.greeted.take(), deadline));
+        let (greeted, token) = tokio::join!(greeted, Box::pin(proven_token));
         slot.failed = greeted
             .as_ref()
             .err()
             .filter(|error| error.is_down())
             .cloned();
         self.report.lock().failures += u64::from(slot.failed.is_some());
-        self.reload_settings_after(greeted.as_ref().err());
+        self.links.reload_after(greeted.as_ref().err());
         self.report.lock().report.last_error = greeted.as_ref().err().cloned();
+        let token = token.and_then(|token| match is_rejected(token.fingerprint()) {
+            true => Err(HomeError::Rejected.into()),
+            false => Ok(token),
+        });
         let connection = match (greeted, token) {
             (Ok(greeted), Ok(token)) => Ok(self.start(greeted, &token, rejected)),
             // The socket is kept for the next token, because this token was not sent on it.
@@ -220,13 +179,13 @@ impl Session {
     ) -> Result<RestOutcome, HomeError> {
         let link = self.link(deadline).await?;
         let limit = deadline.limit(self.target.limits.command_timeout, self.clock.now());
-        let (target, transport, session) =
-            (&self.target, &link.transport, self.report.lock().attempts);
-        let rest_client = || RestClient::new(target, transport);
-        let rest_client = link.rest_client.get_or_try_init(rest_client)?;
-        let sent = rest_client.send(target, transport, session, token, call, limit);
-        let outcome = sent.await;
-        self.reload_settings_after(outcome.as_ref().err());
+        let client = RestClient {
+            target: &self.target,
+            transport: &link.transport,
+            pool: &link.pool,
+        };
+        let outcome = client.send(token, call, limit).await;
+        self.links.reload_after(outcome.as_ref().err());
         outcome
     }
 
@@ -260,7 +219,7 @@ impl Session {
     pub async fn close(&self) {
         let mut slot = self.slot.lock().await;
         slot.greeted = None;
-        *self.link.lock().await = None;
+        self.links.clear().await;
         self.report.lock().connection = None;
     }
 
@@ -295,6 +254,7 @@ impl Session {
             // No caller got a reply in that time. A slow connection cannot be told from a dead connection, so the next
             // command gets a new one.
             self.discard(connection);
+            self.links.with_pool(|pool| pool.clear());
         }
         outcome
     }
@@ -316,6 +276,40 @@ impl Session {
         let connection = self.report.lock().connection.clone()?;
         let is_stale = freshness(connection.heard(), self.clock.now()) == Freshness::Stale;
         (!connection.is_closed() && !is_stale).then(|| connection.fingerprint())
+    }
+
+    /// Returns the current connection, which may be closed.
+    pub fn current(&self) -> Option<Connection> {
+        self.report.lock().connection.clone()
+    }
+
+    /// Returns true if the connection is closed or too old to be used, and no other connection has replaced it.
+    pub fn has_ended(&self) -> bool {
+        self.current().is_some() && self.usable_fingerprint().is_none()
+    }
+
+    /// Returns true if the connection is open, and the home answered on it recently.
+    pub fn is_fresh(&self) -> bool {
+        self.current().is_some_and(|connection| {
+            let is_fresh = freshness(connection.heard(), self.clock.now()) == Freshness::Fresh;
+            is_fresh && !connection.is_closed()
+        })
+    }
+
+    /// Opens an HTTP connection for later requests, if the session is open and no HTTP connection is.
+    pub async fn refill(&self) {
+        let mut pool = None;
+        self.links.with_pool(|current| pool = Some(current.clone()));
+        if let Some(pool) = pool
+            && self.usable_fingerprint().is_some()
+        {
+            pool.refill().await;
+        }
+    }
+
+    /// Records that the session has ended, so the HTTP connections may be dead as well.
+    pub fn doubt(&self) {
+        self.links.with_pool(|pool| pool.doubt());
     }
 
     /// Returns the token that the open connection authenticated with.
@@ -362,7 +356,12 @@ impl Session {
             Freshness::Fresh => true,
             Freshness::Doubtful => {
                 let limit = deadline.limit(PING_TIMEOUT, now);
-                connection.is_alive(limit.duration).await
+                let is_alive = connection.is_alive(limit.duration).await;
+                if !is_alive && !connection.is_closed() {
+                    // The network path is lost, and the HTTP connections used the same path.
+                    self.links.with_pool(|pool| pool.clear());
+                }
+                is_alive
             }
             Freshness::Stale => false,
         };
@@ -379,7 +378,7 @@ impl Session {
             return Ok(greeted);
         }
         let link = self.link(deadline).await?;
-        link.token_check.preconnect().await;
+        link.pool.open_ahead();
         let limit = deadline.limit(self.target.limits.connect_timeout, self.clock.now());
         socket::open(&self.target, &link.transport, limit, || self.clock.now()).await
     }

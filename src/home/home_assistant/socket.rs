@@ -1,18 +1,16 @@
 //! Opens a home's WebSocket and waits for its greeting. Opening needs no token, so it can run while the token is
 //! validated.
 
-use std::os::fd::{AsFd as _, OwnedFd};
-
 use futures_util::StreamExt as _;
 use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest as _;
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
-use tokio_util::either::Either;
 
 use super::answerer::{Answerer, Expected, answerer};
 use super::error::{HomeError, Stage};
 use super::message::{self, Incoming};
+use super::socket_watch::SocketWatch;
 use super::target::Target;
 use super::transport::{Stream, Transport, from_io};
 use crate::base::clock::{Limit, Timestamp};
@@ -20,8 +18,7 @@ use crate::base::clock::{Limit, Timestamp};
 /// A WebSocket on which the home has sent its greeting and waits for `auth`.
 pub(super) struct Greeted {
     pub(super) socket: WebSocketStream<Stream>,
-    /// A second handle to the TCP socket, to detect a closed connection without reading.
-    pub(super) watch: OwnedFd,
+    pub(super) watch: SocketWatch,
     /// The time of the greeting. The home closes a socket that has not authenticated 10 s later.
     pub(super) at: Timestamp,
 }
@@ -50,16 +47,9 @@ async fn greeted(
     target: &Target,
     transport: &Transport,
     stage: &mut Stage,
-) -> Result<(WebSocketStream<Stream>, OwnedFd), HomeError> {
+) -> Result<(WebSocketStream<Stream>, SocketWatch), HomeError> {
     let stream = transport.connect(&target.address, stage).await?;
-    let tcp = match &stream {
-        Either::Left(tcp) => tcp,
-        Either::Right(tls) => tls.get_ref().0,
-    };
-    let watch = tcp
-        .as_fd()
-        .try_clone_to_owned()
-        .map_err(|error| from_io(&error, Stage::Tcp))?;
+    let watch = SocketWatch::of(&stream).map_err(|error| from_io(&error, Stage::Tcp))?;
     *stage = Stage::Upgrade;
     let mut request = target
         .address

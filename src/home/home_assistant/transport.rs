@@ -56,17 +56,12 @@ impl Transport {
         })
     }
 
-    /// Returns the TLS settings.
-    pub(super) fn tls(&self) -> &ClientConfig {
-        &self.tls
-    }
-
     /// Returns the headers that are sent with every request.
     pub(super) fn headers(&self) -> &HeaderMap {
         &self.headers
     }
 
-    /// Connects to the home's WebSocket port. `reached` is set to each step when the step starts.
+    /// Connects to the home. `reached` is set to each step when the step starts.
     pub(super) async fn connect(
         &self,
         address: &HomeAddress,
@@ -150,20 +145,6 @@ impl Service<Name> for Resolved {
 
     fn call(&mut self, _: Name) -> Self::Future {
         std::future::ready(Ok(self.0.clone().into_iter()))
-    }
-}
-
-/// A resolver for the REST client that uses the system's name resolution and returns a recognisable error.
-#[derive(Clone, Debug)]
-pub(super) struct Resolver;
-
-impl reqwest::dns::Resolve for Resolver {
-    fn resolve(&self, name: reqwest::dns::Name) -> reqwest::dns::Resolving {
-        let host = name.as_str().to_owned();
-        Box::pin(async move {
-            let addresses = resolve(host).await?;
-            Ok(Box::new(addresses.into_iter()) as reqwest::dns::Addrs)
-        })
     }
 }
 

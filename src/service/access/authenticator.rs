@@ -16,6 +16,13 @@ pub enum Authenticator {
 }
 
 impl Authenticator {
+    /// Reads the keys before the first caller needs them.
+    pub async fn read_ahead(&self) {
+        if let Self::Jwt(verifier) = self {
+            verifier.read_ahead().await;
+        }
+    }
+
     /// Returns the caller whose token this is. Counts each token that is accepted or rejected in `meter`.
     pub async fn authenticate(
         &self,

@@ -138,6 +138,19 @@ impl KeyStore {
         self.source.algorithms()
     }
 
+    /// Reads the keys before the first lookup needs them. After a failure, the first lookup reads them again at once.
+    pub async fn read_ahead(&self) {
+        let Ok(_reading) = self.reading.try_lock() else {
+            return;
+        };
+        if self.may_try()
+            && self.kept().read_at.is_none()
+            && let Ok(keys) = self.source.read().await
+        {
+            self.keep(Ok(keys));
+        }
+    }
+
     /// Returns the key with this id for this algorithm.
     pub async fn find(
         &self,

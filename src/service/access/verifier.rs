@@ -62,6 +62,11 @@ impl Verifier {
         }
     }
 
+    /// Reads the keys before the first token needs them.
+    pub async fn read_ahead(&self) {
+        self.keys.read_ahead().await;
+    }
+
     /// Verifies a token and returns its caller.
     pub async fn verify(&self, token: &str) -> Result<Caller, AccessError> {
         if token.len() > MAX_TOKEN_BYTES {

@@ -112,7 +112,8 @@ async fn debug_output_redacts_the_token() {
     let session = Session::new(address, config.limits, Extras::default(), clock.clone());
     let deadline = Deadline::at(now.after(Duration::from_secs(20)));
     let proven = async { Ok::<_, HomeError>(access.clone()) };
-    let checkout = session.checkout(deadline, proven, |_| {}).await.unwrap();
+    let checkout = session.checkout(deadline, proven, |_| false, |_| {});
+    let checkout = checkout.await.unwrap();
     session.ready(&checkout.connection, deadline).await.unwrap();
     shown.with_fingerprint("Checkout", &checkout);
     shown.with_fingerprint("Connection", &checkout.connection);

@@ -6,9 +6,19 @@ use fastrand::Rng;
 use latchkey_dev::home::{ConnectionFault, Fault, RestFault, SocketFault};
 use latchkey_dev::relay::{Direction, Ending, RelayCounters};
 
+/// The way of a command to the home.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Route {
+    /// Over the WebSocket. All commands of a caller are one batch.
+    Session,
+    /// Over the REST API. A caller sends one command after the other.
+    Rest,
+}
+
 /// The callers of a case, their commands, and the state of the connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Shape {
+    pub(crate) route: Route,
     /// True if the connection has been used before.
     pub(crate) is_warm: bool,
     /// The number of concurrent callers.
@@ -82,19 +92,35 @@ pub(crate) struct Case {
 
 impl Shape {
     pub(crate) fn all() -> impl Iterator<Item = Self> {
-        [false, true].into_iter().flat_map(|is_warm| {
-            (1..=2).flat_map(move |callers| {
-                (1..=5).map(move |batch| Self {
-                    is_warm,
-                    callers,
-                    batch,
+        [Route::Session, Route::Rest].into_iter().flat_map(|route| {
+            [false, true].into_iter().flat_map(move |is_warm| {
+                (1..=2).flat_map(move |callers| {
+                    (1..=5).map(move |batch| Self {
+                        route,
+                        is_warm,
+                        callers,
+                        batch,
+                    })
                 })
             })
         })
     }
 
+    /// Returns the number of commands whose outcome is one result.
+    pub(crate) fn commands_a_run(self) -> usize {
+        match self.route {
+            Route::Session => self.batch,
+            Route::Rest => 1,
+        }
+    }
+
     fn random(random: &mut Rng) -> Self {
         Self {
+            route: if random.bool() {
+                Route::Session
+            } else {
+                Route::Rest
+            },
             is_warm: random.bool(),
             // Mostly one caller, as in Lambda.
             callers: [1, 1, 2][random.usize(..3)],
@@ -108,7 +134,7 @@ impl Case {
     pub(crate) fn random(seed: u64, bytes: impl Fn(Shape) -> Bytes) -> Self {
         let mut random = Rng::with_seed(seed);
         let shape = Shape::random(&mut random);
-        let trouble = Trouble::random(&mut random, bytes(shape));
+        let trouble = Trouble::random(&mut random, shape.route, bytes(shape));
         Self {
             shape,
             trouble,
@@ -119,7 +145,7 @@ impl Case {
 }
 
 impl Trouble {
-    fn random(random: &mut Rng, bytes: Bytes) -> Self {
+    fn random(random: &mut Rng, route: Route, bytes: Bytes) -> Self {
         let direction = if random.bool() {
             Direction::ToServer
         } else {
@@ -148,7 +174,7 @@ impl Trouble {
                 is_replaced: random.bool(),
             },
             _ => {
-                let faults = faults();
+                let faults = faults(route);
                 let fault = faults[random.usize(..faults.len())].clone();
                 Self::Fault(fault, random.bool().then_some(1))
             }
@@ -156,9 +182,23 @@ impl Trouble {
     }
 }
 
-/// Returns all faults of a home. Slow faults are shortened.
-fn faults() -> Vec<Fault> {
-    let rest = RestFault::all().into_iter().map(|fault| match fault {
+/// Returns all faults of a home. Slow faults are shortened. A REST request cannot tell a made-up JSON answer with status
+/// 200 from the home's, so it does not meet such answers.
+fn faults(route: Route) -> Vec<Fault> {
+    let is_made_up = |fault: &RestFault| {
+        matches!(
+            fault,
+            RestFault::NotJson
+                | RestFault::EmptyJson
+                | RestFault::NoVersion
+                | RestFault::JsonArray
+                | RestFault::SlowBody(_)
+                | RestFault::HugeBody(_)
+        )
+    };
+    let rest = RestFault::all().into_iter();
+    let rest = rest.filter(|fault| route == Route::Session || !is_made_up(fault));
+    let rest = rest.map(|fault| match fault {
         RestFault::SlowBody(_) => RestFault::SlowBody(Duration::from_millis(1)),
         RestFault::HugeBody(_) => RestFault::HugeBody(2 << 20),
         other => other,

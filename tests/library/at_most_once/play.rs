@@ -1,11 +1,11 @@
 //! Plays one case and checks the rules that every case must obey.
 
 use latchkey::home::bridge::BridgeError;
-use latchkey::home::home_assistant::{Answer, HomeError, Outcome};
+use latchkey::home::home_assistant::HomeError;
 use latchkey_dev::home::{Counters, Fault, SocketFault};
 
-use super::case::{Bytes, Case, Shape, Trouble};
-use super::stage::{CaseStage, Maker, Run, marked, marker, unhurried};
+use super::case::{Bytes, Case, Route, Shape, Trouble};
+use super::stage::{CaseStage, Maker, Reply, Run, marker, unhurried};
 
 /// The outcome of a command that a caller got.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -48,11 +48,11 @@ pub(crate) async fn play(case: Case, latchkey: Maker) -> Result<Vec<Fate>, Strin
         stage.warm_up().await?;
     }
     let runs = stage.run(&case).await;
-    let mut told = all_told(&runs, case.shape.batch);
+    let mut told = all_told(&runs, case.shape.commands_a_run());
     let commands = told.len();
     stage.end_trouble(&case.trouble).await;
     let afterwards = stage
-        .send_until_in_time(|number| marked(commands + number))
+        .send_until_in_time(case.shape.route, |number| commands + number)
         .await;
     told.extend(all_told(&afterwards, 1));
     let reads = stage.latchkey.stored.reads();
@@ -78,10 +78,11 @@ pub(crate) async fn play(case: Case, latchkey: Maker) -> Result<Vec<Fate>, Strin
         .iter()
         .chain(&afterwards)
         .filter(|run| is_timed_out(run));
-    if counters.failed_logins > allowed_failed_logins(&case.trouble) + unheard.count() as u64 {
+    let allowed = allowed_failed_logins(&case) + unheard.count() as u64;
+    if counters.failed_logins > allowed {
         broken.push(format!("{} failed logins", counters.failed_logins));
     }
-    if reads > 1 && allowed_failed_logins(&case.trouble) == 0 {
+    if reads > 1 && allowed_failed_logins(&case) == 0 {
         broken.push(format!("the token was read {reads} times"));
     }
     if !is_over(&case.trouble, told[told.len() - 1]) {
@@ -108,7 +109,7 @@ pub(crate) async fn measure(shape: Shape) -> Bytes {
         stage.warm_up().await.unwrap();
     }
     let before = stage.relay.counters();
-    let told = all_told(&stage.send_all(&case).await, shape.batch);
+    let told = all_told(&stage.send_all(&case).await, shape.commands_a_run());
     assert!(
         told.iter().all(|told| *told == Told::Answered),
         "{shape:?}: {told:?}"
@@ -138,10 +139,17 @@ fn is_timed_out(run: &Run) -> bool {
     matches!(run, Err(BridgeError::Home(HomeError::Timeout { .. })))
 }
 
-/// Returns the highest number of failed logins that the trouble allows.
-fn allowed_failed_logins(trouble: &Trouble) -> u64 {
-    match trouble {
-        Trouble::Revoke { .. } | Trouble::Fault(Fault::Socket(SocketFault::AuthInvalid), _) => 1,
+/// Returns the highest number of failed logins that the case allows. Each REST request that is in flight when the token
+/// is revoked presents the token.
+fn allowed_failed_logins(case: &Case) -> u64 {
+    let in_flight = match case.shape.route {
+        Route::Session => 0,
+        Route::Rest => case.shape.callers as u64,
+    };
+    match case.trouble {
+        Trouble::Revoke { .. } | Trouble::Fault(Fault::Socket(SocketFault::AuthInvalid), _) => {
+            1 + in_flight
+        }
         _ => 0,
     }
 }
@@ -150,22 +158,22 @@ fn executions(counters: &Counters, index: usize) -> usize {
     counters.calls_of("light", "turn_on", &marker(index))
 }
 
-/// Returns the outcomes of all commands. Each run has `batch` commands.
-fn all_told(runs: &[Run], batch: usize) -> Vec<Told> {
+/// Returns the outcomes of all commands. Each run has this number of commands.
+fn all_told(runs: &[Run], commands: usize) -> Vec<Told> {
     let each = |run: &Run| match run {
-        Err(_) => vec![Told::NotSent; batch],
-        Ok(outcomes) => {
-            assert_eq!(outcomes.len(), batch);
-            outcomes.iter().map(told).collect()
+        Err(_) => vec![Told::NotSent; commands],
+        Ok(replies) => {
+            assert_eq!(replies.len(), commands);
+            replies.iter().map(told).collect()
         }
     };
     runs.iter().flat_map(each).collect()
 }
 
-fn told(outcome: &Outcome) -> Told {
-    match outcome {
-        Outcome::Answered(Answer::Success(_)) => Told::Answered,
-        Outcome::Answered(Answer::Failure(_)) => Told::Refused,
-        Outcome::Unknown(_) => Told::Unknown,
+fn told(reply: &Reply) -> Told {
+    match reply {
+        Reply::Answered => Told::Answered,
+        Reply::Refused => Told::Refused,
+        Reply::Unknown(_) => Told::Unknown,
     }
 }

@@ -1,12 +1,16 @@
 //! The stage of one case: a home, a relay, and callers with their own runtime.
 
+use std::ops::Range;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use latchkey::base::clock::{Clock, SystemClock, Timestamp};
+use http::{HeaderMap, Method};
+use latchkey::base::clock::{Clock, Deadline, SystemClock, Timestamp};
 use latchkey::home::bridge::BridgeError;
-use latchkey::home::home_assistant::{Command, HomeError, Outcome};
+use latchkey::home::home_assistant::{
+    Answer, Command, Expected, HomeError, Outcome, RestCall, RestOutcome, Stage,
+};
 use latchkey_dev::home::{Break, Counters, Fault, HomeOptions, SimulatedHome, SocketFault};
 use latchkey_dev::relay::{Ending, Relay};
 use serde_json::json;
@@ -14,7 +18,7 @@ use testkit::{Limits, Port, RelayedHome, TestBridge, command, visit};
 use tokio::runtime::Runtime;
 use tokio::task::JoinHandle;
 
-use super::case::{Case, Trouble};
+use super::case::{Case, Route, Trouble};
 
 /// The step timeout. This timeout is long enough for a step without a fault on a busy machine. This timeout is short
 /// enough to expire thousands of times in one test.
@@ -23,7 +27,19 @@ const STEP_TIMEOUT: Duration = Duration::from_millis(300);
 /// The maximum number of attempts for a command that times out.
 const MAX_ATTEMPTS: usize = 20;
 
-pub(crate) type Run = Result<Vec<Outcome>, BridgeError>;
+/// The home's reply to a command that was sent.
+#[derive(Debug)]
+pub(crate) enum Reply {
+    /// The command succeeded.
+    Answered,
+    /// The home answered with an error.
+    Refused,
+    /// The command may or may not have been executed.
+    Unknown(HomeError),
+}
+
+/// The result of a batch, or of one request. `Err` means that no command was sent.
+pub(crate) type Run = Result<Vec<Reply>, BridgeError>;
 
 /// The machine's clock with an offset that the test increases.
 pub(crate) struct Shifted {
@@ -76,7 +92,7 @@ impl Threads {
         ))
     }
 
-    fn spawn(&self, run: impl Future<Output = Run> + Send + 'static) -> JoinHandle<Run> {
+    fn spawn(&self, run: impl Future<Output = Vec<Run>> + Send + 'static) -> JoinHandle<Vec<Run>> {
         self.0.as_ref().unwrap().spawn(run)
     }
 
@@ -126,22 +142,37 @@ impl CaseStage {
 
     /// Opens a connection and uses it once.
     pub(crate) async fn warm_up(&self) -> Result<(), String> {
-        let runs = self.send_until_in_time(|_| command(json!({"type": "ping"})));
+        let latchkey = self.latchkey.clone();
+        let ping = move || {
+            let latchkey = latchkey.clone();
+            async move { vec![run(&latchkey, &[command(json!({"type": "ping"}))], None).await] }
+        };
+        let runs = self.until_in_time(|_| self.runtime.spawn(ping()));
         match runs.await.pop() {
             Some(Ok(_)) => Ok(()),
             other => Err(format!("the warm-up failed: {other:?}")),
         }
     }
 
-    /// Sends one command at a time until a command does not time out. A command times out on a silent connection or
-    /// on a busy machine.
-    pub(crate) async fn send_until_in_time(&self, command: impl Fn(usize) -> Command) -> Vec<Run> {
+    /// Sends one command at a time until a command does not time out. `index` returns the index of a command.
+    pub(crate) async fn send_until_in_time(
+        &self,
+        route: Route,
+        index: impl Fn(usize) -> usize,
+    ) -> Vec<Run> {
+        let send = |number| self.send(route, index(number)..index(number) + 1, None);
+        self.until_in_time(send).await
+    }
+
+    /// Sends until a command does not time out, which it does on a silent connection or on a busy machine, and does not
+    /// meet an earlier token check.
+    async fn until_in_time(&self, send: impl Fn(usize) -> JoinHandle<Vec<Run>>) -> Vec<Run> {
         let mut runs = Vec::new();
         for number in 0..MAX_ATTEMPTS {
-            let run = self.send(vec![command(number)], None).await.unwrap();
-            let is_late = is_late(&run);
-            runs.push(run);
-            if !is_late {
+            let sent = send(number).await.unwrap();
+            let is_over = !sent.iter().any(|run| is_late(run) || met_an_old_check(run));
+            runs.extend(sent);
+            if is_over {
                 break;
             }
             // After 10 s, an open circuit breaker admits the next command.
@@ -150,15 +181,28 @@ impl CaseStage {
         runs
     }
 
-    /// Sends one batch from one caller.
-    fn send(&self, commands: Vec<Command>, patience: Option<Duration>) -> JoinHandle<Run> {
+    /// Sends the commands of one caller.
+    fn send(
+        &self,
+        route: Route,
+        indices: Range<usize>,
+        patience: Option<Duration>,
+    ) -> JoinHandle<Vec<Run>> {
         let latchkey = self.latchkey.clone();
         self.runtime.spawn(async move {
-            let deadline = match patience {
-                Some(patience) => latchkey.deadline_in(patience),
-                None => latchkey.deadline(),
-            };
-            latchkey.bridge.run(&commands, deadline).await
+            match route {
+                Route::Session => {
+                    let commands: Vec<_> = indices.map(marked).collect();
+                    vec![run(&latchkey, &commands, patience).await]
+                }
+                Route::Rest => {
+                    let mut runs = Vec::new();
+                    for index in indices {
+                        runs.push(write(&latchkey, index, patience).await);
+                    }
+                    runs
+                }
+            }
         })
     }
 
@@ -167,14 +211,14 @@ impl CaseStage {
         let batch = case.shape.batch;
         let callers: Vec<_> = (0..case.shape.callers)
             .map(|caller| {
-                let commands = (caller * batch..(caller + 1) * batch).map(marked).collect();
-                self.send(commands, case.patience)
+                let indices = caller * batch..(caller + 1) * batch;
+                self.send(case.shape.route, indices, case.patience)
             })
             .collect();
         async move {
             let mut runs = Vec::new();
             for caller in callers {
-                runs.push(caller.await.unwrap());
+                runs.extend(caller.await.unwrap());
             }
             runs
         }
@@ -274,6 +318,51 @@ fn freezes(trouble: &Trouble) -> bool {
     )
 }
 
+fn deadline(latchkey: &TestBridge, patience: Option<Duration>) -> Deadline {
+    match patience {
+        Some(patience) => latchkey.deadline_in(patience),
+        None => latchkey.deadline(),
+    }
+}
+
+/// Runs a batch over the WebSocket.
+async fn run(latchkey: &TestBridge, commands: &[Command], patience: Option<Duration>) -> Run {
+    let run = latchkey.bridge.run(commands, deadline(latchkey, patience));
+    let reply = |outcome| match outcome {
+        Outcome::Answered(Answer::Success(_)) => Reply::Answered,
+        Outcome::Answered(Answer::Failure(_)) => Reply::Refused,
+        Outcome::Unknown(error) => Reply::Unknown(error),
+    };
+    Ok(run.await?.into_iter().map(reply).collect())
+}
+
+/// Runs the command with this index over the REST API.
+async fn write(latchkey: &TestBridge, index: usize, patience: Option<Duration>) -> Run {
+    let call = RestCall {
+        method: Method::POST,
+        path: "/api/services/light/turn_on".to_owned(),
+        query: String::new(),
+        headers: HeaderMap::new(),
+        body: json!({ "entity_id": marker(index) }).to_string().into(),
+        only_reads: false,
+        expected: Expected::Json,
+    };
+    let deadline = deadline(latchkey, patience);
+    let reply = match latchkey.bridge.rest(&call, deadline).await? {
+        RestOutcome::Unknown(error) => Reply::Unknown(error),
+        RestOutcome::Answered(answer) => {
+            let is_success = answer.status.is_success();
+            let limit = deadline.limit(Duration::MAX, latchkey.clock.now());
+            match answer.body.whole(limit).await {
+                Ok(_) if is_success => Reply::Answered,
+                Ok(_) => Reply::Refused,
+                Err(broken) => Reply::Unknown(broken.error),
+            }
+        }
+    };
+    Ok(vec![reply])
+}
+
 /// Returns a command that addresses its own entity.
 pub(crate) fn marked(index: usize) -> Command {
     command(json!({
@@ -287,12 +376,22 @@ pub(crate) fn marker(index: usize) -> String {
     format!("light.lamp_{index:02}")
 }
 
+/// Returns true if the run may have got the error of a token check that began before it, for the session in the
+/// background.
+fn met_an_old_check(run: &Run) -> bool {
+    match run {
+        Err(BridgeError::Home(HomeError::Unreachable { stage, .. })) => *stage == Stage::Validate,
+        Err(BridgeError::Home(HomeError::Starting)) => true,
+        _ => false,
+    }
+}
+
 /// Returns true if the run timed out.
 fn is_late(run: &Run) -> bool {
     let error = match run {
         Err(BridgeError::Home(error)) => error,
-        Ok(outcomes) => match &outcomes[..] {
-            [Outcome::Unknown(error)] => error,
+        Ok(replies) => match &replies[..] {
+            [Reply::Unknown(error)] => error,
             _ => return false,
         },
         Err(_) => return false,

@@ -4,11 +4,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use latchkey_dev::home::{Fault, HomeOptions, Refusal, RestFault, SimulatedHome, SocketFault};
+use latchkey_dev::home::{HomeOptions, Refusal, RestFault, SimulatedHome, SocketFault};
 use latchkey_dev::stack::AwsEmulator;
 use serde_json::{Value, json};
 use testkit::callers::{SECRET, SECRET_PARAMETER, request, run, token, variables};
-use testkit::{Sandbox, home, home_with, problem};
+use testkit::{Sandbox, home_with, problem};
 
 /// A kind of request to the home's REST API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -172,13 +172,10 @@ fn expected_with_session(fault: &RestFault, surface: Surface) -> &'static str {
 }
 
 /// Returns the end of a request that meets the fault without a session: the name of a problem.
-fn expected_without_session(fault: &Fault) -> &'static str {
+fn expected_without_session(fault: &RestFault) -> &'static str {
     match fault {
-        Fault::Rest(RestFault::Hang | RestFault::HalfOpen) => "home-timeout",
-        Fault::Rest(RestFault::Status(status))
-        | Fault::Socket(SocketFault::Refuse(Refusal::Status(
-            status @ (400 | 403 | 500 | 502 | 503),
-        ))) => match *status {
+        RestFault::Hang | RestFault::HalfOpen => "home-timeout",
+        RestFault::Status(status) => match *status {
             400 => "home-proxy-not-trusted",
             403 => "home-banned",
             404 => "not-home-assistant",
@@ -186,13 +183,16 @@ fn expected_without_session(fault: &Fault) -> &'static str {
             500 | 502 | 504 => "home-unreachable",
             _ => "home-edge-blocked",
         },
-        Fault::Rest(RestFault::Redirect | RestFault::Html | RestFault::Challenge)
-        | Fault::Socket(SocketFault::Refuse(
-            Refusal::Redirect | Refusal::Html | Refusal::Status(401),
-        )) => "home-edge-blocked",
-        Fault::Rest(RestFault::Close | RestFault::Reset | RestFault::CutBody) => "home-unreachable",
-        Fault::Rest(_) | Fault::Socket(_) => "not-home-assistant",
-        Fault::Connection(_) => unreachable!("tested elsewhere"),
+        RestFault::Redirect | RestFault::Html | RestFault::Challenge => "home-edge-blocked",
+        RestFault::Close | RestFault::Reset | RestFault::CutBody => "home-unreachable",
+        RestFault::Text
+        | RestFault::NotJson
+        | RestFault::EmptyJson
+        | RestFault::NoVersion
+        | RestFault::JsonArray
+        | RestFault::SlowBody(_)
+        | RestFault::HugeBody(_)
+        | RestFault::EndlessHeaders => "not-home-assistant",
     }
 }
 
@@ -213,7 +213,11 @@ struct Home {
 
 impl Home {
     async fn start(aws: &AwsEmulator) -> Self {
-        let home = home().await;
+        let home = home_with(HomeOptions {
+            has_alexa: true,
+            ..HomeOptions::default()
+        })
+        .await;
         let (url, token) = (home.url(), home.mint_token("latchkey"));
         let mut lookup: BTreeMap<String, String> = variables(&url)
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
@@ -221,9 +225,9 @@ impl Home {
         for (name, value) in [
             ("HA_TOKEN", token.as_str()),
             ("METRICS", "off"),
-            ("HA_VALIDATE_TIMEOUT_MS", "1000"),
-            ("HA_CONNECT_TIMEOUT_MS", "1000"),
-            ("HA_COMMAND_TIMEOUT_MS", "1000"),
+            ("HA_VALIDATE_TIMEOUT_MS", "1500"),
+            ("HA_CONNECT_TIMEOUT_MS", "1500"),
+            ("HA_COMMAND_TIMEOUT_MS", "1500"),
             ("HA_MAX_MESSAGE_BYTES", "1048576"),
         ] {
             lookup.insert(name.to_owned(), value.to_owned());
@@ -280,7 +284,7 @@ async fn check_with_session(aws: &AwsEmulator, fault: RestFault) -> Vec<String> 
     wrong
 }
 
-async fn check_without_session(aws: &AwsEmulator, fault: Fault) -> Vec<String> {
+async fn check_without_session(aws: &AwsEmulator, fault: RestFault) -> Vec<String> {
     let mut wrong = Vec::new();
     for surface in SURFACES {
         let stage = Home::start(aws).await;
@@ -387,16 +391,29 @@ async fn request_without_a_session_gets_the_problem_of_each_fault() {
     let rest = rest_faults().into_iter();
     // The home accepts a slow body as its configuration.
     let rest = rest.filter(|fault| !matches!(fault, RestFault::SlowBody(_)));
-    let mut faults: Vec<Fault> = rest.map(Fault::from).collect();
-    let refusals = Refusal::all().into_iter().map(SocketFault::Refuse);
-    faults.extend(refusals.map(Fault::from));
-    assert!(faults.len() > 30);
+    let faults: Vec<RestFault> = rest.collect();
+    assert!(faults.len() > 20);
     assert_no_complaints(
         faults
             .into_iter()
             .map(|fault| check_without_session(&aws, fault)),
     )
     .await;
+}
+
+/// A request to the REST API needs no session: the token check comes first, on the same connection.
+#[tokio::test]
+async fn refused_websocket_does_not_affect_rest_requests() {
+    let aws = emulator().await;
+    for refusal in Refusal::all() {
+        let stage = Home::start(&aws).await;
+        stage.home.set_fault(SocketFault::Refuse(refusal));
+        for surface in SURFACES {
+            let end = surface.ask(&stage.app).await;
+            assert_eq!(end, End::Status(200), "{refusal:?} {surface:?}");
+        }
+        assert_eq!(stage.home.counters().failed_logins, 0, "{refusal:?}");
+    }
 }
 
 /// A session may reject a request that REST allows. A session also limits the size of a message, and REST streams a

@@ -287,7 +287,7 @@ pub(crate) const ONLY_IN: &[(&str, &[&str])] = &[
         &[
             "src/base/secret.rs",
             "src/home/home_assistant/message.rs",
-            "src/home/home_assistant/token_check.rs",
+            "src/home/home_assistant/http_connection.rs",
         ],
     ),
     (

@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use tokio::sync::oneshot;
 
-use super::waiting::{Claim, Reply, Waiter};
-use crate::home::home_assistant::error::HomeError;
-use crate::home::home_assistant::message::Command;
+use super::waiting::{Claim, Waiter};
 
 #[derive(Debug)]
 pub(super) enum Request {
     Commands {
-        commands: Vec<Command>,
+        /// The text of each command.
+        commands: Vec<Arc<str>>,
         replies: Vec<Waiter>,
         claim: Arc<Claim>,
     },
@@ -21,15 +20,11 @@ pub(super) enum Request {
 }
 
 impl Request {
-    pub(super) fn refuse(self, error: &HomeError) {
+    /// Returns the callers that wait for the request's outcome.
+    pub(super) fn into_waiters(self) -> Vec<Waiter> {
         match self {
-            Self::Commands { replies, .. } => {
-                for waiter in replies {
-                    // The send fails if the caller has left, which is fine.
-                    let _ = waiter.reply.send(Reply::NotSent(error.clone()));
-                }
-            }
-            Self::Ping(_) | Self::Look(_) => {}
+            Self::Commands { replies, .. } => replies,
+            Self::Ping(_) | Self::Look(_) => Vec::new(),
         }
     }
 }

@@ -20,7 +20,29 @@ pub type Sieve = dyn Fn(usize, Answer) -> Answer + Send + Sync;
 pub(super) struct Waiting {
     pub(super) next_id: u64,
     pub(super) replies: HashMap<u64, Waiter>,
+    /// The number of entries at which the entries of callers that have left are removed.
+    purge_at: usize,
     pub(super) pongs: Vec<oneshot::Sender<()>>,
+}
+
+/// The least number of entries at which the entries of callers that have left are removed.
+const LEAST_PURGE: usize = 128;
+
+impl Waiting {
+    /// Inserts the callers of a frame. Returns the id of the first command.
+    pub(super) fn insert(&mut self, replies: Vec<Waiter>) -> u64 {
+        if self.replies.len() >= self.purge_at.max(LEAST_PURGE) {
+            self.replies.retain(|_, waiter| !waiter.reply.is_closed());
+            // The cost of a purge is shared by as many inserts as there are entries.
+            self.purge_at = 2 * self.replies.len();
+        }
+        let first_id = self.next_id + 1;
+        for (id, waiter) in (first_id..).zip(replies) {
+            self.replies.insert(id, waiter);
+            self.next_id = id;
+        }
+        first_id
+    }
 }
 
 /// A caller that waits for the reply to one command.
@@ -47,6 +69,12 @@ impl Waiter {
         };
         // The send fails if the caller has left, which is fine.
         let _ = self.reply.send(Reply::Answered(answer));
+    }
+
+    /// Tells the caller that the command was not sent.
+    pub(super) fn refuse(self, error: &HomeError) {
+        // The send fails if the caller has left, which is fine.
+        let _ = self.reply.send(Reply::NotSent(error.clone()));
     }
 }
 

@@ -42,11 +42,11 @@ fn frame_is_an_object_for_one_command_and_a_list_for_several() {
     let ping = Command::new(json!({"type": "ping"})).unwrap();
     let read = |text: String| serde_json::from_str::<Value>(&text).unwrap();
     assert_eq!(
-        read(frame(std::slice::from_ref(&ping), 7)),
+        read(frame(&[ping.text()], 7)),
         json!({"id": 7, "type": "ping"})
     );
     assert_eq!(
-        read(frame(&[ping.clone(), ping], 7)),
+        read(frame(&[ping.text(), ping.text()], 7)),
         json!([{"id": 7, "type": "ping"}, {"id": 8, "type": "ping"}])
     );
 }
@@ -55,7 +55,7 @@ fn frame_is_an_object_for_one_command_and_a_list_for_several() {
 fn frame_keeps_numbers_and_strings_as_written() {
     let text = r#" { "type" : "ping","x":[1e15, 1.50,-0,123456789012345678901234567890],"y":"\u00e9\/" } "#;
     let command = Command::parse(text).unwrap();
-    let frame = frame(std::slice::from_ref(&command), 7);
+    let frame = frame(&[command.text()], 7);
     assert_eq!(
         frame,
         r#"{"id":7, "type" : "ping","x":[1e15, 1.50,-0,123456789012345678901234567890],"y":"\u00e9\/" }"#

@@ -12,8 +12,8 @@
 
 use std::time::Duration;
 
+use super::connection::Heard;
 use crate::base::clock::Timestamp;
-use crate::home::home_assistant::connection::Heard;
 
 /// The age of the last answer up to which a connection is used without a ping.
 pub const FRESH: Duration = Duration::from_secs(15);
