@@ -24,7 +24,8 @@ use latchkey::service::access::{Caller, Permission, Permit};
 use latchkey::service::commands::CommandsRequest;
 use latchkey_dev::home::HomeOptions;
 use latchkey_local::LocalPort;
-use serde_json::{Value, json};
+use serde_json::json;
+use testkit::callers;
 use tokio::net::TcpListener;
 
 use self::batch::{BATCH, BATCHES, us_of_one};
@@ -33,6 +34,7 @@ use self::load::load;
 use crate::command::turn_on;
 use crate::error::Error;
 use crate::figures::{Figure, Sample};
+use crate::network::Network;
 use crate::surroundings::{DistantHome, Surroundings};
 
 pub(super) const WHAT: &str = "a command over the HTTP API, in this process, with the caller's key in the cache; the \
@@ -44,7 +46,7 @@ const COMMANDS_A_TURN: usize = 50;
 
 pub(super) async fn measure(surroundings: &Surroundings) -> Result<Vec<Figure>, Error> {
     let home = surroundings
-        .home(Duration::ZERO, HomeOptions::default())
+        .home(Network::NEAR, HomeOptions::default())
         .await?;
     let mut figures = Vec::new();
     for issuer in [Issuer::rs256()?, Issuer::es256()?] {
@@ -62,7 +64,7 @@ async fn over_direct(
     let jwks = serve(issuer.key_set()).await?;
     let function = Arc::new(function(surroundings, home, &format!("http://{jwks}/")).await?);
     let direct = json!({ "command": turn_on() }).to_string();
-    let event = event(&jwt, &direct).to_string();
+    let event = callers::run(Some(&jwt), &turn_on()).to_string();
     let before = home.executions();
     let (mut floor, mut times) = (Sample::default(), Sample::default());
     // The first command of each kind fills the caches.
@@ -83,7 +85,7 @@ async fn over_direct(
     }
     let (verification, signature) = issuer.verification(&jwt).await?;
     let door_us = (times.p50_ms() - floor.p50_ms()) * 1_000.0;
-    let figure = Figure::timed(issuer.name(), Duration::ZERO, &times, floor.p50_ms())
+    let figure = Figure::timed(issuer.name(), Network::NEAR, &times, floor.p50_ms())
         .with_number("door_us", door_us)
         .with_number("verification_us", verification)
         .with_number("signature_alone_us", signature)
@@ -164,39 +166,6 @@ fn decision() -> Result<f64, Error> {
         times.push(began.elapsed());
     }
     Ok(us_of_one(&times))
-}
-
-/// Returns an event of an API Gateway HTTP API.
-fn event(jwt: &str, body: &str) -> Value {
-    json!({
-        "version": "2.0",
-        "routeKey": "$default",
-        "rawPath": "/commands",
-        "rawQueryString": "",
-        "headers": {
-            "authorization": format!("Bearer {jwt}"),
-            "content-type": "application/json",
-            "host": "api-id.execute-api.eu-central-1.amazonaws.com",
-        },
-        "requestContext": {
-            "accountId": "123456789012",
-            "apiId": "api-id",
-            "http": {
-                "method": "POST",
-                "path": "/commands",
-                "protocol": "HTTP/1.1",
-                "sourceIp": "192.0.2.1",
-                "userAgent": "bench",
-            },
-            "requestId": "id",
-            "routeKey": "$default",
-            "stage": "$default",
-            "time": "12/Mar/2020:19:03:58 +0000",
-            "timeEpoch": 1_583_348_638_390_u64,
-        },
-        "body": body,
-        "isBase64Encoded": false,
-    })
 }
 
 /// Serves a document on loopback, for any request.

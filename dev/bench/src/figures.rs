@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::error::Error;
+use crate::network::Network;
 
 /// Repeated measurements of a time.
 #[derive(Clone, Debug, Default)]
@@ -58,6 +59,8 @@ pub(super) struct Figure {
     pub(super) name: &'static str,
     /// The round trip to the home, in milliseconds.
     pub(super) rtt_ms: f64,
+    /// True if the connection to the home uses TLS.
+    pub(super) tls: bool,
     pub(super) p50_ms: Option<f64>,
     pub(super) p99_ms: Option<f64>,
     /// The median without latchkey, measured in the same run.
@@ -77,13 +80,14 @@ impl Figure {
     /// Creates a figure of times with its floor.
     pub(super) fn timed(
         name: &'static str,
-        round_trip: Duration,
+        network: Network,
         sample: &Sample,
         floor_ms: f64,
     ) -> Self {
         Self {
             name,
-            rtt_ms: ms(round_trip),
+            rtt_ms: ms(network.round_trip),
+            tls: network.has_tls,
             p50_ms: Some(rounded(sample.p50_ms())),
             p99_ms: Some(rounded(sample.p99_ms())),
             floor_p50_ms: Some(rounded(floor_ms)),
@@ -119,9 +123,10 @@ impl Figure {
             None => "-".to_owned(),
         };
         say(&format!(
-            "{:<22}{:>5}{:>11}{:>11}{:>11}{:>8.3}   bound: {}: {}",
+            "{:<22}{:>5}{:>5}{:>11}{:>11}{:>11}{:>8.3}   bound: {}: {}",
             self.name,
             self.rtt_ms,
+            if self.tls { "yes" } else { "no" },
             time(self.p50_ms),
             time(self.p99_ms),
             time(self.floor_p50_ms),
@@ -140,11 +145,22 @@ impl Figure {
     }
 }
 
+/// Measures a figure on each network.
+pub(super) async fn on_each_network(
+    measure: impl AsyncFn(Network) -> Result<Figure, Error>,
+) -> Result<Vec<Figure>, Error> {
+    let mut figures = Vec::new();
+    for network in Network::ALL {
+        figures.push(measure(network).await?);
+    }
+    Ok(figures)
+}
+
 /// Prints the heads of the table's columns.
 pub(super) fn print_heads() {
     say(&format!(
-        "{:<22}{:>5}{:>11}{:>11}{:>11}{:>8}",
-        "", "R/ms", "p50/ms", "p99/ms", "floor/ms", "ratio"
+        "{:<22}{:>5}{:>5}{:>11}{:>11}{:>11}{:>8}",
+        "", "R/ms", "TLS", "p50/ms", "p99/ms", "floor/ms", "ratio"
     ));
 }
 
@@ -198,11 +214,12 @@ mod tests {
 
     #[test]
     fn figure_has_the_members_of_the_report() {
-        let figure = Figure::timed("warm_command", Duration::from_millis(20), &sample(3), 1.0);
+        let figure = Figure::timed("warm_command", Network::plain(20), &sample(3), 1.0);
         let figure = serde_json::to_value(figure.bound("none", true)).unwrap();
         for name in [
             "name",
             "rtt_ms",
+            "tls",
             "p50_ms",
             "p99_ms",
             "floor_p50_ms",

@@ -1,34 +1,59 @@
-//! A command after a freeze during which the home closed the connection.
+//! A request after a freeze during which the home closed the WebSocket.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use hyper::body::Bytes;
 use latchkey_dev::home::HomeOptions;
 use serde_json::Value;
 
-use crate::command::{direct, turn_on};
 use crate::error::Error;
 use crate::figures::{Figure, Sample, ms};
-use crate::part::Part;
+use crate::floor::Floor;
+use crate::network::Network;
+use crate::request::Request;
 use crate::runtime_api::Answer;
 use crate::sandbox::Sandbox;
-use crate::surroundings::{DistantHome, ROUND_TRIPS, Surroundings};
-use crate::wire::Wire;
+use crate::surroundings::{DistantHome, Surroundings};
 
 pub(super) const WHAT: &str = "from the invocation, when the process resumes, to its response; the floor is the bare \
-    function after a freeze plus a raw WebSocket that connects and runs one command";
+    function after a freeze plus a raw connection that is opened and carries one request";
 
 const FUNCTIONS: usize = 10;
 /// The heartbeat of the home, which closes a silent connection after one and a half heartbeats.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 /// The default duration of a freeze: long enough for the home to close the connection.
 const FREEZE: Duration = Duration::from_secs(3);
-/// One round trip to connect, one for the upgrade, and one for `auth` and the command together.
-const RECONNECT_ROUND_TRIPS: f64 = 3.0;
+/// The bound of latchkey's own time, in milliseconds.
+const OWN_MS: f64 = 5.0;
+
+/// The request after the freeze, and the state of the connections then.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Thaw {
+    pub(super) request: Request,
+    /// True if the network closes the HTTP connections during the freeze.
+    pub(super) is_cut: bool,
+}
+
+impl Thaw {
+    /// Returns the expected round trips, of which a new connection needs `to_connect`.
+    ///
+    /// A command needs a new connection, one round trip for the upgrade, and one for `auth` and the command together. A
+    /// request on the kept HTTP connection needs one for the token check and one for itself.
+    fn round_trips(self, to_connect: u32) -> u32 {
+        match self.request {
+            Request::Command => to_connect + 2,
+            Request::Directive | Request::Write | Request::Read if self.is_cut => to_connect + 2,
+            Request::Directive | Request::Write | Request::Read => 2,
+        }
+    }
+}
 
 /// A home and the functions that use it.
 struct Scene {
-    round_trip: Duration,
+    thaw: Thaw,
+    payload: Bytes,
+    network: Network,
     home: DistantHome,
     functions: Vec<Sandbox>,
     bare: Sandbox,
@@ -36,8 +61,11 @@ struct Scene {
     executed_before: usize,
 }
 
+/// Measures a request on each network. `name` is the name of the figures.
 pub(super) async fn measure(
     surroundings: &Surroundings,
+    name: &'static str,
+    thaw: Thaw,
     freeze: Option<Duration>,
 ) -> Result<Vec<Figure>, Error> {
     let options = match freeze {
@@ -49,18 +77,22 @@ pub(super) async fn measure(
     };
     let freeze = freeze.unwrap_or(FREEZE);
     let mut scenes = Vec::new();
-    for round_trip in ROUND_TRIPS {
-        scenes.push(Scene::set(surroundings, round_trip, options.clone()).await?);
+    for network in Network::ALL {
+        scenes.push(Scene::set(surroundings, thaw, network, options.clone()).await?);
     }
     // All functions are frozen at the same time, which takes no longer than one freeze.
     for scene in &scenes {
         scene.pause()?;
     }
+    if thaw.is_cut {
+        for scene in &scenes {
+            scene.home.cut();
+        }
+    }
     tokio::time::sleep(freeze).await;
     let mut figures: Vec<Figure> = Vec::new();
     for scene in scenes {
-        let nearest = figures.first().and_then(|figure| figure.p50_ms);
-        figures.push(scene.thaw(freeze, nearest).await?);
+        figures.push(scene.thaw(name, freeze).await?);
     }
     Ok(figures)
 }
@@ -69,18 +101,20 @@ impl Scene {
     /// Starts a home, and functions with an open connection to it.
     async fn set(
         surroundings: &Surroundings,
-        round_trip: Duration,
+        thaw: Thaw,
+        network: Network,
         options: HomeOptions,
     ) -> Result<Self, Error> {
-        let home = surroundings.home(round_trip, options).await?;
-        let payload = direct(&turn_on());
+        let home = surroundings.home(network, options).await?;
+        let request = thaw.request;
+        let payload = surroundings.payload(request);
         let mut functions = Vec::new();
         let mut raw = Sample::default();
         for _ in 0..FUNCTIONS {
-            raw.push(Wire::first_command(&home).await?);
-            let program = surroundings.latchkey(&home).may_be_paused();
+            raw.push(Floor::from_nothing(&home, request).await?);
+            let program = surroundings.latchkey_for(&home, request).may_be_paused();
             let mut function = Sandbox::start(&program).await?;
-            function.command(&payload, true).await?;
+            function.ask(request, &payload).await?;
             function.idle().await?;
             functions.push(function);
         }
@@ -88,8 +122,10 @@ impl Scene {
         bare.invoke(&payload).await?;
         bare.idle().await?;
         Ok(Self {
+            thaw,
             executed_before: home.executions(),
-            round_trip,
+            network,
+            payload,
             home,
             functions,
             bare,
@@ -102,12 +138,12 @@ impl Scene {
         self.functions.iter().try_for_each(Sandbox::pause)
     }
 
-    /// Resumes the functions, invokes each once and returns the figure. `nearest_ms` is the median at the nearest
-    /// home.
-    async fn thaw(mut self, freeze: Duration, nearest_ms: Option<f64>) -> Result<Figure, Error> {
+    /// Resumes the functions, invokes each once and returns the figure.
+    async fn thaw(mut self, name: &'static str, freeze: Duration) -> Result<Figure, Error> {
+        let request = self.thaw.request;
         let hung_up = FUNCTIONS as u64 - self.home.counters().open_sockets;
         let connections = self.home.traffic().connections;
-        let payload = direct(&turn_on());
+        let payload = self.payload;
         let mut bare_times = Sample::default();
         let mut times = Sample::default();
         let mut outcomes = BTreeMap::<String, usize>::new();
@@ -119,14 +155,15 @@ impl Scene {
             function.resume()?;
             let answer = function.invoke(&payload).await?;
             times.push(answer.elapsed());
-            *outcomes.entry(outcome(&answer)).or_default() += 1;
+            *outcomes.entry(outcome(request, &answer)).or_default() += 1;
             function.idle().await?;
         }
         let executed = self.home.executions() - self.executed_before;
         let connections = self.home.traffic().connections - connections;
-        if executed > FUNCTIONS {
+        let expected = request.executions() * FUNCTIONS;
+        if executed > expected {
             return Err(Error::Wrong(format!(
-                "{executed} executions of {FUNCTIONS} commands after a freeze"
+                "{executed} executions of {FUNCTIONS} requests after a freeze"
             )));
         }
         for function in self.functions {
@@ -134,43 +171,42 @@ impl Scene {
         }
 
         let floor_ms = bare_times.p50_ms() + self.raw.p50_ms();
-        // The additional time compared with the nearest home, in round trips.
-        let round_trips = nearest_ms
-            .filter(|_| !self.round_trip.is_zero())
-            .map(|nearest| (times.p50_ms() - nearest) / ms(self.round_trip));
+        let round_trips = self.thaw.round_trips(self.network.round_trips_to_connect());
+        let paper_ms = ms(round_trips * self.network.round_trip);
+        let own_ms = times.p50_ms() - paper_ms;
         let all_answered = outcomes.get("answered") == Some(&FUNCTIONS);
-        let held = all_answered
-            && executed == FUNCTIONS
-            && round_trips.is_none_or(|count| count <= RECONNECT_ROUND_TRIPS + 0.2);
+        let held = all_answered && executed == expected && own_ms <= OWN_MS;
         let outcomes: Value = outcomes
             .into_iter()
             .map(|(name, count)| (name, Value::from(count)))
             .collect::<serde_json::Map<_, _>>()
             .into();
-        let name = Part::AfterFreezeCommand.name();
-        let mut figure = Figure::timed(name, self.round_trip, &times, floor_ms)
+        let figure = Figure::timed(name, self.network, &times, floor_ms)
             .with_number("freeze_s", freeze.as_secs_f64())
             .with("hung_up", hung_up)
             .with("outcomes", outcomes)
             .with("executions", executed)
             .with_number("raw_from_nothing_p50_ms", self.raw.p50_ms())
             .with_number("bare_p50_ms", bare_times.p50_ms())
+            .with_number("paper_ms", paper_ms)
+            .with_number("own_ms", own_ms)
             .with("home_connections", connections);
-        if let Some(count) = round_trips {
-            figure = figure.with_number("round_trips", count);
-        }
-        Ok(figure.bound("all answered, each executed once, <= 3 round trips", held))
+        let bound = format!("all answered, none executed twice, p50 <= {round_trips} R + 5 ms");
+        Ok(figure.bound(bound, held))
     }
 }
 
-/// Returns the outcome of a command, or the name of the error.
-fn outcome(answer: &Answer) -> String {
+/// Returns the outcome of a request, or the name of the error.
+fn outcome(request: Request, answer: &Answer) -> String {
     let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+    if request.is_done(&body) {
+        return "answered".to_owned();
+    }
     let result = &body["results"][0];
     let word = match result["success"].as_bool() {
-        Some(true) => &result["outcome"],
         _ if result["outcome"] == "answered" => &result["error"]["code"],
         _ if result.is_object() => &result["outcome"],
+        _ if body.get("statusCode").is_some() => &body["body"],
         _ => &body["type"],
     };
     word.as_str().unwrap_or("invalid").to_owned()

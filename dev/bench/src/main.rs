@@ -2,11 +2,13 @@
 //!
 //! ```text
 //! run         runs the parts
-//!   warm, cold, freeze, concurrent, memory, artifact, cache_hit, door, upkeep    one part each
+//!   warm, cold, freeze, rest, concurrent, memory, artifact, cache_hit, door, upkeep    one part each
 //!     sandbox        the function's process
 //!       runtime_api    Lambda's Runtime API and Extensions API for that process
 //!     surroundings   homes and AWS, each behind a simulated network
-//!     wire           the floor: a raw WebSocket
+//!     network        the networks to the home
+//!     request        the requests that are measured
+//!     floor          the floor: raw connections, of wire and http_wire
 //!     figures        the figures, their table and the report
 //! ```
 
@@ -18,10 +20,15 @@ mod concurrent;
 mod door;
 mod error;
 mod figures;
+mod floor;
 mod freeze;
+mod http_wire;
 mod memory;
+mod network;
 mod options;
 mod part;
+mod request;
+mod rest;
 mod run;
 mod runtime_api;
 mod sandbox;
@@ -41,7 +48,8 @@ const USAGE: &str = "usage: latchkey-bench --bootstrap PATH --bare PATH --report
 Measures the function, a bare function and a raw WebSocket, and writes the figures to the report. The environment sets
 the options:
   ONLY=NAME,NAME                  only these parts: warm_command, cold_first_command, after_freeze_command,
-                                  concurrent_64, memory, artifact, cache_hit, door, upkeep
+                                  alexa_directive, rest_write, rest_read, concurrent_64, memory,
+                                  artifact, cache_hit, door, upkeep
   BENCH_COMMANDS=N                the number of commands of the 64 callers (default: 100000)
   BENCH_FREEZE_SECONDS=N          the duration of the freeze, with a home that has Home Assistant's own heartbeat";
 

@@ -1,13 +1,12 @@
 //! Memory after many commands.
 
-use std::time::Duration;
-
 use latchkey_dev::home::HomeOptions;
 use serde_json::json;
 
 use crate::command::{direct, turn_on};
 use crate::error::Error;
 use crate::figures::{Figure, rounded};
+use crate::network::Network;
 use crate::part::Part;
 use crate::sandbox::{Memory, Sandbox};
 use crate::surroundings::Surroundings;
@@ -22,7 +21,7 @@ const STATES_BYTES: usize = 50_000;
 const MANY_STATES_BYTES: usize = 5_000_000;
 const BIG_REPLIES: usize = 3;
 
-const PEAK_LIMIT_KIB: u64 = 24_000_000 / 1024;
+const PEAK_LIMIT_KIB: u64 = 12_000_000 / 1024;
 /// The allowed growth from the 2,000th command to the last one.
 const GROWTH_LIMIT_KIB: u64 = 512;
 
@@ -56,7 +55,7 @@ pub(super) async fn measure(surroundings: &Surroundings) -> Result<Vec<Figure>, 
             .with("big_reply_peak_rss_kib", big.peak_kib)
             .with("big_reply_growth_kib", big_growth)
             .bound(
-                "peak < 24 MB, RSS flat, a 5 MB reply within twice its size",
+                "peak < 12 MB, RSS flat, a 5 MB reply within twice its size",
                 held,
             ),
     ])
@@ -80,7 +79,7 @@ async fn mixed(surroundings: &Surroundings) -> Result<(Memory, Memory, Memory), 
         states_bytes: Some(STATES_BYTES),
         ..HomeOptions::default()
     };
-    let home = surroundings.home(Duration::ZERO, options).await?;
+    let home = surroundings.home(Network::NEAR, options).await?;
     let switch = direct(&turn_on());
     let read = direct(&json!({"type": "get_states"}));
     let mut missing = turn_on();
@@ -115,7 +114,7 @@ async fn big(surroundings: &Surroundings) -> Result<(Memory, Memory, usize), Err
         states_bytes: Some(MANY_STATES_BYTES),
         ..HomeOptions::default()
     };
-    let home = surroundings.home(Duration::ZERO, options).await?;
+    let home = surroundings.home(Network::NEAR, options).await?;
     let read = direct(&json!({"type": "get_states"}));
     let mut latchkey = Sandbox::start(&surroundings.latchkey(&home)).await?;
     latchkey.command(&direct(&turn_on()), true).await?;

@@ -9,6 +9,12 @@ pub(crate) enum Part {
     ColdFirstCommand,
     /// A command after a freeze during which the home closed the connection.
     AfterFreezeCommand,
+    /// Alexa directives: warm, cold and after a freeze.
+    AlexaDirective,
+    /// Service calls over REST: warm, cold and after a freeze.
+    RestWrite,
+    /// Reads of a state over REST: warm, cold and after a freeze.
+    RestRead,
     /// Concurrent commands of 64 callers.
     Concurrent64,
     /// Memory after many commands.
@@ -25,10 +31,13 @@ pub(crate) enum Part {
 
 impl Part {
     /// All parts, in order.
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::WarmCommand,
         Self::ColdFirstCommand,
         Self::AfterFreezeCommand,
+        Self::AlexaDirective,
+        Self::RestWrite,
+        Self::RestRead,
         Self::Concurrent64,
         Self::Memory,
         Self::Artifact,
@@ -48,6 +57,9 @@ impl Part {
             Self::WarmCommand => "warm_command",
             Self::ColdFirstCommand => "cold_first_command",
             Self::AfterFreezeCommand => "after_freeze_command",
+            Self::AlexaDirective => "alexa_directive",
+            Self::RestWrite => "rest_write",
+            Self::RestRead => "rest_read",
             Self::Concurrent64 => "concurrent_64",
             Self::Memory => "memory",
             Self::Artifact => "artifact",

@@ -4,10 +4,12 @@ use std::time::Instant;
 
 use crate::error::Error;
 use crate::figures::{self, Figure, say};
+use crate::freeze::Thaw;
 use crate::options::BenchOptions;
 use crate::part::Part;
+use crate::request::Request;
 use crate::surroundings::{AWS_ROUND_TRIP, Surroundings};
-use crate::{artifact, cache_hit, cold, concurrent, door, freeze, memory, upkeep, warm};
+use crate::{artifact, cache_hit, cold, concurrent, door, freeze, memory, rest, upkeep, warm};
 
 /// Runs the parts, prints the figures and writes them to the report.
 ///
@@ -19,7 +21,7 @@ pub(crate) async fn run(options: BenchOptions) -> Result<(), Error> {
     let began = Instant::now();
     let surroundings = Surroundings::start(options.bootstrap.clone(), options.bare.clone()).await?;
     say(&format!(
-        "R is the round trip to the home, without TLS. The round trip to AWS is {} ms. The floor is measured in the \
+        "R is the round trip to the home. The round trip to AWS is {} ms. The floor is measured in the \
          same run.",
         figures::ms(AWS_ROUND_TRIP),
     ));
@@ -51,12 +53,52 @@ async fn measure(
 ) -> Result<Vec<Figure>, Error> {
     let began = Instant::now();
     let (what, figures) = match part {
-        Part::WarmCommand => (warm::WHAT, warm::measure(surroundings).await?),
-        Part::ColdFirstCommand => (cold::WHAT, cold::measure(surroundings).await?),
-        Part::AfterFreezeCommand => (
-            freeze::WHAT,
-            freeze::measure(surroundings, options.freeze).await?,
+        Part::WarmCommand => (
+            warm::WHAT,
+            warm::measure(surroundings, part.name(), Request::Command).await?,
         ),
+        Part::ColdFirstCommand => (
+            cold::WHAT,
+            cold::measure(surroundings, part.name(), Request::Command).await?,
+        ),
+        Part::AfterFreezeCommand => {
+            let thaw = Thaw {
+                request: Request::Command,
+                is_cut: false,
+            };
+            let measured = freeze::measure(surroundings, part.name(), thaw, options.freeze);
+            (freeze::WHAT, measured.await?)
+        }
+        Part::AlexaDirective => {
+            let names = rest::Names {
+                warm: "directive_warm",
+                cold: "directive_cold",
+                thaw: "directive_thaw",
+                thaw_closed: "directive_thaw_closed",
+            };
+            let measured = rest::measure(surroundings, Request::Directive, names, options.freeze);
+            (rest::WHAT, measured.await?)
+        }
+        Part::RestWrite => {
+            let names = rest::Names {
+                warm: "write_warm",
+                cold: "write_cold",
+                thaw: "write_thaw",
+                thaw_closed: "write_thaw_closed",
+            };
+            let measured = rest::measure(surroundings, Request::Write, names, options.freeze);
+            (rest::WHAT, measured.await?)
+        }
+        Part::RestRead => {
+            let names = rest::Names {
+                warm: "read_warm",
+                cold: "read_cold",
+                thaw: "read_thaw",
+                thaw_closed: "read_thaw_closed",
+            };
+            let measured = rest::measure(surroundings, Request::Read, names, options.freeze);
+            (rest::WHAT, measured.await?)
+        }
         Part::Concurrent64 => (
             concurrent::WHAT,
             concurrent::measure(surroundings, options.concurrent_commands).await?,

@@ -13,6 +13,7 @@ use serde_json::Value;
 use tokio::process::{Child, Command};
 
 use crate::error::Error;
+use crate::request::Request;
 use crate::runtime_api::{Answer, RuntimeApi};
 
 /// An executable and its options.
@@ -150,6 +151,16 @@ impl Sandbox {
         self.while_alive(api.invoke(payload.clone())).await?
     }
 
+    /// Sends one request, which must succeed.
+    pub(super) async fn ask(&mut self, request: Request, payload: &Bytes) -> Result<Answer, Error> {
+        let answer = self.invoke(payload).await?;
+        let body: Value = serde_json::from_slice(&answer.body).unwrap_or_default();
+        match request.is_done(&body) {
+            true => Ok(answer),
+            false => Err(self.wrong(&answer)),
+        }
+    }
+
     /// Runs one command. The home must respond, and its `success` must be as given.
     pub(super) async fn command(
         &mut self,
@@ -162,12 +173,16 @@ impl Sandbox {
         if result["outcome"] == "answered" && result["success"] == success {
             return Ok(answer);
         }
+        Err(self.wrong(&answer))
+    }
+
+    fn wrong(&mut self, answer: &Answer) -> Error {
         let mut answered = String::from_utf8_lossy(&answer.body).into_owned();
         answered.truncate(answered.floor_char_boundary(1_000));
-        Err(Error::WrongAnswer {
+        Error::WrongAnswer {
             answered,
             output: self.output(),
-        })
+        }
     }
 
     /// Waits until the function is idle. Lambda would freeze it then.

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 use crate::command::{direct, turn_on};
 use crate::error::Error;
 use crate::figures::Figure;
+use crate::network::Network;
 use crate::part::Part;
 use crate::sandbox::Sandbox;
 use crate::surroundings::Surroundings;
@@ -34,7 +35,7 @@ pub(super) async fn measure(surroundings: &Surroundings) -> Result<Vec<Figure>, 
 /// Counts calls to AWS during many invocations.
 async fn calls(surroundings: &Surroundings) -> Result<Figure, Error> {
     let home = surroundings
-        .home(Duration::ZERO, HomeOptions::default())
+        .home(Network::NEAR, HomeOptions::default())
         .await?;
     surroundings.aws().forget_calls().await?;
     let began = Instant::now();
@@ -73,7 +74,7 @@ async fn calls(surroundings: &Surroundings) -> Result<Figure, Error> {
 /// Counts failed logins during a simulated day of keep-warm events.
 async fn day(surroundings: &Surroundings) -> Result<Figure, Error> {
     let home = surroundings
-        .home(Duration::ZERO, HomeOptions::default())
+        .home(Network::NEAR, HomeOptions::default())
         .await?;
     surroundings.aws().forget_calls().await?;
     let now = SystemTime::now()

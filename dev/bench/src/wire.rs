@@ -1,30 +1,28 @@
 //! The floor: a raw WebSocket.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use futures_util::{SinkExt as _, StreamExt as _};
 use serde_json::{Value, json};
-use tokio::net::TcpStream;
 use tokio_tungstenite::tungstenite::{self, Message};
 use tokio_tungstenite::{WebSocketStream, client_async};
 
 use crate::command::turn_on;
 use crate::error::Error;
-use crate::surroundings::DistantHome;
+use crate::surroundings::{DistantHome, Stream};
 
 /// An authenticated WebSocket.
 #[derive(Debug)]
 pub(super) struct Wire {
-    socket: WebSocketStream<TcpStream>,
+    socket: WebSocketStream<Stream>,
     last_id: u64,
 }
 
 impl Wire {
     /// Opens a WebSocket and authenticates.
     pub(super) async fn open(home: &DistantHome) -> Result<Self, Error> {
-        let mut wire = Self::upgrade(home.near_end()).await?;
+        let mut wire = Self::upgrade(home).await?;
         wire.send(&auth(home)).await?;
         while wire.receive().await?["type"] != "auth_ok" {}
         Ok(wire)
@@ -33,7 +31,7 @@ impl Wire {
     /// Connects and runs one command, which is sent together with `auth`. Returns the total time.
     pub(super) async fn first_command(home: &DistantHome) -> Result<Duration, Error> {
         let started = Instant::now();
-        let mut wire = Self::upgrade(home.near_end()).await?;
+        let mut wire = Self::upgrade(home).await?;
         let mut command = turn_on();
         command["id"] = json!(1);
         wire.feed(&auth(home)).await?;
@@ -79,12 +77,10 @@ impl Wire {
         Ok((times, began.elapsed()))
     }
 
-    async fn upgrade(address: SocketAddr) -> Result<Self, Error> {
-        let stream = TcpStream::connect(address)
-            .await
-            .map_err(tungstenite::Error::from)?;
-        stream.set_nodelay(true).map_err(tungstenite::Error::from)?;
-        let url = format!("ws://{address}/api/websocket");
+    async fn upgrade(home: &DistantHome) -> Result<Self, Error> {
+        let stream = home.connect().await?;
+        // The scheme only names the default port: the stream is open already.
+        let url = format!("ws://{}/api/websocket", home.near_end());
         let (socket, _) = client_async(url, stream).await?;
         Ok(Self { socket, last_id: 0 })
     }

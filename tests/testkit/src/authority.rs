@@ -6,7 +6,8 @@ use rcgen::{BasicConstraints, CertificateParams, IsCa, Issuer, KeyPair};
 use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::server::WebPkiClientVerifier;
-use rustls::{RootCertStore, ServerConfig};
+use rustls::{ClientConfig, RootCertStore, ServerConfig};
+use tokio_rustls::TlsConnector;
 
 /// A certificate authority with a new key.
 pub struct Authority {
@@ -42,11 +43,18 @@ impl Authority {
         (certificate.pem(), key.serialize_pem())
     }
 
-    /// Returns the settings of a server with a certificate of this authority.
+    /// Returns the settings of a server on localhost with a certificate of this authority.
     ///
     /// If `clients` is given, the server requires a client certificate of that authority.
     pub fn server(&self, clients: Option<&Self>) -> Arc<ServerConfig> {
-        let (certificate, key) = self.issue("localhost");
+        self.server_for("localhost", clients)
+    }
+
+    /// Returns the settings of a server with a certificate for `name`.
+    ///
+    /// If `clients` is given, the server requires a client certificate of that authority.
+    pub fn server_for(&self, name: &str, clients: Option<&Self>) -> Arc<ServerConfig> {
+        let (certificate, key) = self.issue(name);
         let provider = Arc::new(rustls::crypto::ring::default_provider());
         let builder = ServerConfig::builder_with_provider(provider.clone())
             .with_safe_default_protocol_versions()
@@ -54,16 +62,31 @@ impl Authority {
         let builder = match clients {
             None => builder.with_no_client_auth(),
             Some(clients) => {
-                let mut roots = RootCertStore::empty();
-                let root = CertificateDer::from_pem_slice(clients.pem.as_bytes()).unwrap();
-                roots.add(root).unwrap();
-                let verifier =
-                    WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+                let roots = Arc::new(clients.roots());
+                let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider);
                 builder.with_client_cert_verifier(verifier.build().unwrap())
             }
         };
         let chain = vec![CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap()];
         let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
         Arc::new(builder.with_single_cert(chain, key).unwrap())
+    }
+
+    /// Returns a TLS client that trusts only this authority.
+    pub fn connector(&self) -> TlsConnector {
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let config = ClientConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_root_certificates(self.roots())
+            .with_no_client_auth();
+        TlsConnector::from(Arc::new(config))
+    }
+
+    fn roots(&self) -> RootCertStore {
+        let mut roots = RootCertStore::empty();
+        let root = CertificateDer::from_pem_slice(self.pem.as_bytes()).unwrap();
+        roots.add(root).unwrap();
+        roots
     }
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    lambda_runtime::run(service_fn(answer)).await
+    lambda_runtime::run_concurrent(service_fn(answer)).await
 }
 
 async fn answer(event: LambdaEvent<Value>) -> Result<Value, Error> {
