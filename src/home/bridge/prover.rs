@@ -83,7 +83,7 @@ impl Prover {
         deadline: Deadline,
     ) -> Result<Token, BridgeError> {
         let token = self.current_token(deadline).await?;
-        if !self.is_trusted(token.fingerprint()).await {
+        if !self.is_trusted(token.fingerprint(), deadline).await {
             self.prove(&token, deadline).await?;
         }
         Ok(token)
@@ -91,9 +91,9 @@ impl Prover {
 
     /// Returns true if the open session vouches for the token, or if the home has just accepted the token and the
     /// session is still being opened.
-    async fn is_trusted(&self, fingerprint: Fingerprint) -> bool {
+    async fn is_trusted(&self, fingerprint: Fingerprint, deadline: Deadline) -> bool {
         if self.state.lock().doubted == Some(fingerprint) {
-            if !self.session.confirms(fingerprint).await {
+            if !self.session.confirms(fingerprint, deadline).await {
                 return false;
             }
             self.state

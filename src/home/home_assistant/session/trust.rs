@@ -1,6 +1,7 @@
 //! An open session shows that the home accepts its token: a home that revokes a token closes the token's connections.
 
 use super::Session;
+use crate::base::clock::Deadline;
 use crate::base::secret::Fingerprint;
 use crate::home::home_assistant::connection::{Connection, Status};
 use crate::home::home_assistant::freshness::PING_TIMEOUT;
@@ -16,9 +17,10 @@ impl Session {
     }
 
     /// Sends a ping on the open connection. Returns true if the connection has this token and the home answers.
-    pub async fn confirms(&self, fingerprint: Fingerprint) -> bool {
+    pub async fn confirms(&self, fingerprint: Fingerprint, deadline: Deadline) -> bool {
+        let limit = deadline.limit(PING_TIMEOUT, self.clock.now());
         match self.ready_with(fingerprint) {
-            Some(connection) => connection.is_alive(PING_TIMEOUT).await,
+            Some(connection) => connection.is_alive(limit.duration).await,
             None => false,
         }
     }
