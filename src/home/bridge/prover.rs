@@ -3,6 +3,8 @@
 //! A presentation runs in its own task. If a caller's deadline ends, the caller stops waiting and the task still
 //! receives the response. If execution environments share verdicts, the presentation waits for its turn.
 
+mod trust;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,7 +18,7 @@ use crate::base::clock::{Clock, Deadline, Timestamp};
 use crate::base::lock::Lock;
 use crate::base::metrics::{Meter, Metric};
 use crate::base::secret::{AccessToken, Fingerprint};
-use crate::home::home_assistant::{Checkout, FRESH, HomeError, Session, SessionState, Stage};
+use crate::home::home_assistant::{Checkout, HomeError, Session, SessionState, Stage};
 use crate::home::token::{Token, TokenError, TokenService};
 use crate::home::verdict::{Standing, Verdict, Verdicts};
 
@@ -74,39 +76,6 @@ impl Prover {
         let token = self.current_token(deadline).await?;
         self.prove(&token, deadline).await?;
         Ok(token.access)
-    }
-
-    /// Returns the current token for a REST request. The home has accepted the token, and since then nothing suggests
-    /// that the home has revoked it.
-    pub(super) async fn trusted_token(
-        self: &Arc<Self>,
-        deadline: Deadline,
-    ) -> Result<Token, BridgeError> {
-        let token = self.current_token(deadline).await?;
-        if !self.is_trusted(token.fingerprint(), deadline).await {
-            self.prove(&token, deadline).await?;
-        }
-        Ok(token)
-    }
-
-    /// Returns true if the open session vouches for the token, or if the home has just accepted the token and the
-    /// session is still being opened.
-    async fn is_trusted(&self, fingerprint: Fingerprint, deadline: Deadline) -> bool {
-        if self.state.lock().doubted == Some(fingerprint) {
-            if !self.session.confirms(fingerprint, deadline).await {
-                return false;
-            }
-            self.state
-                .lock()
-                .doubted
-                .take_if(|doubted| *doubted == fingerprint);
-        }
-        let is_opening = matches!(
-            self.session.state(),
-            SessionState::Connecting | SessionState::Authenticating
-        );
-        let is_proven = self.is_proven(fingerprint, FRESH);
-        (is_opening && is_proven) || self.session.vouches_for(fingerprint, is_proven).await
     }
 
     async fn current_token(&self, deadline: Deadline) -> Result<Token, BridgeError> {
@@ -218,12 +187,6 @@ impl Prover {
         self.tokens.reject(fingerprint);
         self.meter.record(Metric::TokenValid(false));
         tracing::warn!(%fingerprint, category = "token", "the home rejected the token");
-    }
-
-    /// Records a 401 that nobody had the time to explain, or a request without a response. Before the next request, the
-    /// home must answer on the session or accept the token at `/api/config`.
-    pub(super) fn doubt(&self, fingerprint: Fingerprint) {
-        self.state.lock().doubted = Some(fingerprint);
     }
 
     /// Forgets the last acceptance, so that the next token is read and validated again.
@@ -344,6 +307,8 @@ impl Prover {
 
     async fn ask(&self, token: &Token) -> Result<(), HomeError> {
         let fingerprint = token.fingerprint();
+        // The time before the request: a freeze may separate it from the response.
+        let sent = self.clock.now();
         let verdict = self.session.validate(&token.access).await;
         if let Some(reachable) = is_reachable(&verdict) {
             self.meter.record(Metric::HomeReachable(reachable));
@@ -356,7 +321,7 @@ impl Prover {
         self.meter.record(Metric::TokenValid(true));
         {
             let mut state = self.state.lock();
-            state.proof = Some((fingerprint, self.clock.now()));
+            state.proof = Some((fingerprint, sent));
             state.doubted = None;
         }
         tracing::info!(

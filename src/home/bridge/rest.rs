@@ -12,7 +12,9 @@ use std::time::Duration;
 use super::error::BridgeError;
 use super::{Bridge, Failure};
 use crate::base::clock::Deadline;
-use crate::home::home_assistant::{Connection, HomeError, RestCall, RestOutcome, SessionState};
+use crate::home::home_assistant::{
+    Connection, HomeError, RestCall, RestOutcome, SessionState, Status,
+};
 use crate::home::token::Token;
 
 /// The timeout of the ping that checks the session after a 401.
@@ -57,20 +59,23 @@ impl Bridge {
             prover.session.discard(outdated);
         }
         let outcome = prover.session.rest(&token.access, call, deadline).await;
-        if !matches!(outcome, Ok(RestOutcome::Answered(_))) {
-            // The missing response may have been a 401. The next request waits until that is known, so that a revoked
+        let is_refusal = match &outcome {
+            Ok(RestOutcome::Answered(answer)) => answer.is_refusal(),
+            Ok(RestOutcome::Unknown(_)) | Err(_) => true,
+        };
+        if is_refusal {
+            // A missing response may have been a 401. Later requests wait until the 401 is explained, so that a revoked
             // token does not cost a failed login for each request.
             prover.doubt(token.fingerprint());
         }
-        let outcome = outcome?;
-        match &outcome {
+        match outcome? {
             RestOutcome::Answered(answer)
                 if answer.is_refusal() && !self.is_accepted(&token, session, deadline).await =>
             {
                 // Home Assistant checks the token first, so the request was not executed.
                 Err(HomeError::Rejected.into())
             }
-            RestOutcome::Answered(_) | RestOutcome::Unknown(_) => Ok(outcome),
+            outcome => Ok(outcome),
         }
     }
 
@@ -93,23 +98,25 @@ impl Bridge {
             // The connection reports a rejected `auth` itself.
             Err(error) if error == HomeError::Rejected.into() => return false,
             Err(_) if session.is_closed() => return self.passes_a_check(token, deadline).await,
-            Err(_) => {
-                prover.doubt(fingerprint);
-                return true;
-            }
+            Err(_) => return true,
         }
         let doubt = deadline.limit(DOUBT_LIMIT, self.clock.now());
         if session.is_alive(doubt.duration).await {
+            prover.trust_again(fingerprint);
             return true;
         }
         if !session.is_closed() {
             // A slow ping response alone does not mean that the home closed the session, so the token may still be
-            // valid.
-            prover.doubt(fingerprint);
+            // valid. It stays in doubt.
             return true;
         }
-        prover.rejected(fingerprint);
         prover.session.discard(&session);
+        if session.status() != Status::Closed(HomeError::Closed) {
+            // latchkey itself closed the session, for example after a message that was too large.
+            return self.passes_a_check(token, deadline).await;
+        }
+        // The home closed it, so another presentation would be one more failed login.
+        prover.rejected(fingerprint);
         false
     }
 

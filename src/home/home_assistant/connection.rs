@@ -165,9 +165,11 @@ impl Connection {
     }
 
     /// Returns true if, as far as the kernel knows, the home has not closed the connection. Costs no round trip.
-    pub async fn is_open(&self) -> bool {
+    /// A socket that does not accept bytes for `limit` counts as closed.
+    pub async fn is_open(&self, limit: Duration) -> bool {
         let (seen, looked) = oneshot::channel();
-        self.requests.send(Request::Look(seen)).is_ok() && looked.await.is_ok()
+        self.requests.send(Request::Look(seen)).is_ok()
+            && matches!(tokio::time::timeout(limit, looked).await, Ok(Ok(())))
     }
 
     /// Runs a batch of commands in one frame. `Err` means that none of the commands reached the home.

@@ -34,7 +34,7 @@ pub(super) struct HttpConnection {
     sender: SendRequest<Full<Bytes>>,
     watch: SocketWatch,
     has_written: Arc<AtomicBool>,
-    /// The time when the home last answered with a response. Before that, the time when the connection was begun.
+    /// The time of the last request that the home answered. Before that, the time when the connection was begun.
     pub(super) answered: Timestamp,
 }
 
@@ -99,6 +99,12 @@ impl HttpConnection {
         self.sender.is_closed()
     }
 
+    /// Waits until the connection can take a request: until the last request is written and its response is read.
+    pub(super) async fn ready(&mut self, stage: Stage) -> Result<(), SendError> {
+        let ready = self.sender.ready().await;
+        ready.map_err(|error| SendError::NotSent(classify(&error, stage)))
+    }
+
     /// Sends a request and waits for the head of the response. The body must be read before the next request.
     pub(super) async fn send(
         &mut self,
@@ -106,13 +112,13 @@ impl HttpConnection {
         stage: Stage,
         now: impl Fn() -> Timestamp,
     ) -> Result<Response<Incoming>, SendError> {
-        if let Err(error) = self.sender.ready().await {
-            return Err(SendError::NotSent(classify(&error, stage)));
-        }
+        self.ready(stage).await?;
         self.has_written.store(false, Ordering::Release);
+        // The time before the request: a freeze may separate it from the response.
+        let sent = now();
         match self.sender.try_send_request(request).await {
             Ok(response) => {
-                self.answered = now();
+                self.answered = sent;
                 Ok(response)
             }
             Err(failed) => {

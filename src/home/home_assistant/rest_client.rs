@@ -226,9 +226,15 @@ impl RestClient<'_> {
         let mut connection = connection.map_err(NoResponse::NotSent)?;
         let mut is_second = false;
         let exchange = loop {
-            is_sending.store(true, Ordering::Relaxed);
-            let sent = self.pool.send(connection, request.clone(), Stage::Command);
-            let error = match sent.await {
+            let sent = match connection.ready(Stage::Command).await {
+                Ok(()) => {
+                    is_sending.store(true, Ordering::Relaxed);
+                    let sent = self.pool.send(connection, request.clone(), Stage::Command);
+                    sent.await
+                }
+                Err(error) => Err(error),
+            };
+            let error = match sent {
                 Ok(exchange) => break exchange,
                 Err(error) => error,
             };

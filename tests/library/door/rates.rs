@@ -90,7 +90,7 @@ async fn known_caller_does_not_wait_for_the_table() {
     // The environment knows that the bucket is empty and does not write.
     assert_eq!(table_writes(&aws).await, 10);
 
-    // If a tenth of a bucket is one request, the next request is still replenished in time.
+    // Even if a tenth of a bucket is only one request, the environment draws the next tenth before the next request.
     let bucket = BucketId::new(None, "b");
     for request in 0..4 {
         let before = table_writes(&aws).await;

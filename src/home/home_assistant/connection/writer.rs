@@ -132,7 +132,8 @@ impl Writer {
             Request::Ping(pong) => {
                 self.shared.waiting.lock().pongs.push(pong);
                 let is_fed = self.sink.feed(Message::Ping(Bytes::new())).await.is_ok();
-                (None, is_fed)
+                // The ping is the last frame now, so the frame before it may be complete.
+                (Some(0..0), is_fed)
             }
         }
     }

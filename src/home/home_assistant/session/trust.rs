@@ -9,11 +9,17 @@ use crate::home::home_assistant::freshness::PING_TIMEOUT;
 impl Session {
     /// Returns true if an open connection has this token. The home must have answered recently, on this connection or,
     /// if `is_proven`, elsewhere. Costs no round trip.
-    pub async fn vouches_for(&self, fingerprint: Fingerprint, is_proven: bool) -> bool {
+    pub async fn vouches_for(
+        &self,
+        fingerprint: Fingerprint,
+        is_proven: bool,
+        deadline: Deadline,
+    ) -> bool {
         let Some(connection) = self.ready_with(fingerprint) else {
             return false;
         };
-        (is_proven || self.is_fresh()) && connection.is_open().await
+        let limit = deadline.limit(PING_TIMEOUT, self.clock.now());
+        (is_proven || self.is_fresh()) && connection.is_open(limit.duration).await
     }
 
     /// Sends a ping on the open connection. Returns true if the connection has this token and the home answers.
