@@ -33,8 +33,8 @@ impl BucketId {
     }
 }
 
-/// Returns the time at which a bucket will be full again after `count` tokens are taken. Before, it is full at
-/// `full_at`. All times are since the Unix epoch.
+/// Returns the time at which a bucket will be full again after `count` tokens are taken. If no tokens were taken, the
+/// bucket would be full at `full_at`. All times are since the Unix epoch.
 pub(super) fn after_taking(
     full_at: Duration,
     now: Duration,

@@ -9,7 +9,7 @@ use super::super::entities::{looks_like_an_id, normal};
 use super::super::naming::acts_on_entities;
 use crate::base::json::unambiguous;
 
-/// Domains of entities on which no service acts, or no service of the same domain.
+/// Domains of entities on which no service acts, or on which only services of other domains act.
 const OTHER_DOMAINS: [&str; 27] = [
     "ai_task",
     "air_quality",
