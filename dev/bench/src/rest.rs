@@ -20,11 +20,32 @@ pub(super) struct Names {
     pub(super) thaw_closed: &'static str,
 }
 
+pub(super) const DIRECTIVE: Names = Names {
+    warm: "directive_warm",
+    cold: "directive_cold",
+    thaw: "directive_thaw",
+    thaw_closed: "directive_thaw_closed",
+};
+
+pub(super) const WRITE: Names = Names {
+    warm: "write_warm",
+    cold: "write_cold",
+    thaw: "write_thaw",
+    thaw_closed: "write_thaw_closed",
+};
+
+pub(super) const READ: Names = Names {
+    warm: "read_warm",
+    cold: "read_cold",
+    thaw: "read_thaw",
+    thaw_closed: "read_thaw_closed",
+};
+
 /// Measures a request. `freeze` is the duration of the freeze, if it is not the default.
 pub(super) async fn measure(
     surroundings: &Surroundings,
     request: Request,
-    names: Names,
+    names: &Names,
     freeze: Option<Duration>,
 ) -> Result<Vec<Figure>, Error> {
     let mut figures = warm::measure(surroundings, names.warm, request).await?;

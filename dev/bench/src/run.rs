@@ -8,6 +8,7 @@ use crate::freeze::Thaw;
 use crate::options::BenchOptions;
 use crate::part::Part;
 use crate::request::Request;
+use crate::rest::{DIRECTIVE, READ, WRITE};
 use crate::surroundings::{AWS_ROUND_TRIP, Surroundings};
 use crate::{artifact, cache_hit, cold, concurrent, door, freeze, memory, rest, upkeep, warm};
 
@@ -52,6 +53,7 @@ async fn measure(
     options: &BenchOptions,
 ) -> Result<Vec<Figure>, Error> {
     let began = Instant::now();
+    let rest = |request, names| rest::measure(surroundings, request, names, options.freeze);
     let (what, figures) = match part {
         Part::WarmCommand => (
             warm::WHAT,
@@ -69,36 +71,9 @@ async fn measure(
             let measured = freeze::measure(surroundings, part.name(), thaw, options.freeze);
             (freeze::WHAT, measured.await?)
         }
-        Part::AlexaDirective => {
-            let names = rest::Names {
-                warm: "directive_warm",
-                cold: "directive_cold",
-                thaw: "directive_thaw",
-                thaw_closed: "directive_thaw_closed",
-            };
-            let measured = rest::measure(surroundings, Request::Directive, names, options.freeze);
-            (rest::WHAT, measured.await?)
-        }
-        Part::RestWrite => {
-            let names = rest::Names {
-                warm: "write_warm",
-                cold: "write_cold",
-                thaw: "write_thaw",
-                thaw_closed: "write_thaw_closed",
-            };
-            let measured = rest::measure(surroundings, Request::Write, names, options.freeze);
-            (rest::WHAT, measured.await?)
-        }
-        Part::RestRead => {
-            let names = rest::Names {
-                warm: "read_warm",
-                cold: "read_cold",
-                thaw: "read_thaw",
-                thaw_closed: "read_thaw_closed",
-            };
-            let measured = rest::measure(surroundings, Request::Read, names, options.freeze);
-            (rest::WHAT, measured.await?)
-        }
+        Part::AlexaDirective => (rest::WHAT, rest(Request::Directive, &DIRECTIVE).await?),
+        Part::RestWrite => (rest::WHAT, rest(Request::Write, &WRITE).await?),
+        Part::RestRead => (rest::WHAT, rest(Request::Read, &READ).await?),
         Part::Concurrent64 => (
             concurrent::WHAT,
             concurrent::measure(surroundings, options.concurrent_commands).await?,
