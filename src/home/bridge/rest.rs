@@ -59,11 +59,11 @@ impl Bridge {
             prover.session.discard(outdated);
         }
         let outcome = prover.session.rest(&token.access, call, deadline).await;
-        let is_refusal = match &outcome {
+        let is_in_doubt = match &outcome {
             Ok(RestOutcome::Answered(answer)) => answer.is_refusal(),
             Ok(RestOutcome::Unknown(_)) | Err(_) => true,
         };
-        if is_refusal {
+        if is_in_doubt {
             // A missing response may have been a 401. Later requests wait until the 401 is explained, so that a revoked
             // token does not cost a failed login for each request.
             prover.doubt(token.fingerprint());
