@@ -3,10 +3,10 @@
 //! The module keeps these safety rules:
 //!
 //! * A token is validated at the REST API before it is sent on a WebSocket. A token that the home rejects over REST or
-//!   on a WebSocket is reported to the [`TokenService`], which never returns it again.
+//!   on a WebSocket is reported to the [`TokenService`], which returns the token again only as another version.
 //! * After a rejection the parameter is read once more. Only a different token is presented. The same token is an
 //!   error.
-//! * A request is retried only if it provably did not reach the home.
+//! * A request is retried only if it was provably not executed, or if it is read-only.
 
 mod breaker;
 mod error;
@@ -55,7 +55,7 @@ pub struct Bridge {
     random: Random,
     breaker: Lock<Breaker<HomeError>>,
     finding: Lock<Option<Finding>>,
-    /// The number of fetched tokens at the end of the last keep-warm event or command.
+    /// The number of fetched tokens at the last call of `note_fetches`.
     seen_fetches: AtomicU64,
 }
 

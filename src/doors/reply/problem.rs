@@ -389,7 +389,7 @@ pub struct Document<'a> {
     request_id: &'a str,
 }
 
-/// Capitalises a sentence. An error begins with a word of latchkey, not with a user's name, which is case-sensitive.
+/// Capitalises a sentence. This is safe, because no error begins with a name that a user chose and whose case matters.
 fn capitalised(mut sentence: String) -> String {
     if let Some(first) = sentence.get_mut(..1) {
         first.make_ascii_uppercase();

@@ -3,7 +3,7 @@
 use crate::home::home_assistant::HomeError;
 use crate::home::token::TokenError;
 
-/// The error of a run in which no command reached the home.
+/// The error of a run in which the home executed no command.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BridgeError {
     /// The token service has no usable token.

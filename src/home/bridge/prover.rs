@@ -46,7 +46,7 @@ struct State {
     flight: Option<(Fingerprint, Presentation)>,
     /// The last token that the home accepted, with the time.
     proof: Option<(Fingerprint, Timestamp)>,
-    /// A token with an unexplained 401, or a request without a response, since it was last accepted.
+    /// The token in doubt: since the home last accepted the token, a 401 was not explained or a response was missing.
     doubted: Option<Fingerprint>,
 }
 

@@ -1,8 +1,8 @@
 //! Requests to the home's REST API.
 //!
 //! A request proves its own token: the home answers a bad token with 401, which counts as one failed login like a
-//! rejection at `/api/config`. So a request with a token that the home has accepted, and has not rejected since, waits
-//! for neither the session nor `/api/config`.
+//! rejection at `/api/config`. So a request waits for neither the session nor `/api/config` while an open session
+//! vouches for the token. The same applies if the home has just accepted the token and the session is being opened.
 //!
 //! A 401 has two meanings: the token was revoked, or the token's user lacks a permission. The session tells them apart,
 //! because a home that revokes a token closes the token's connections.
@@ -45,7 +45,7 @@ impl Bridge {
     async fn ask(&self, call: &RestCall, deadline: Deadline) -> Result<RestOutcome, BridgeError> {
         let prover = &self.prover;
         prover.drop_outdated(deadline).await;
-        // The next command needs the session, and so does the meaning of a 401.
+        // The next command needs the session. The session also shows the meaning of a 401.
         prover.open_session(deadline);
         let token = prover.trusted_token(deadline).await?;
         // A session that has already ended cannot explain a 401.
@@ -107,7 +107,7 @@ impl Bridge {
         }
         if !session.is_closed() {
             // A slow ping response alone does not mean that the home closed the session, so the token may still be
-            // valid. It stays in doubt.
+            // valid. The token stays in doubt.
             return true;
         }
         prover.session.discard(&session);
@@ -115,7 +115,7 @@ impl Bridge {
             // latchkey itself closed the session, for example after a message that was too large.
             return self.passes_a_check(token, deadline).await;
         }
-        // The home closed it, so another presentation would be one more failed login.
+        // The home closed the session, so another presentation would be one more failed login.
         prover.rejected(fingerprint);
         false
     }

@@ -6,7 +6,7 @@ use crate::base::clock::Deadline;
 use crate::base::secret::Fingerprint;
 
 impl Bridge {
-    /// Runs the work that callers do not wait for: shares verdicts, and reads a token whose soft TTL has passed again.
+    /// Runs the work that callers do not wait for: shares verdicts, and reads a token again if its soft TTL has passed.
     /// If the parameter holds another token, that token is validated and taken into use.
     pub async fn after_answer(&self, deadline: Deadline) {
         let prover = &self.prover;

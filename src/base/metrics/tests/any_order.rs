@@ -1,5 +1,5 @@
-//! A property test: values are recorded, flushed, dropped, held up and failed in any order, and each value arrives
-//! once.
+//! A property test: values are recorded, and their deliveries start, stop, hang and fail in any order. Each value
+//! arrives once.
 
 use proptest::prelude::*;
 

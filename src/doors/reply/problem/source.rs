@@ -81,7 +81,7 @@ fn title(setting: Setting, fault: &SourceFault) -> String {
     format!("{subject} {what}")
 }
 
-/// Returns the content of a setting, its parameter type, and the action after the content was stored in clear text.
+/// Returns the content of a setting, its parameter type, and the action if the content was stored in clear text.
 fn holds(setting: Setting) -> (&'static str, &'static str, &'static str) {
     const SECURE: &str = "SecureString";
     match setting {
