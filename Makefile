@@ -1,7 +1,8 @@
 # latchkey: `make help` lists the targets.
 #
 # Missing tools are installed once, under $(LATCHKEY_TOOLS). A stamp file marks each installed tool. The system must
-# have a Rust toolchain, a C compiler, Python 3.13 or newer with venv, make and util-linux (setpriv).
+# have a Rust toolchain, a C compiler, Python 3.13 or newer with venv, Node.js 20 or newer with npm, make and
+# util-linux (setpriv).
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -25,6 +26,7 @@ HOME_ASSISTANT_VENV := $(LATCHKEY_TOOLS)/homeassistant/.installed
 SAM_VENV := $(LATCHKEY_TOOLS)/sam/.installed
 CLIENTS := $(LATCHKEY_TOOLS)/clients/.installed
 SCHEMATHESIS := $(LATCHKEY_TOOLS)/schemathesis/.installed
+JS_CLIENTS := $(LATCHKEY_TOOLS)/js/.installed
 
 export SAM_CLI_TELEMETRY := 0
 SAM := $(LATCHKEY_TOOLS)/sam/bin/sam
@@ -105,7 +107,7 @@ deploy: build ## Build, then deploy with AWS SAM, which asks for parameters.
 	$(SAM) deploy --guided
 
 .PHONY: tools
-tools: $(AWS) $(HOME_ASSISTANT_VENV) $(SAM_VENV) $(CLIENTS) $(SCHEMATHESIS) ## Install all tools.
+tools: $(AWS) $(HOME_ASSISTANT_VENV) $(SAM_VENV) $(CLIENTS) $(SCHEMATHESIS) $(JS_CLIENTS) ## Install all tools.
 
 # Each requirements file lists all packages with their versions, so pip resolves no dependencies and installs no newer
 # version.
@@ -116,6 +118,14 @@ $(LATCHKEY_TOOLS)/%/.installed: dev/requirements/%.txt dev/python/find_python.sh
 	    "$$python" -m venv --clear $(@D); \
 	fi
 	@$(@D)/bin/python -m pip install --disable-pip-version-check --quiet --no-deps --requirement $< </dev/null
+	@touch $@
+
+# The script lies beside its packages, because Node.js looks for packages there.
+$(JS_CLIENTS): dev/js/package.json dev/js/package-lock.json dev/js/socket_client.mjs
+	@echo 'Installing js under $(LATCHKEY_TOOLS)'
+	@mkdir -p $(@D)
+	@cp $^ $(@D)
+	@npm ci --prefix $(@D) --silent --no-audit --no-fund </dev/null
 	@touch $@
 
 $(LATCHKEY_TOOLS)/cargo/bin/cargo-nextest:

@@ -30,6 +30,7 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 
 import cbor_gateway
 import cloudwatch_exact
+import sqs_exact
 import ssm_exact
 from aws_faults import Faults
 
@@ -127,6 +128,7 @@ class Emulator:
 
 def main():
     cloudwatch_exact.install()
+    sqs_exact.install()
     ssm_exact.install()
     emulator = Emulator()
     server = Server(("127.0.0.1", 0), emulator, numthreads=THREADS, request_queue_size=256)

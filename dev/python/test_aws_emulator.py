@@ -1,6 +1,7 @@
 """Tests of concurrent calls.
 
 Calls of DynamoDB and Parameter Store run one at a time. Other calls run concurrently. A hanging call blocks no other.
+Queues keep messages that are sent during a delete, and deliver delayed messages on time.
 """
 
 import io
@@ -8,7 +9,9 @@ import threading
 import time
 import unittest
 
+import sqs_exact
 from aws_emulator import Emulator
+from moto.sqs.models import sqs_backends
 
 CALLERS = 32
 LOOKS = 200
@@ -83,6 +86,48 @@ class Turns(unittest.TestCase):
             self.statuses.clear()
             self.emulator.faults.clear()
             hanging[0].join()
+
+
+class SendingList(list):
+    """The messages of a queue. After the first look at all of them, another thread calls `send`."""
+
+    def __init__(self, messages, send):
+        super().__init__(messages)
+        self.sending = threading.Thread(target=send, daemon=True)
+
+    def __iter__(self):
+        yield from super().__iter__()
+        if not self.sending.ident:
+            self.sending.start()
+            # The thread waits for the end of the delete if the queue is locked.
+            self.sending.join(0.5)
+
+
+class Queues(unittest.TestCase):
+    def setUp(self):
+        sqs_exact.install()
+        self.backend = sqs_backends["123456789012"]["eu-central-1"]
+        self.backend.reset()
+        self.queue = self.backend.create_queue("queue", None)
+
+    def send(self, body, delay=None):
+        return self.backend.send_message("queue", body, delay_seconds=delay)
+
+    def test_message_sent_during_a_delete_is_kept(self):
+        self.send("first")
+        first = self.backend.receive_message("queue", 1, 0, 30)[0]
+        messages = SendingList(self.queue._messages, lambda: self.send("second"))
+        self.queue._messages = messages
+        self.queue.delete_message(first.receipt_handle)
+        messages.sending.join(60)
+        self.assertEqual([message.body for message in self.queue._messages], ["second"])
+
+    def test_long_poll_returns_when_a_delay_ends(self):
+        self.send("late", delay=1)
+        started = time.monotonic()
+        self.queue.wait_for_messages(60)
+        self.assertLess(time.monotonic() - started, 30)
+        self.assertEqual(len(self.queue.messages), 1)
 
 
 if __name__ == "__main__":

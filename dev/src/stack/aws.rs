@@ -4,6 +4,7 @@ mod emulator;
 mod fault;
 mod metrics;
 mod parameters;
+mod queue;
 mod table;
 
 pub use self::{

@@ -54,6 +54,22 @@ pub fn script(name: &str) -> Result<PathBuf> {
     )
 }
 
+/// Returns a command that runs a script of `dev/js`. Node.js comes from `PATH`. The command ends when its handle is
+/// dropped.
+///
+/// # Errors
+/// If the script's packages are not installed.
+pub fn node_script(name: &str) -> Result<Command> {
+    let script = existing(directory().join("js").join(name))?;
+    let mut command = Command::new("node");
+    command
+        .arg(script)
+        .env_clear()
+        .envs(std::env::var_os("PATH").map(|path| ("PATH", path)))
+        .kill_on_drop(true);
+    Ok(command)
+}
+
 /// Returns the path of the Runtime Interface Emulator, which is part of the AWS SAM CLI.
 pub(super) fn runtime_interface_emulator() -> Result<PathBuf> {
     let machine = if cfg!(target_arch = "aarch64") {

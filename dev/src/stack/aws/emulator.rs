@@ -1,4 +1,4 @@
-//! AWS on loopback: Parameter Store, KMS, CloudWatch, DynamoDB, EventBridge and STS. The emulator counts calls.
+//! AWS on loopback: Parameter Store, KMS, CloudWatch, DynamoDB, SQS, EventBridge and STS. The emulator counts calls.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -223,13 +223,13 @@ mod tests {
 
     /// Concurrent calls can only be tested inside the emulator's process.
     #[tokio::test]
-    async fn emulator_serialises_concurrent_calls() {
+    async fn emulator_handles_concurrent_calls() {
         let tests = tools::script("test_aws_emulator.py").unwrap();
         let mut command = Command::new(tools::python("aws").unwrap());
         let output = command.arg("-B").arg(tests).kill_on_drop(true).output();
         let output = output.await.unwrap();
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{said}");
-        assert!(said.contains("Ran 4 tests"), "{said}");
+        assert!(said.contains("Ran 6 tests"), "{said}");
     }
 }

@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use aws_sdk_dynamodb::Client;
 use aws_sdk_dynamodb::error::BuildError;
 use aws_sdk_dynamodb::types::{
-    AttributeDefinition, AttributeValue, BillingMode, KeySchemaElement, KeyType,
-    ScalarAttributeType, TimeToLiveSpecification,
+    AttributeDefinition, AttributeValue, BillingMode, GlobalSecondaryIndex, KeySchemaElement,
+    KeyType, Projection, ProjectionType, ScalarAttributeType, TimeToLiveSpecification,
 };
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,30 +17,45 @@ use crate::stack::error::{Error, Result};
 
 const CREATE: &str = "dynamodb:CreateTable";
 const EXPIRY: &str = "dynamodb:UpdateTimeToLive";
-const KEYS: [(&str, KeyType); 2] = [("pk", KeyType::Hash), ("sk", KeyType::Range)];
+const KEYS: [&str; 2] = ["pk", "sk"];
+const INDEX: &str = "by_due";
+const INDEX_KEYS: [&str; 2] = ["shard", "due"];
+/// All attributes that are keys of the table or of its index.
+const ATTRIBUTES: [(&str, ScalarAttributeType); 4] = [
+    ("pk", ScalarAttributeType::S),
+    ("sk", ScalarAttributeType::S),
+    ("shard", ScalarAttributeType::S),
+    ("due", ScalarAttributeType::N),
+];
 
 impl AwsEmulator {
-    /// Creates a table like the one in the template: keys `pk` and `sk`, time to live `expires_at`.
+    /// Creates a table like the one in the template: keys `pk` and `sk`, time to live `expires_at`,
+    /// and the index `by_due` with the keys `shard` and `due`.
     /// The emulator does not delete expired items; AWS can take two days.
     ///
     /// # Errors
     /// If the table exists, or a call fails.
     pub async fn create_table(&self, name: &str) -> Result<()> {
         let client = Client::new(self.sdk_config());
+        let index = GlobalSecondaryIndex::builder()
+            .index_name(INDEX)
+            .set_key_schema(Some(key_schema(INDEX_KEYS)?))
+            .projection(
+                Projection::builder()
+                    .projection_type(ProjectionType::All)
+                    .build(),
+            );
         let mut table = client
             .create_table()
             .table_name(name)
-            .billing_mode(BillingMode::PayPerRequest);
-        for (key, kind) in KEYS {
+            .billing_mode(BillingMode::PayPerRequest)
+            .set_key_schema(Some(key_schema(KEYS)?))
+            .global_secondary_indexes(built(CREATE, index.build())?);
+        for (name, kind) in ATTRIBUTES {
             let attribute = AttributeDefinition::builder()
-                .attribute_name(key)
-                .attribute_type(ScalarAttributeType::S);
-            let element = KeySchemaElement::builder()
-                .attribute_name(key)
-                .key_type(kind);
-            table = table
-                .attribute_definitions(built(CREATE, attribute.build())?)
-                .key_schema(built(CREATE, element.build())?);
+                .attribute_name(name)
+                .attribute_type(kind);
+            table = table.attribute_definitions(built(CREATE, attribute.build())?);
         }
         table
             .send()
@@ -77,9 +92,22 @@ impl AwsEmulator {
                 item.map_err(|error| Error::aws("dynamodb:Scan", &error))?
             ));
         }
-        items.sort_by_cached_key(|item| KEYS.map(|(key, _)| item.get(key).map(Value::to_string)));
+        items.sort_by_cached_key(|item| KEYS.map(|key| item.get(key).map(Value::to_string)));
         Ok(items)
     }
+}
+
+/// Returns the schema of a partition key and a sort key.
+fn key_schema([partition, sort]: [&str; 2]) -> Result<Vec<KeySchemaElement>> {
+    [(partition, KeyType::Hash), (sort, KeyType::Range)]
+        .into_iter()
+        .map(|(name, kind)| {
+            let element = KeySchemaElement::builder()
+                .attribute_name(name)
+                .key_type(kind);
+            built(CREATE, element.build())
+        })
+        .collect()
 }
 
 fn built<T>(call: &'static str, outcome: std::result::Result<T, BuildError>) -> Result<T> {
