@@ -32,9 +32,10 @@ use crate::home::source::{
 use crate::home::token::Ttl;
 use crate::home::verdict::{SharedVerdicts, VerdictStore};
 use crate::service::access::{
-    Authenticator, HttpJwks, KeySource, KeyStore, Verifier, VerifierConfig,
+    Authenticator, HttpJwks, KeySource, KeyStore, PushSecret, Verifier, VerifierConfig,
 };
 use crate::service::app::App;
+use crate::service::connections::{Connections, SdkSettings, Surroundings};
 use crate::service::idempotency::{Idempotency, MemoryStore, OutcomeStore, SharedStore};
 use crate::service::rate_limit::RateLimiter;
 use crate::service::rotation::{LeaseStore, MemoryLeases, Rotation, RotationTerms, SharedLeases};
@@ -43,18 +44,21 @@ use crate::service::rotation::{LeaseStore, MemoryLeases, Rotation, RotationTerms
 const RATES_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The AWS settings and clients, created at the first use of AWS.
+#[derive(Clone, Debug, Default)]
+pub struct Aws(Arc<AwsCells>);
+
 #[derive(Debug, Default)]
-pub struct Aws {
+struct AwsCells {
     config: OnceCell<SdkConfig>,
     ssm: OnceCell<aws_sdk_ssm::Client>,
 }
 
 impl From<SdkConfig> for Aws {
     fn from(config: SdkConfig) -> Self {
-        Self {
+        Self(Arc::new(AwsCells {
             config: OnceCell::new_with(Some(config)),
             ssm: OnceCell::new(),
-        }
+        }))
     }
 }
 
@@ -103,6 +107,16 @@ pub async fn function(config: Config, aws: &Aws, clock: Arc<dyn Clock>, seed: u6
         RATES_TIMEOUT,
         clock.clone(),
     );
+    let connections = Connections::new(
+        config.websocket.clone(),
+        Surroundings {
+            settings: aws.settings(),
+            table: table.clone(),
+            clock: clock.clone(),
+            random: random.clone(),
+            metrics: metrics.clone(),
+        },
+    );
     let (outcomes, leases): (Box<dyn OutcomeStore>, Box<dyn LeaseStore>) = match table {
         Some(table) => (
             Box::new(SharedStore::new(table.clone())),
@@ -125,17 +139,27 @@ pub async fn function(config: Config, aws: &Aws, clock: Arc<dyn Clock>, seed: u6
         random: random.clone(),
     });
     let authenticator = authenticator(config.callers, aws, &clock).await;
+    let push_secret = match config.events_secret_parameter {
+        Some(name) => {
+            let (encryption, setting) = (Encryption::Required, Setting::EventsSecret);
+            let source = aws.parameter(name, encryption, setting).await;
+            Some(PushSecret::new(source, clock.clone()))
+        }
+        None => None,
+    };
     let app = App {
         homes,
         rotation,
         idempotency,
         authenticator,
         rates,
+        connections,
+        push_secret,
         clock,
         random,
         metrics,
     };
-    Function::new(Arc::new(app), config.http)
+    Function::new(Arc::new(app), config.http, &config.websocket)
 }
 
 async fn authenticator(callers: Callers, aws: &Aws, clock: &Arc<dyn Clock>) -> Authenticator {
@@ -231,11 +255,21 @@ async fn extras(config: &HomeConfig, aws: &Aws) -> Extras {
 
 impl Aws {
     async fn config(&self) -> &SdkConfig {
-        self.config.get_or_init(load_aws_config).await
+        self.0.config.get_or_init(load_aws_config).await
+    }
+
+    /// Returns the settings for adapters that load them at their first use.
+    fn settings(&self) -> SdkSettings {
+        let aws = self.clone();
+        Arc::new(move || {
+            let aws = aws.clone();
+            Box::pin(async move { aws.config().await.clone() })
+        })
     }
 
     async fn ssm(&self) -> &aws_sdk_ssm::Client {
-        self.ssm
+        self.0
+            .ssm
             .get_or_init(async || aws_sdk_ssm::Client::new(self.config().await))
             .await
     }

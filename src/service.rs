@@ -5,6 +5,7 @@
 //! | [`app`] | the operations that an invocation can request |
 //! | [`commands`] | parses and checks requests to run commands |
 //! | [`access`] | authenticates callers and checks their permissions |
+//! | [`connections`] | callers' WebSocket connections |
 //! | [`failure`] | the errors that can end an invocation, and their stable names |
 //! | [`rate_limit`] | limits the number of requests per caller |
 //! | [`idempotency`] | runs a repeated request only once |
@@ -13,6 +14,7 @@
 pub mod access;
 pub mod app;
 pub mod commands;
+pub mod connections;
 pub mod failure;
 pub mod idempotency;
 pub mod rate_limit;

@@ -12,6 +12,7 @@ mod lookup;
 mod rates;
 mod reader;
 mod settings;
+mod websocket;
 
 pub use address::{AddressError, HomeAddress};
 pub use error::{ConfigError, Fault};
@@ -23,6 +24,7 @@ pub use settings::{
     Callers, HomeConfig, HomeLimits, JwtConfig, KeysConfig, LogConfig, LogFormat, MetricsConfig,
     MetricsSink, RetryConfig, TokenConfig, TokenFormat, TokenOrigin,
 };
+pub use websocket::{ConnectionLimit, ConnectionLimits, WebSocketConfig};
 
 /// The configuration of the function.
 #[derive(Clone, Debug)]
@@ -42,12 +44,16 @@ pub struct Config {
     pub table: Option<String>,
     /// True if this process serves many invocations at once, as on Lambda Managed Instances.
     pub is_concurrent: bool,
-    /// The authentication of callers at the HTTP door.
+    /// The authentication of callers at the HTTP and WebSocket doors.
     pub callers: Callers,
     /// The rate limits of callers.
     pub rate_limits: RateLimits,
     /// The other settings of the HTTP door.
     pub http: HttpConfig,
+    /// The other settings of the WebSocket door.
+    pub websocket: WebSocketConfig,
+    /// The parameter with the secret of homes that push events.
+    pub events_secret_parameter: Option<String>,
     /// The destination of metrics.
     pub metrics: MetricsConfig,
     /// The log level and format.
@@ -69,6 +75,8 @@ impl Config {
         let callers = reader.callers(local);
         let rate_limits = reader.rate_limits();
         let http = reader.http();
+        let websocket = reader.websocket();
+        let events_secret_parameter = reader.parameter("EVENTS_SECRET_PARAMETER");
         let metrics = reader.metrics();
         let log = reader.log();
         if !reader.faults.is_empty() {
@@ -85,6 +93,8 @@ impl Config {
             callers,
             rate_limits,
             http,
+            websocket,
+            events_secret_parameter,
             metrics,
             log,
         })

@@ -98,6 +98,14 @@ impl<'a> Members<'a> {
             .unwrap_or_default()
     }
 
+    /// Returns the object as text, without the members of these names.
+    pub(crate) fn text_without(&self, names: &[&str]) -> String {
+        let rest = self.0.iter().filter(|(name, _)| !names.contains(&&***name));
+        let rest = rest.map(|(name, raw)| (name.clone(), *raw));
+        // Serialising strings and texts of JSON never fails.
+        serde_json::to_string(&Entries(rest.collect())).unwrap_or_default()
+    }
+
     /// Returns the names of the members.
     pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
         self.0.keys().map(|name| &**name)

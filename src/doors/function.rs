@@ -6,7 +6,7 @@ use axum::Router;
 use lambda_runtime::Context;
 use serde::{Serialize, Serializer};
 
-use crate::base::config::HttpConfig;
+use crate::base::config::{HttpConfig, WebSocketConfig};
 use crate::base::json::json_bytes;
 use crate::doors::alexa::{self, AlexaReply};
 use crate::doors::http;
@@ -16,6 +16,7 @@ use crate::doors::reply::{
     report,
 };
 use crate::doors::trigger::{Trigger, changed_parameter};
+use crate::doors::websocket::{self, GatewayReply, QueueReply};
 use crate::home::bridge::Warmth;
 use crate::service::access::Permitted;
 use crate::service::app::{App, AuthorisedCommands, Room};
@@ -29,6 +30,7 @@ pub struct Function {
     pub app: Arc<App>,
     router: Router,
     base_path: http::BasePath,
+    websocket: websocket::Terms,
 }
 
 /// A reply, ready for serialisation. `H` is the reply to an HTTP event in its sender's format.
@@ -44,6 +46,10 @@ pub enum Reply<H> {
     Rotation(RotationReply),
     /// The reply to an HTTP event.
     Http(H),
+    /// The reply to an event of a WebSocket API.
+    WebSocket(GatewayReply),
+    /// The reply to an event of a queue.
+    Queue(QueueReply),
     /// A failure, for a sender that is not an HTTP client.
     Problem {
         /// The problem.
@@ -61,6 +67,8 @@ impl<H: Serialize> Serialize for Reply<H> {
             Self::Rotation(reply) => reply.serialize(serializer),
             Self::Alexa(reply) => reply.serialize(serializer),
             Self::Http(reply) => reply.serialize(serializer),
+            Self::WebSocket(reply) => reply.serialize(serializer),
+            Self::Queue(reply) => reply.serialize(serializer),
             Self::Problem {
                 problem,
                 request_id,
@@ -70,9 +78,10 @@ impl<H: Serialize> Serialize for Reply<H> {
 }
 
 impl Function {
-    /// Creates a function from an application. `config` configures its HTTP door.
-    pub fn new(app: Arc<App>, config: HttpConfig) -> Self {
+    /// Creates a function from an application and the settings of its doors.
+    pub fn new(app: Arc<App>, config: HttpConfig, websocket: &WebSocketConfig) -> Self {
         Self {
+            websocket: websocket::Terms::new(&config, websocket),
             router: http::router(app.clone(), &config),
             base_path: http::BasePath::configured(config.base_path),
             app,
@@ -112,7 +121,10 @@ impl Function {
         match trigger {
             Trigger::KeepWarm => {
                 let finish = |warmth| self.finding(warmth, &invocation.id);
-                let warmed = Box::pin(self.app.keep_warm(&invocation, finish)).await?;
+                let warmed = Box::pin(self.app.keep_warm(&invocation, finish));
+                let swept = Box::pin(websocket::sweep(&self.app, &invocation));
+                let (warmed, ()) = tokio::join!(warmed, swept);
+                let warmed = warmed?;
                 Ok(Reply::KeepWarm(KeepWarmReply::of(warmed)))
             }
             Trigger::ParameterChange => {
@@ -161,7 +173,15 @@ impl Function {
                 let reply = alexa::serve(&self.app, payload, &invocation);
                 Ok(Reply::Alexa(Box::pin(reply).await))
             }
-            Trigger::WebSocket | Trigger::Doctor => Err(EventError::Unsupported {
+            Trigger::WebSocket => {
+                let reply = websocket::serve(&self.app, &self.websocket, payload, &invocation);
+                Ok(Reply::WebSocket(Box::pin(reply).await))
+            }
+            Trigger::Queue => {
+                let reply = websocket::wake(&self.app, payload, &invocation);
+                Ok(Reply::Queue(Box::pin(reply).await?))
+            }
+            Trigger::Doctor => Err(EventError::Unsupported {
                 seen: format!(
                     "a {} event, which this version does not serve",
                     trigger.name()

@@ -2,9 +2,10 @@
 
 mod answer;
 mod base_path;
-mod callers_token;
 mod commands;
+mod connections;
 mod event;
+mod events;
 mod health;
 mod home;
 mod router;

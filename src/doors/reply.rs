@@ -19,4 +19,5 @@ pub use problem::{Document, Problem};
 pub(crate) use report::report;
 pub use rotation::RotationReply;
 pub(crate) use size::{MAX_REPLY_BYTES, ROOM_FOR_THE_REST};
+pub(crate) use timestamp::rfc3339;
 pub use warmth::KeepWarmReply;

@@ -22,6 +22,8 @@ pub enum Trigger {
     Alb,
     /// An event of a WebSocket API of API Gateway.
     WebSocket,
+    /// Messages of an SQS queue.
+    Queue,
     /// An Alexa Smart Home directive.
     Alexa,
     /// A request to rotate the token.
@@ -55,6 +57,7 @@ impl Trigger {
             Self::FunctionUrl => "function_url",
             Self::Alb => "alb",
             Self::WebSocket => "websocket",
+            Self::Queue => "queue",
             Self::Alexa => "alexa",
             Self::RotateToken => "rotate_token",
             Self::Doctor => "doctor",
@@ -95,6 +98,9 @@ fn classify(event: &Members<'_>) -> Result<Trigger, EventError> {
             _ => unsupported("a `directive` whose header's namespace is not Alexa's".into()),
         };
     }
+    if is_of_queue(event) {
+        return Ok(Trigger::Queue);
+    }
     // A null command counts as a command, so that the error names the command.
     if event.has("command") || event.has("commands") {
         return Ok(Trigger::Direct);
@@ -112,7 +118,22 @@ fn classify(event: &Members<'_>) -> Result<Trigger, EventError> {
 
 /// The members that identify an event.
 const KNOWN_BY: &str =
-    "an event has `source`, `directive`, `command`, `commands` or `requestContext`";
+    "an event has `source`, `directive`, `command`, `commands`, `requestContext` or `Records`";
+
+/// Returns true for an event whose records come from an SQS queue.
+fn is_of_queue(event: &Members<'_>) -> bool {
+    let Some(records) = event.value("Records") else {
+        return false;
+    };
+    let records: Result<Vec<Members<'_>>, _> = serde_json::from_str(records.get());
+    records.is_ok_and(|records| {
+        let source = |record: &Members<'_>| record.word("eventSource");
+        !records.is_empty()
+            && records
+                .iter()
+                .all(|it| source(it).as_deref() == Some("aws:sqs"))
+    })
+}
 
 /// The detail type of a scheduled event.
 const SCHEDULED: &str = "Scheduled Event";

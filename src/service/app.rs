@@ -1,10 +1,13 @@
 //! The application: every operation on homes, independent of the event that requests it.
 
+mod audit;
 mod intake;
 mod invocation;
 mod outcome;
+mod push;
 mod run;
 mod upkeep;
+mod version;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,15 +21,18 @@ use crate::base::random::Random;
 use crate::home::bridge::{Health, Status};
 use crate::home::home_assistant::{HomeError, Stage, reseed_masks};
 use crate::home::homes::Homes;
-use crate::service::access::{Authenticator, Caller};
+use crate::service::access::{Authenticator, Caller, PushSecret};
+use crate::service::connections::Connections;
 use crate::service::failure::Failure;
 use crate::service::idempotency::Idempotency;
 use crate::service::rate_limit::RateLimiter;
 use crate::service::rotation::Rotation;
 
+pub(crate) use audit::audit;
 pub(crate) use intake::Room;
 pub(crate) use invocation::Invocation;
 pub(crate) use outcome::PerHome;
+pub(crate) use push::{Credentials, Pusher};
 pub(crate) use run::{AuthorisedCommands, SessionRead};
 
 /// The part of an invocation's time that is reserved for writing the response.
@@ -48,6 +54,8 @@ pub struct App {
     pub(crate) idempotency: Idempotency,
     pub(crate) authenticator: Authenticator,
     pub(crate) rates: RateLimiter,
+    pub(crate) connections: Connections,
+    pub(crate) push_secret: Option<PushSecret>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Random,
     pub(crate) metrics: Arc<Metrics>,

@@ -6,4 +6,4 @@ mod results;
 pub use request::{
     CommandsRequest, MAX_COMMANDS, MAX_FRAME_BYTES, MAX_REQUEST_BYTES, RequestError,
 };
-pub use results::CommandResults;
+pub use results::{CommandResult, CommandResults};

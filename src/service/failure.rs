@@ -1,9 +1,11 @@
 //! The errors that can end an invocation.
 
+mod message;
 mod problem_name;
 
 use std::time::Duration;
 
+pub use message::MessageError;
 pub use problem_name::ProblemName;
 
 use crate::base::json::{JsonError, MemberError};
@@ -12,6 +14,7 @@ use crate::home::home_assistant::{BrokenAnswer, HomeError};
 use crate::home::homes::HomesError;
 use crate::service::access::{AccessError, Denied, RestError};
 use crate::service::commands::RequestError;
+use crate::service::connections::ConnectionError;
 use crate::service::idempotency::StoreError;
 use crate::service::rotation::RotationError;
 
@@ -49,6 +52,15 @@ pub enum Failure {
     /// A member of an Alexa directive is invalid.
     #[error("the directive is invalid: {0}")]
     Directive(MemberError),
+    /// A message on a WebSocket connection is invalid.
+    #[error(transparent)]
+    Message(#[from] MessageError),
+    /// An event that a home pushes is invalid.
+    #[error("the event is invalid: {0}")]
+    Push(MemberError),
+    /// A WebSocket connection, or a message on it, is refused.
+    #[error(transparent)]
+    Connection(#[from] ConnectionError),
     /// The home was not available. No command was run.
     #[error(transparent)]
     Bridge(#[from] BridgeError),
@@ -146,10 +158,13 @@ impl Failure {
         match self {
             Self::Event(_) | Self::Member { .. } | Self::Directive(_) => "trigger".into(),
             Self::Request(_)
+            | Self::Message(_)
+            | Self::Push(_)
             | Self::RequestTooLarge { .. }
             | Self::Rest(_)
             | Self::OtherMethod { .. }
             | Self::NotFound { .. } => "request".into(),
+            Self::Connection(_) => "connections".into(),
             Self::OutcomeUnknown(_) => "command".into(),
             Self::NoAlexa { .. } => "home".into(),
             Self::ReplyTooLarge { .. } => "reply".into(),

@@ -8,6 +8,7 @@
 
 mod at_most_once;
 mod concurrency;
+mod connections;
 mod door;
 mod faults;
 mod harness;
@@ -19,3 +20,4 @@ mod snapshot;
 mod tls;
 mod token_life;
 mod waiting;
+mod websocket;

@@ -20,6 +20,7 @@ mod replacement;
 mod rest;
 mod rotation;
 mod routes;
+mod sockets;
 mod token_life;
 
 use latchkey_dev::relay::Relay;

@@ -8,7 +8,7 @@ use latchkey::base::clock::SystemClock;
 use latchkey::base::config::Config;
 use latchkey::composition;
 use latchkey_dev::stack::{AwsEmulator, Function, FunctionOptions};
-use latchkey_local::LocalPort;
+use latchkey_local::{LocalPort, SocketPort};
 
 use crate::home::Home;
 use crate::options::RunOptions;
@@ -65,8 +65,8 @@ pub(crate) async fn run(options: RunOptions) -> Result<(), String> {
         Err(_) => say(&format!("\nThe function's log:\n{}", function.logs())),
     }
     if options.keep {
-        let port = local_port(&options, &home, &aws).await?;
-        keep(&home, &aws, &function, &port).await?;
+        let ports = Ports::open(&options, &home, &aws).await?;
+        keep(&home, &aws, &function, &ports).await?;
     }
     function.stop().await;
     aws.stop().await;
@@ -89,23 +89,33 @@ fn function_options(options: &RunOptions, home: &Home, aws: &AwsEmulator) -> Fun
     function
 }
 
-/// Opens a local port with the configuration of the function.
-async fn local_port(
-    options: &RunOptions,
-    home: &Home,
-    aws: &AwsEmulator,
-) -> Result<LocalPort, String> {
-    let variables: BTreeMap<String, String> = function_options(options, home, aws)
-        .env
-        .into_iter()
-        .collect();
-    let config = Config::read(&variables).map_err(|error| error.to_string())?;
-    let aws = aws.sdk_config().clone().into();
-    let clock = Arc::new(SystemClock::new());
-    let seed = fastrand::u64(..);
-    let function = composition::function(config, &aws, clock, seed).await;
-    let port = LocalPort::open(Arc::new(function)).await;
-    port.map_err(|error| error.to_string())
+/// The local ports of a second function, in this process, with the configuration of the first.
+struct Ports {
+    http: LocalPort,
+    socket: SocketPort,
+}
+
+impl Ports {
+    async fn open(options: &RunOptions, home: &Home, aws: &AwsEmulator) -> Result<Self, String> {
+        let mut variables: BTreeMap<String, String> = function_options(options, home, aws)
+            .env
+            .into_iter()
+            .collect();
+        let queue = aws.create_queue("latchkey-deadlines").await;
+        let queue = queue.map_err(|error| error.to_string())?;
+        variables.insert("DEADLINE_QUEUE_URL".to_owned(), queue.clone());
+        let config = Config::read(&variables).map_err(|error| error.to_string())?;
+        let sdk = aws.sdk_config().clone().into();
+        let clock = Arc::new(SystemClock::new());
+        let seed = fastrand::u64(..);
+        let function = Arc::new(composition::function(config, &sdk, clock, seed).await);
+        let http = LocalPort::open(function.clone()).await;
+        let socket = SocketPort::open(function, aws, queue).await;
+        Ok(Self {
+            http: http.map_err(|error| error.to_string())?,
+            socket: socket.map_err(|error| error.to_string())?,
+        })
+    }
 }
 
 /// Prints the addresses and waits until the user stops the run.
@@ -113,15 +123,17 @@ async fn keep(
     home: &Home,
     aws: &AwsEmulator,
     function: &Function,
-    port: &LocalPort,
+    ports: &Ports,
 ) -> Result<(), String> {
     say(&format!(
-        "\nStill running:\n  home      {}\n  AWS       {}\n  function  {url}\n  HTTP      {port}\nFor example:\n  \
-         curl -d '{{\"source\":\"keep-warm\"}}' {url}\n  curl {port}/api/states\nPress Ctrl-C to stop.",
+        "\nStill running:\n  home      {}\n  AWS       {}\n  function  {url}\n  HTTP      {port}\n  \
+         WebSocket {socket}\nFor example:\n  curl -d '{{\"source\":\"keep-warm\"}}' {url}\n  \
+         curl {port}/api/states\nPress Ctrl-C to stop.",
         home.url(),
         aws.endpoint(),
         url = function.url(),
-        port = port.url(),
+        port = ports.http.url(),
+        socket = ports.socket.url(),
     ));
     home.until_stopped().await
 }

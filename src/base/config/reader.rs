@@ -106,6 +106,15 @@ impl<'a> Reader<'a> {
         Duration::from_millis(self.number(name, default, 1..=900_000))
     }
 
+    pub(super) fn seconds(
+        &mut self,
+        name: &'static str,
+        default: u64,
+        range: std::ops::RangeInclusive<u64>,
+    ) -> Duration {
+        Duration::from_secs(self.number(name, default, range))
+    }
+
     pub(super) fn parameter(&mut self, name: &'static str) -> Option<String> {
         let parameter = self.text(name)?;
         if let Err(error) = ParameterName::parse(&parameter) {

@@ -37,6 +37,20 @@ pub enum Metric {
     CallerAuthSuccess,
     /// A caller failed to authenticate and was rejected. Recorded at each such request.
     CallerAuthFailure,
+    /// The number of open WebSocket connections. Recorded at each keep-warm event.
+    ConnectionsActive(u32),
+    /// A WebSocket connection was opened. Recorded at each accepted connection.
+    ConnectionsTotal,
+    /// A frame was posted to a WebSocket connection. Not recorded for the response to a message.
+    MessagesSent,
+    /// A client sent a frame on a WebSocket connection.
+    MessagesReceived,
+    /// A WebSocket connection was closed because it did not authenticate in time.
+    AuthTimeout,
+    /// A client renewed the token of its WebSocket connection.
+    ReauthSuccess,
+    /// A client failed to renew the token of its WebSocket connection, or the connection was closed without a renewal.
+    ReauthFailure,
     /// A rotation ended, and only the new token is left. Recorded at each such rotation. Not recorded for a run without
     /// work, or for a run that has to wait.
     RotationSucceeded,
@@ -82,6 +96,13 @@ impl Metric {
             Self::TenantViolation => "TenantViolation",
             Self::CallerAuthSuccess => "CallerAuthSuccess",
             Self::CallerAuthFailure => "CallerAuthFailure",
+            Self::ConnectionsActive(_) => "ConnectionsActive",
+            Self::ConnectionsTotal => "ConnectionsTotal",
+            Self::MessagesSent => "MessagesSent",
+            Self::MessagesReceived => "MessagesReceived",
+            Self::AuthTimeout => "AuthTimeout",
+            Self::ReauthSuccess => "ReauthSuccess",
+            Self::ReauthFailure => "ReauthFailure",
             Self::RotationSucceeded => "RotationSucceeded",
             Self::RotationFailed => "RotationFailed",
         }
@@ -97,12 +118,18 @@ impl Metric {
             Self::TokenFetchLatency(duration) | Self::CommandLatency(duration) => {
                 duration.as_secs_f64() * 1_000.0
             }
-            Self::CommandOutcomeUnknown(count) => f64::from(count),
+            Self::CommandOutcomeUnknown(count) | Self::ConnectionsActive(count) => f64::from(count),
             Self::TokenDaysToExpiry(days) => days,
             Self::TokenStale
             | Self::TenantViolation
             | Self::CallerAuthSuccess
             | Self::CallerAuthFailure
+            | Self::ConnectionsTotal
+            | Self::MessagesSent
+            | Self::MessagesReceived
+            | Self::AuthTimeout
+            | Self::ReauthSuccess
+            | Self::ReauthFailure
             | Self::RotationSucceeded
             | Self::RotationFailed => 1.0,
         }
@@ -120,6 +147,13 @@ impl Metric {
             | Self::TenantViolation
             | Self::CallerAuthSuccess
             | Self::CallerAuthFailure
+            | Self::ConnectionsActive(_)
+            | Self::ConnectionsTotal
+            | Self::MessagesSent
+            | Self::MessagesReceived
+            | Self::AuthTimeout
+            | Self::ReauthSuccess
+            | Self::ReauthFailure
             | Self::RotationSucceeded
             | Self::RotationFailed => Unit::Count,
             Self::TokenFetchLatency(_) | Self::CommandLatency(_) => Unit::Milliseconds,

@@ -5,9 +5,9 @@ use axum::response::Response;
 use http::StatusCode;
 
 use super::answer::{Refused, json, room};
-use super::callers_token::token;
 use super::shared::Shared;
 use super::{body_of, invocation_of};
+use crate::doors::callers_token::token;
 use crate::doors::reply::CommandsReply;
 use crate::service::access::Permitted;
 use crate::service::app::AuthorisedCommands;

@@ -4,7 +4,6 @@ mod answer;
 mod query;
 mod request;
 mod sender;
-mod values;
 
 use axum::Router;
 use axum::body::Body;

@@ -5,8 +5,8 @@ use axum::response::Response;
 use http::StatusCode;
 
 use super::answer::{Refused, json};
-use super::callers_token::token;
 use super::shared::Shared;
+use crate::doors::callers_token::token;
 use crate::doors::reply::{HealthReply, HealthSummary};
 use crate::home::bridge::Status;
 use crate::service::access::Permit;

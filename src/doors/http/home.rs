@@ -13,10 +13,10 @@ use http::header::{
 use http::{HeaderMap, HeaderValue};
 
 use super::answer::{MayHaveActed, Refused};
-use super::callers_token::token;
 use super::shared::Shared;
 use super::{body_of, invocation_of};
 use crate::base::clock::Limit;
+use crate::doors::callers_token::token;
 use crate::home::home_assistant::{BrokenAnswer, HomeError, JsonSlice, RestAnswer};
 use crate::service::access::{Permitted, RestRequest, Unreadable};
 use crate::service::app::SessionRead;

@@ -16,7 +16,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use super::answer::{REQUEST_ID, Refused, finish};
 use super::shared::Shared;
-use super::{commands, health, home};
+use super::{commands, connections, events, health, home};
 use crate::base::config::{HttpConfig, Origins};
 use crate::base::json::shown;
 use crate::service::app::App;
@@ -30,6 +30,9 @@ const PREFLIGHT_AGE: std::time::Duration = std::time::Duration::from_secs(600);
 
 /// The document at `/openapi.json`.
 const OPENAPI: &str = include_str!("openapi.json");
+
+/// The document at `/asyncapi.json`.
+const ASYNCAPI: &str = include_str!("asyncapi.json");
 
 /// Creates the router of the HTTP door.
 pub(crate) fn router(app: Arc<App>, config: &HttpConfig) -> Router {
@@ -49,6 +52,9 @@ pub(crate) fn router(app: Arc<App>, config: &HttpConfig) -> Router {
         ("/health", get(health::summary)),
         ("/health/detailed", get(health::detailed)),
         ("/openapi.json", get(openapi)),
+        ("/asyncapi.json", get(asyncapi)),
+        ("/events", post(events::push)),
+        ("/connections", get(connections::statistics)),
         ("/api", home_methods()),
     ];
     let routes = own
@@ -110,6 +116,11 @@ fn cors(origins: &Origins) -> Option<CorsLayer> {
 async fn openapi() -> Response {
     let kind = HeaderValue::from_static("application/json");
     ([(CONTENT_TYPE, kind)], OPENAPI).into_response()
+}
+
+async fn asyncapi() -> Response {
+    let kind = HeaderValue::from_static("application/json");
+    ([(CONTENT_TYPE, kind)], ASYNCAPI).into_response()
 }
 
 async fn unknown_route(method: Method, uri: Uri) -> Refused {

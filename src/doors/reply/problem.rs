@@ -3,6 +3,8 @@
 //! The table lists every failure, without a catch-all arm. A new failure therefore does not compile before it has a
 //! problem.
 
+mod access;
+mod connection;
 mod rotation;
 mod source;
 
@@ -16,7 +18,6 @@ use crate::home::home_assistant::{CommandError, HomeError};
 use crate::home::homes::HomesError;
 use crate::home::source::Origin;
 use crate::home::token::TokenError;
-use crate::service::access::AccessError;
 use crate::service::commands::RequestError;
 use crate::service::failure::{EventError, Failure, ProblemName};
 
@@ -84,6 +85,13 @@ impl Problem {
                 failure,
                 "send the directive in the format of Alexa's Smart Home API",
             ),
+            Failure::Message(error) => Self::of_message(error),
+            Failure::Push(_) => Self::new(
+                ProblemName::BadRequest,
+                failure,
+                "send an event as GET /openapi.json describes it",
+            ),
+            Failure::Connection(error) => Self::of_connection(error),
             Failure::Bridge(BridgeError::Token(error)) => Self::of_token(error),
             Failure::Bridge(BridgeError::Home(error)) => Self::of_home(error),
             Failure::Homes(error) => Self::of_homes(error),
@@ -183,41 +191,6 @@ impl Problem {
                  Gateway, a function URL or a load balancer",
             ),
         }
-    }
-
-    fn of_access(error: &AccessError) -> Self {
-        let (name, action) = match error {
-            AccessError::Missing => (
-                ProblemName::Unauthenticated,
-                "send a token in the header Authorization: Bearer …",
-            ),
-            AccessError::NotSetUp => (
-                ProblemName::Unauthenticated,
-                "set CALLER_JWT_ISSUER, CALLER_JWT_AUDIENCE and either CALLER_JWT_JWKS_URL or \
-                 CALLER_JWT_SECRET_PARAMETER, or invoke the function directly",
-            ),
-            AccessError::KeysUnavailable(error) => return Self::of_keys(error),
-            AccessError::TwoTokens => (ProblemName::Unauthenticated, "send only one token"),
-            AccessError::Origin => (
-                ProblemName::Unauthenticated,
-                "send the token in the header Authorization, or add the page's origin to CORS_ORIGINS",
-            ),
-            AccessError::TooLarge => (
-                ProblemName::Unauthenticated,
-                "get a token with fewer or shorter permissions",
-            ),
-            AccessError::Malformed(_)
-            | AccessError::Algorithm
-            | AccessError::UnknownKey
-            | AccessError::Signature
-            | AccessError::Claim(_)
-            | AccessError::NotYet
-            | AccessError::Expired => (
-                ProblemName::Unauthenticated,
-                "get a new token from the issuer that this latchkey trusts",
-            ),
-        };
-        Self::new(name, error, action)
     }
 
     fn of_homes(error: &HomesError) -> Self {

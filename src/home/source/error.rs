@@ -21,6 +21,8 @@ pub enum Setting {
     Headers,
     /// The signing secret of callers' tokens in the parameter that `CALLER_JWT_SECRET_PARAMETER` names.
     CallerSecret,
+    /// The secret of homes that push events, in the parameter that `EVENTS_SECRET_PARAMETER` names.
+    EventsSecret,
     /// The address of a stored home.
     HomeUrl,
     /// The token of a stored home.
@@ -39,7 +41,7 @@ pub enum Setting {
 
 impl Setting {
     /// All settings.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 15] = [
         Self::Token,
         Self::TokenFile,
         Self::TokenVariable,
@@ -47,6 +49,7 @@ impl Setting {
         Self::ClientCert,
         Self::Headers,
         Self::CallerSecret,
+        Self::EventsSecret,
         Self::HomeUrl,
         Self::HomeToken,
         Self::HomeCa,
@@ -66,6 +69,7 @@ impl Setting {
             Self::ClientCert => "HA_CLIENT_CERT_PARAMETER",
             Self::Headers => "HA_HEADERS_PARAMETER",
             Self::CallerSecret => "CALLER_JWT_SECRET_PARAMETER",
+            Self::EventsSecret => "EVENTS_SECRET_PARAMETER",
             Self::HomeUrl => "the home's /url",
             Self::HomeToken => "the home's /token",
             Self::HomeCa => "the home's /ca",
@@ -83,6 +87,7 @@ impl Setting {
             | Self::ClientCert
             | Self::Headers
             | Self::CallerSecret
+            | Self::EventsSecret
             | Self::HomeUrl
             | Self::HomeCa
             | Self::HomeClientCert
@@ -118,7 +123,8 @@ impl Origin {
             | Setting::Ca
             | Setting::ClientCert
             | Setting::Headers
-            | Setting::CallerSecret => ParameterName::parse(&self.place).ok()?.selector(),
+            | Setting::CallerSecret
+            | Setting::EventsSecret => ParameterName::parse(&self.place).ok()?.selector(),
             Setting::TokenFile
             | Setting::TokenVariable
             | Setting::HomeUrl
@@ -151,7 +157,8 @@ impl fmt::Display for Origin {
             | Setting::Ca
             | Setting::ClientCert
             | Setting::Headers
-            | Setting::CallerSecret => write!(f, "the parameter {place} (named by {label})"),
+            | Setting::CallerSecret
+            | Setting::EventsSecret => write!(f, "the parameter {place} (named by {label})"),
             Setting::HomeUrl
             | Setting::HomeToken
             | Setting::HomeCa

@@ -101,7 +101,7 @@ impl VerdictStore for SharedVerdicts {
 fn key(pseudonym: &str) -> Key {
     Key {
         pk: format!("verdict#{pseudonym}"),
-        sk: "presentation",
+        sk: "presentation".into(),
     }
 }
 

@@ -60,6 +60,14 @@ pub enum KeysError {
         /// The minimum length of the secret.
         least_bytes: usize,
     },
+    /// The secret with which homes push events is too short to be safe.
+    #[error(
+        "the secret in the parameter named by EVENTS_SECRET_PARAMETER has fewer than {least_bytes} bytes"
+    )]
+    PushSecretTooShort {
+        /// The minimum length of the secret.
+        least_bytes: usize,
+    },
     /// The issuer's key set could not be read, or it has no usable key.
     #[error("the key set at CALLER_JWT_JWKS_URL is unusable: {0}")]
     KeySet(String),

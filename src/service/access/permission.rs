@@ -17,7 +17,12 @@
 //! it names (`shell_command`, `rest_command`, `notify`, …). `call:*:light.*` allows only services of the first kind. A
 //! service of the second kind needs a permission with its literal domain, or a permission for any target.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::fmt;
+
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// One permission.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +60,39 @@ impl Permission {
             }),
             _ => None,
         }
+    }
+}
+
+impl fmt::Display for Permission {
+    /// Writes the permission in the form that [`Permission::parse`] reads.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Admin => f.write_str("admin"),
+            Self::ReadHealth => f.write_str("health:read"),
+            Self::Read(entities) if *entities == Glob::anything() => f.write_str("read"),
+            Self::Read(entities) => write!(f, "read:{}", entities.0),
+            Self::Call { services, entities } => {
+                write!(f, "call:{}", services.0)?;
+                match entities {
+                    Some(entities) => write!(f, ":{}", entities.0),
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+}
+
+impl Serialize for Permission {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Permission {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let text = Cow::<str>::deserialize(from)?;
+        // The text may be a token, so the error does not repeat the text.
+        Self::parse(&text).ok_or_else(|| D::Error::custom("the text is not a valid permission"))
     }
 }
 
@@ -239,7 +277,30 @@ mod tests {
         );
     }
 
+    #[test]
+    fn text_that_is_not_a_permission_is_not_deserialized() {
+        for json in [r#""eyJhbGciOi""#, r#""read:""#, "1", "null"] {
+            let error = serde_json::from_str::<Permission>(json).unwrap_err();
+            assert!(!error.to_string().contains("eyJ"), "{error}");
+        }
+    }
+
     proptest::proptest! {
+        #[test]
+        fn permission_survives_its_text(
+            text in "admin|health:read|read|read:[a-z0-9_.*?-]{1,9}\
+                     |call:([*]|[a-z0-9_*?-]{0,5}[.][a-z0-9_*?-]{0,5})(:[a-z0-9_.*?-]{1,9})?"
+        ) {
+            let permission = Permission::parse(&text).unwrap();
+            let shown = permission.to_string();
+            if text != "read:*" {
+                proptest::prop_assert_eq!(&shown, &text);
+            }
+            proptest::prop_assert_eq!(Permission::parse(&shown), Some(permission.clone()));
+            let json = serde_json::to_string(&permission).unwrap();
+            proptest::prop_assert_eq!(serde_json::from_str::<Permission>(&json).unwrap(), permission);
+        }
+
         #[test]
         fn pattern_without_wildcards_matches_only_itself(a in "[a-z_.]{1,12}", b in "[a-z_.]{1,12}") {
             proptest::prop_assert_eq!(glob(&a).matches(&b), a == b);

@@ -62,6 +62,18 @@ impl Permit {
         }
     }
 
+    /// Authorises the administration of latchkey itself.
+    pub fn of_administration(caller: &Caller) -> Result<Self, Denied> {
+        must_be_admin(caller)?;
+        Ok(Self::of(caller))
+    }
+
+    /// Authorises watching a resource, which is an entity.
+    pub fn of_watch(caller: &Caller, resource: &str) -> Result<Self, Denied> {
+        may_read(caller, resource)?;
+        Ok(Self::of(caller))
+    }
+
     /// Returns the entities of an answer that the caller may read.
     pub fn reads(&self) -> &Reads {
         &self.reads
@@ -95,6 +107,20 @@ fn may_run(caller: &Caller, command: &Command) -> Result<(), Denied> {
         "recorder/statistics_during_period" => may_read_each(caller, command.get("statistic_ids")),
         _ => must_be_admin(caller),
     }
+}
+
+/// Returns true if a command is known to change nothing. Such a command may be repeated.
+pub fn only_reads(command: &Command) -> bool {
+    matches!(
+        command.kind(),
+        "ping"
+            | "get_states"
+            | "get_config"
+            | "get_services"
+            | "history/history_during_period"
+            | "logbook/get_events"
+            | "recorder/statistics_during_period"
+    )
 }
 
 fn may_ask(caller: &Caller, request: &RestRequest) -> Result<(), Denied> {

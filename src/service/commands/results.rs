@@ -16,7 +16,7 @@ pub struct CommandResults(Vec<CommandResult>);
 
 /// The result of one command.
 #[derive(Debug, Serialize)]
-struct CommandResult {
+pub struct CommandResult {
     outcome: &'static str,
     success: bool,
     #[serde(skip_serializing_if = "Content::is_error", rename = "result")]
@@ -100,6 +100,11 @@ impl CommandResults {
         Ok(Self(results.collect()))
     }
 
+    /// Returns the results, in the order of the commands.
+    pub(crate) fn into_results(self) -> Vec<CommandResult> {
+        self.0
+    }
+
     /// Creates `unknown` results for `count` commands. An earlier invocation began the batch and recorded no outcome.
     pub fn begun_before(count: usize) -> Self {
         let message =
@@ -110,6 +115,37 @@ impl CommandResults {
 }
 
 impl CommandResult {
+    /// Returns the outcome: `answered` or `unknown`.
+    pub(crate) fn outcome(&self) -> &'static str {
+        self.outcome
+    }
+
+    /// Returns the home's result as JSON. `None` if the command has no result.
+    pub(crate) fn json(&self) -> Option<&str> {
+        match &self.content {
+            Content::Result(Some(slice)) => Some(slice.get()),
+            Content::Result(None) | Content::Error => None,
+        }
+    }
+
+    /// Returns the code and the message of the error, if the command failed or its outcome is unknown.
+    pub(crate) fn error(&self) -> Option<(&str, &str)> {
+        let error = self.error.as_ref()?;
+        Some((&error.code, &error.message))
+    }
+
+    /// Adds a hint to the message of an error with this name.
+    pub(crate) fn with_hint(mut self, name: ProblemName, hint: &str) -> Self {
+        if let Some(error) = self
+            .error
+            .as_mut()
+            .filter(|error| error.code == name.name())
+        {
+            error.message.push_str(hint);
+        }
+        self
+    }
+
     fn of(outcome: Outcome) -> Self {
         match outcome {
             Outcome::Answered(Answer::Success(result)) => Self {

@@ -4,7 +4,7 @@ use futures_util::future::BoxFuture;
 
 use super::{Begin, OutcomeStore, REMEMBERED, Record, Remembered, StoreError};
 use crate::base::clock::Timestamp;
-use crate::base::table::{Condition, Item, Key, Table, TableError, Value, Write};
+use crate::base::table::{Condition, Item, Key, Table, TableError, Write};
 
 /// A store in a DynamoDB table.
 #[derive(Debug)]
@@ -73,7 +73,7 @@ impl OutcomeStore for SharedStore {
     }
 
     fn forget<'a>(&'a self, id: &'a str, run: &'a str) -> BoxFuture<'a, Result<(), StoreError>> {
-        Box::pin(async move { Ok(self.0.delete(&key(id), Condition::is_of(run)).await?) })
+        Box::pin(async move { Ok(self.0.delete(&key(id), Some(Condition::is_of(run))).await?) })
     }
 }
 
@@ -86,7 +86,7 @@ impl From<TableError> for StoreError {
 fn key(id: &str) -> Key {
     Key {
         pk: format!("idempotency#{id}"),
-        sk: "outcome",
+        sk: "outcome".into(),
     }
 }
 
@@ -100,7 +100,7 @@ fn item(record: Record, now: Timestamp) -> Item {
     match record.outcome {
         None => {}
         Some(Remembered::Results(json)) => item.insert("results", json.into()),
-        Some(Remembered::TooLarge) => item.insert("too_large", Value::Flag),
+        Some(Remembered::TooLarge) => item.insert("too_large", true.into()),
     }
     item
 }

@@ -31,6 +31,23 @@ impl BucketId {
         hash.update(subject);
         Self(hex::encode(hash.finalize()))
     }
+
+    /// Returns the id of the bucket of a source address.
+    pub fn of_address(address: &str) -> Self {
+        Self::of_kind("address", address)
+    }
+
+    /// Returns the id of the bucket of a WebSocket connection.
+    pub fn of_connection(id: &str) -> Self {
+        Self::of_kind("connection", id)
+    }
+
+    /// Returns the id of a bucket that is not a caller's. The hashed text of a caller contains a NUL, so the ids of
+    /// different kinds are different.
+    fn of_kind(kind: &str, name: &str) -> Self {
+        let name = name.replace('\0', "");
+        Self(hex::encode(Sha256::digest(format!("{kind} {name}"))))
+    }
 }
 
 /// Returns the time at which a bucket will be full again after `count` tokens are taken. If no tokens were taken, the

@@ -241,15 +241,15 @@ impl SharedBuckets {
 fn key(bucket: &BucketId) -> Key {
     Key {
         pk: format!("rate#{}", bucket.0),
-        sk: "bucket",
+        sk: "bucket".into(),
     }
 }
 
 fn micros(time: Duration) -> Value {
-    Value::Number(u64::try_from(time.as_micros()).unwrap_or(u64::MAX))
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX).into()
 }
 
 /// Returns the time at which the table may delete a bucket: a full bucket needs no record.
 fn expiry(full_at: Duration) -> Value {
-    Value::Number(full_at.as_secs() + 1)
+    (full_at.as_secs() + 1).into()
 }

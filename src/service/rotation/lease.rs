@@ -65,7 +65,7 @@ impl SharedLeases {
 fn key(scope: &str) -> Key {
     Key {
         pk: format!("rotation#{scope}"),
-        sk: "lease",
+        sk: "lease".into(),
     }
 }
 
@@ -127,7 +127,11 @@ impl LeaseStore for SharedLeases {
         scope: &'a str,
         run: &'a str,
     ) -> BoxFuture<'a, Result<(), TableError>> {
-        Box::pin(async move { self.0.delete(&key(scope), Condition::is_of(run)).await })
+        Box::pin(async move {
+            self.0
+                .delete(&key(scope), Some(Condition::is_of(run)))
+                .await
+        })
     }
 }
 

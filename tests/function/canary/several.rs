@@ -306,7 +306,7 @@ async fn shared_table_redacts_the_token() {
     }
     let key = Key {
         pk: items[0]["pk"].as_str().unwrap().to_owned(),
-        sk: "presentation",
+        sk: "presentation".into(),
     };
     shown.debug("Key", &key);
     let free = Condition {

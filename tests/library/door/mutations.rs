@@ -108,6 +108,9 @@ fn read(trigger: Option<Trigger>, answer: &Value) -> Result<(u64, String), Strin
             .ok_or("not a valid response for Alexa")?;
         return Ok((row.2, event["payload"]["message"].to_string()));
     }
+    if answer["batchItemFailures"].is_array() && trigger == Some(Trigger::Queue) {
+        return Ok((200, String::new()));
+    }
     let status = answer["statusCode"].as_u64().ok_or("no status")?;
     let own = match trigger {
         Some(Trigger::HttpV1) => None,
@@ -204,5 +207,5 @@ async fn mutated_event_gets_a_status_below_500_and_a_detail_that_names_the_membe
         wrong.join("\n")
     );
     assert!(count > 4_000, "{count}");
-    assert_eq!(served.len(), 9, "{served:?}");
+    assert_eq!(served.len(), 10, "{served:?}");
 }

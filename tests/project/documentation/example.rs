@@ -7,6 +7,7 @@ use latchkey::service::failure::ProblemName;
 use latchkey::service::rotation::RotationRequest;
 use serde_json::{Map, Value};
 use std::collections::BTreeSet;
+use testkit::asyncapi::check_message;
 
 use super::page::{Page, assert_found, assert_none, pages};
 
@@ -132,8 +133,17 @@ pub(super) fn event(text: &str) -> Result<(), String> {
 fn json_example(text: &str) -> Result<(), String> {
     let value: Value = serde_json::from_str(text).map_err(|error| error.to_string())?;
     let has = |name: &str| value.get(name).is_some();
-    if has("type") {
+    if has("to") {
+        has_only(&value, &["home", "type", "data", "to", "except"])
+    } else if value["type"]
+        .as_str()
+        .is_some_and(|kind| !kind.starts_with("urn:"))
+    {
+        check_message(&value)
+    } else if has("type") {
         problem(&value)
+    } else if has("connections") {
+        has_all(&value, &["connections", "authenticated", "tenants"])
     } else if has("results") || has("statusCode") {
         answer(&value)
     } else if has("service") {
@@ -199,6 +209,8 @@ fn json_examples_match_latchkeys_formats() {
             "fine",
         ),
         (r#"{"iss": "a", "permissions": ["read", "write"]}"#, "write"),
+        (r#"{"type": "auth_ok", "id": true}"#, "is not a message"),
+        (r#"{"type": "x", "to": {}, "from": 1}"#, "from"),
         (
             r#"{"type": "urn:latchkey:problem:forbidden", "title": "No", "status": 403,
                 "detail": "", "action": "", "request_id": ""}"#,

@@ -45,6 +45,7 @@
 )]
 
 mod answer;
+pub mod asyncapi;
 mod authority;
 mod bootstrap;
 mod bridge;
@@ -56,6 +57,8 @@ pub mod homes;
 mod port;
 mod sandbox;
 pub mod seed;
+mod socket;
+mod socket_client;
 mod stage;
 mod stored;
 mod visit;
@@ -68,6 +71,8 @@ pub use event::{COMMAND, KEEP_WARM, light, parameter_change, sample};
 pub use home::{RelayedHome, home, home_with, relay_to};
 pub use port::Port;
 pub use sandbox::{Sandbox, SandboxBuilder, impatient, stopped_clock};
+pub use socket::Socket;
+pub use socket_client::{Received, SocketClient};
 pub use stage::{GET_PARAMETER, Home, PARAMETER, Stage, StageBuilder};
 pub use stored::Stored;
 pub use visit::visit;

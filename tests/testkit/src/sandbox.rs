@@ -8,6 +8,7 @@ use std::time::Duration;
 use aws_config::SdkConfig;
 use aws_config::retry::RetryConfig;
 use aws_config::timeout::TimeoutConfig;
+use futures_util::future::BoxFuture;
 use lambda_runtime::Context;
 use latchkey::base::clock::{Clock, ManualClock, SystemClock};
 use latchkey::base::config::Config;
@@ -15,6 +16,7 @@ use latchkey::composition::{self, Aws};
 use latchkey::doors::function::Function;
 use latchkey::home::bridge::Health;
 use latchkey::home::home_assistant::SessionState;
+use latchkey_dev::gateway::Invoke;
 use latchkey_dev::stack::AwsEmulator;
 use serde_json::Value;
 
@@ -115,6 +117,13 @@ impl Sandbox {
     fn end(&self, time: Duration) -> u64 {
         let end = self.clock.now().after(time).unix;
         u64::try_from(end.as_millis()).unwrap()
+    }
+}
+
+impl Invoke for Sandbox {
+    fn invoke(&self, event: Value) -> BoxFuture<'static, Result<Value, String>> {
+        let sandbox = self.clone();
+        Box::pin(async move { Ok(sandbox.handle(event).await) })
     }
 }
 

@@ -4,8 +4,8 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use serde_json::value::RawValue;
 use url::form_urlencoded::Serializer;
 
-use super::values::{header_path, texts};
 use crate::base::json::{MemberError, Object};
+use crate::doors::values::{header_path, texts};
 
 /// Characters that must be encoded in a query.
 pub(super) const QUERY: &AsciiSet = &CONTROLS

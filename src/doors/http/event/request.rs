@@ -5,24 +5,22 @@ use std::collections::HashMap;
 use axum::body::Bytes;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use http::header::{ACCEPT_ENCODING, AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST};
-use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http::header::{ACCEPT_ENCODING, COOKIE};
+use http::{HeaderMap, HeaderValue, Method};
 use percent_encoding::{AsciiSet, utf8_percent_encode};
 
 use super::super::base_path::Route;
 use super::query;
 use super::sender::Sender;
-use super::values::{header_path, texts};
 use crate::base::json::{MemberError, Members, Object};
+use crate::doors::headers::{all_headers, headers};
+use crate::doors::values::texts;
 
 /// Characters that must be encoded in a path.
 const PATH: &AsciiSet = &query::QUERY.add(b'?');
 
 /// The longest path with its query. No sender accepts a longer one, and a `Uri` cannot hold 64 KB.
 const MAX_TARGET_BYTES: usize = 32 << 10;
-
-/// The headers that identify the caller or describe the body. An unreadable one is an error.
-const NEEDED: [HeaderName; 3] = [AUTHORIZATION, CONTENT_TYPE, COOKIE];
 
 /// A request as its sender describes it.
 #[derive(Debug)]
@@ -149,52 +147,6 @@ fn path_parameters(event: &Object<'_>) -> HashMap<String, String> {
         Some((name.to_owned(), value))
     });
     values.collect()
-}
-
-/// Returns the headers with all their values if the sender lists them, or else with one value each.
-fn all_headers(event: &Object<'_>) -> Result<HeaderMap, MemberError> {
-    let all = headers(event, "multiValueHeaders")?;
-    match all.is_empty() {
-        false => Ok(all),
-        true => headers(event, "headers"),
-    }
-}
-
-/// Reads headers. An unreadable header is skipped, unless it changes the meaning of the request.
-fn headers(event: &Object<'_>, member: &str) -> Result<HeaderMap, MemberError> {
-    let Some(object) = event.object(member)? else {
-        return Ok(HeaderMap::new());
-    };
-    let mut headers = HeaderMap::new();
-    for (name, raw) in object.members().values() {
-        let path = || header_path(&object, name);
-        let Ok(header) = HeaderName::from_bytes(name.as_bytes()) else {
-            return Err(MemberError::new(path(), "is not a valid header name"));
-        };
-        // The host is not used.
-        if header == HOST {
-            continue;
-        }
-        let values: Option<Vec<HeaderValue>> = texts(raw).and_then(|texts| {
-            let values = texts.into_iter().map(HeaderValue::try_from);
-            values.collect::<Result<_, _>>().ok()
-        });
-        match values {
-            Some(values) => {
-                for value in values {
-                    let appended = headers.try_append(&header, value);
-                    appended.map_err(|_| {
-                        MemberError::new(path(), "exceeds the maximum number of headers")
-                    })?;
-                }
-            }
-            None if NEEDED.contains(&header) => {
-                return Err(MemberError::new(path(), "is not a valid header value"));
-            }
-            None => {}
-        }
-    }
-    Ok(headers)
 }
 
 /// Adds the cookies, which HTTP APIs and function URLs list apart from the other headers.

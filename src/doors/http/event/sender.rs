@@ -29,6 +29,7 @@ impl Sender {
             | Trigger::KeepWarm
             | Trigger::ParameterChange
             | Trigger::WebSocket
+            | Trigger::Queue
             | Trigger::Alexa
             | Trigger::RotateToken
             | Trigger::Doctor

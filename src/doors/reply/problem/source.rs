@@ -4,7 +4,6 @@ use std::borrow::Cow;
 
 use super::Problem;
 use crate::home::source::{Setting, SourceError, SourceFault};
-use crate::service::access::KeysError;
 use crate::service::failure::ProblemName;
 
 impl Problem {
@@ -26,26 +25,6 @@ impl Problem {
         };
         Self::new(name, error, action(error)).titled(title(setting, &error.fault))
     }
-
-    pub(super) fn of_keys(error: &KeysError) -> Self {
-        let name = ProblemName::TokenSourceUnavailable;
-        match error {
-            KeysError::Source(error) => Self::of_source(error),
-            KeysError::SecretTooShort { .. } => Self::new(
-                name,
-                error,
-                "store a longer random secret in that parameter, and have the issuer sign with it",
-            )
-            .titled("The secret in the parameter named by CALLER_JWT_SECRET_PARAMETER is too short"),
-            KeysError::KeySet(_) => Self::new(
-                name,
-                error,
-                "try again; if the problem persists, check that CALLER_JWT_JWKS_URL is the issuer's key set and that \
-                 the function's network can reach it",
-            )
-            .titled("The key set at CALLER_JWT_JWKS_URL is not usable"),
-        }
-    }
 }
 
 fn title(setting: Setting, fault: &SourceFault) -> String {
@@ -55,7 +34,8 @@ fn title(setting: Setting, fault: &SourceFault) -> String {
         | Setting::Ca
         | Setting::ClientCert
         | Setting::Headers
-        | Setting::CallerSecret => format!("The parameter named by {label}"),
+        | Setting::CallerSecret
+        | Setting::EventsSecret => format!("The parameter named by {label}"),
         Setting::TokenFile => format!("The file named by {label}"),
         Setting::TokenVariable => format!("The variable {label}"),
         Setting::HomeUrl
@@ -108,6 +88,11 @@ fn holds(setting: Setting) -> (&'static str, &'static str, &'static str) {
             SECURE,
             "replace the secret",
         ),
+        Setting::EventsSecret => (
+            "the secret of homes that push events",
+            SECURE,
+            "replace the secret",
+        ),
         Setting::HomeUrl => (
             "the home's address",
             "String",
@@ -134,7 +119,7 @@ fn action(error: &SourceError) -> Cow<'static, str> {
     }
     match fault {
         SourceFault::NotFound => match setting {
-            Setting::Token | Setting::CallerSecret => {
+            Setting::Token | Setting::CallerSecret | Setting::EventsSecret => {
                 format!("store {what} as a {kind} of that name, or set {label} to the name of the existing parameter")
                     .into()
             }
@@ -168,7 +153,8 @@ fn action(error: &SourceError) -> Cow<'static, str> {
             | Setting::Ca
             | Setting::ClientCert
             | Setting::Headers
-            | Setting::CallerSecret => {
+            | Setting::CallerSecret
+            | Setting::EventsSecret => {
                 "allow the function's role ssm:GetParameter on exactly this parameter".into()
             }
             Setting::HomeUrl
@@ -217,6 +203,7 @@ fn action(error: &SourceError) -> Cow<'static, str> {
             | Setting::ClientCert
             | Setting::Headers
             | Setting::CallerSecret
+            | Setting::EventsSecret
             | Setting::HomeUrl
             | Setting::HomeToken
             | Setting::HomeCa
@@ -240,6 +227,7 @@ mod tests {
     use crate::home::source::Origin;
     use crate::home::token::TokenError;
     use crate::service::access::AccessError;
+    use crate::service::access::KeysError;
     use crate::service::failure::Failure;
     use crate::service::rotation::RotationError;
 

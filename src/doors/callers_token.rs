@@ -1,7 +1,7 @@
-//! Finds a caller's token in the `Authorization` header or in a cookie.
+//! Finds a caller's token in the `Authorization` header, a cookie, a subprotocol or the query.
 
 use http::HeaderMap;
-use http::header::{AUTHORIZATION, COOKIE, ORIGIN};
+use http::header::{AUTHORIZATION, COOKIE, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
 
 use crate::base::config::Origins;
 use crate::service::access::AccessError;
@@ -9,12 +9,51 @@ use crate::service::access::AccessError;
 /// The name of the cookie that may contain a caller's token.
 const COOKIE_NAME: &str = "latchkey_token";
 
+/// The subprotocol that carries a token is this text with the token behind it.
+const BEARER_SUBPROTOCOL: &str = "latchkey.bearer.";
+
+/// The subprotocol that latchkey chooses. It never contains a token.
+pub(crate) const SUBPROTOCOL: &str = "latchkey";
+
 /// Returns the token in the request, if there is one.
-pub(super) fn token<'a>(
+pub(crate) fn token<'a>(
     headers: &'a HeaderMap,
     origins: &Origins,
 ) -> Result<Option<&'a str>, AccessError> {
     let mut found = None;
+    in_header(headers, &mut found)?;
+    with_cookies(headers, origins, found)
+}
+
+/// Returns the token in a request for a WebSocket connection, if there is one. `query` is the token in the query of the
+/// URL, if such tokens are accepted.
+pub(crate) fn connection_token<'a>(
+    headers: &'a HeaderMap,
+    query: Option<&'a str>,
+    origins: &Origins,
+) -> Result<Option<&'a str>, AccessError> {
+    let mut found = None;
+    in_header(headers, &mut found)?;
+    for token in subprotocols(headers).filter_map(|name| name.strip_prefix(BEARER_SUBPROTOCOL)) {
+        only(&mut found, token)?;
+    }
+    if let Some(token) = query {
+        only(&mut found, token)?;
+    }
+    with_cookies(headers, origins, found)
+}
+
+/// Returns the subprotocols that a client offers.
+pub(crate) fn subprotocols(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let headers = headers.get_all(SEC_WEBSOCKET_PROTOCOL).into_iter();
+    let names = headers
+        .filter_map(|header| header.to_str().ok())
+        .flat_map(|header| header.split(','));
+    names.map(str::trim)
+}
+
+/// Records the token in the `Authorization` header.
+fn in_header<'a>(headers: &'a HeaderMap, found: &mut Option<&'a str>) -> Result<(), AccessError> {
     for header in headers.get_all(AUTHORIZATION) {
         let text = header.to_str().unwrap_or_default();
         let token = match text.split_once(' ') {
@@ -25,14 +64,23 @@ pub(super) fn token<'a>(
                 ));
             }
         };
-        only(&mut found, token)?;
+        only(found, token)?;
     }
-    let is_in_header = found.is_some();
+    Ok(())
+}
+
+/// Returns the token after a look at the cookies. `found` is the token outside of cookies.
+fn with_cookies<'a>(
+    headers: &'a HeaderMap,
+    origins: &Origins,
+    mut found: Option<&'a str>,
+) -> Result<Option<&'a str>, AccessError> {
+    let is_sent_by_the_page = found.is_some();
     for token in cookies(headers) {
         only(&mut found, token)?;
     }
     // A browser sends cookies with the requests of every page.
-    if found.is_some() && !is_in_header && !may_send_cookies(headers, origins) {
+    if found.is_some() && !is_sent_by_the_page && !may_send_cookies(headers, origins) {
         return Err(AccessError::Origin);
     }
     Ok(found)
@@ -166,5 +214,64 @@ mod tests {
             );
         }
         assert_eq!(found(&[cookie]), Err(AccessError::Origin));
+    }
+
+    #[test]
+    fn connection_token_is_read_from_subprotocol_and_query() {
+        let found = |headers: &[(&'static str, &str)], query: Option<&'static str>| {
+            let mut map = HeaderMap::new();
+            for (name, value) in headers {
+                map.append(*name, value.parse().unwrap());
+            }
+            let origins = Origins::These(vec![HERE.to_owned()]);
+            connection_token(&map, query, &origins).map(|token| token.map(str::to_owned))
+        };
+        let a = Ok(Some("a".to_owned()));
+        let protocol = |value| ("sec-websocket-protocol", value);
+        assert_eq!(found(&[], None), Ok(None));
+        assert_eq!(found(&[protocol("latchkey")], None), Ok(None));
+        assert_eq!(found(&[protocol("latchkey, latchkey.bearer.a")], None), a);
+        assert_eq!(found(&[], Some("a")), a);
+        assert_eq!(
+            found(
+                &[
+                    protocol("latchkey.bearer.a"),
+                    ("authorization", "Bearer a"),
+                    ("cookie", "latchkey_token=a")
+                ],
+                Some("a")
+            ),
+            a
+        );
+        for (headers, query) in [
+            (&[protocol("latchkey.bearer.b")][..], Some("a")),
+            (&[protocol("latchkey.bearer.a,latchkey.bearer.b")], None),
+            (&[("authorization", "Bearer b")], Some("a")),
+            (
+                &[
+                    protocol("latchkey.bearer.a"),
+                    ("cookie", "latchkey_token=b"),
+                ],
+                None,
+            ),
+        ] {
+            assert_eq!(found(headers, query), Err(AccessError::TwoTokens));
+        }
+        // A cookie of a foreign page does no harm next to the page's own token.
+        let both = [
+            protocol("latchkey.bearer.a"),
+            ("cookie", "latchkey_token=a"),
+        ];
+        assert_eq!(found(&both, None), a);
+        assert_eq!(
+            found(
+                &[
+                    ("cookie", "latchkey_token=a"),
+                    ("origin", "https://evil.example")
+                ],
+                None
+            ),
+            Err(AccessError::Origin)
+        );
     }
 }
