@@ -142,8 +142,8 @@ struct Name<'a>(#[serde(borrow)] Cow<'a, str>);
 
 /// Parses a JSON value and rejects duplicate members at any depth.
 ///
-/// Readers disagree on which of two members with one name counts. latchkey decides on a text that another program reads
-/// again, so the text must have one meaning.
+/// Readers disagree on which of two members with one name counts. latchkey authorises a text that another program then
+/// parses again, so the text must have one meaning.
 pub(crate) fn unambiguous(text: &str) -> Result<Value, JsonError> {
     let Unambiguous(value) = serde_json::from_str(text)?;
     Ok(value)

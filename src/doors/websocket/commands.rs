@@ -68,7 +68,8 @@ pub(super) async fn answer_all(
     last
 }
 
-/// Records the dialect of a connection that was authenticated when it was opened, at its first message.
+/// Records the dialect of a frame if the connection has none or another one. A connection that was authenticated when
+/// it was opened has no dialect before its first message.
 async fn learn_dialect(door: &Door<'_>, connection: &Connection, dialect: Dialect) {
     if connection.dialect == Some(dialect) {
         return;

@@ -1,5 +1,5 @@
-//! The frames for clients. Each frame has the members `type` and `id`, because clients of Home Assistant's protocol end
-//! without them.
+//! The frames for clients. Each frame has the members `type` and `id`, because clients of Home Assistant's protocol
+//! stop at a frame without them.
 
 use std::time::Duration;
 
@@ -23,7 +23,7 @@ pub(super) struct Frames {
     pub(super) now: Duration,
 }
 
-/// An error and the client's reaction to it.
+/// The reason of a refusal, and its effect on the connection.
 pub(super) struct Refusal<'a> {
     pub(super) failure: &'a Failure,
     pub(super) problem: &'a Problem,

@@ -62,8 +62,8 @@ enum Outcome {
 }
 
 impl Connections {
-    /// Posts a frame to all its receivers. Clients of Home Assistant's protocol get no frame, because its protocol has
-    /// events only for subscriptions.
+    /// Posts a frame to all its receivers. Clients of Home Assistant's protocol get no frame, because that protocol
+    /// has events only for subscriptions.
     pub(crate) async fn broadcast(
         &self,
         broadcast: &Broadcast,

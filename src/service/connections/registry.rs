@@ -115,8 +115,8 @@ pub trait Registry: Send + Sync {
         coalesces: bool,
     ) -> BoxFuture<'a, Result<(), RegistryError>>;
 
-    /// Moves `due` from `from` to `to`. Returns false if it is not `from` any more, or the row is gone: another
-    /// invocation looks after the connection.
+    /// Changes `due` from `from` to `to`. Returns false if `due` is different from `from`, or if the row is gone.
+    /// Another invocation then looks after the connection.
     fn postpone<'a>(
         &'a self,
         id: &'a ConnectionId,

@@ -1,7 +1,8 @@
 //! Looks at connections when a deadline comes, and sweeps up what was missed.
 //!
-//! A connection has one planned look, `due`. A message of the queue comes back at that time. Whoever moves `due` looks
-//! after the connection, so the two never do the same work: the message, and the sweep that runs with keep-warm events.
+//! A connection has one planned look, `due`. A message of the queue comes back at that time. A keep-warm event runs a
+//! sweep for late connections. The message or the sweep moves `due` and then does the work, so the work is done once.
+//! Only closing does not move `due`: the message and the sweep may both close a connection, which does no harm.
 
 use std::time::Duration;
 

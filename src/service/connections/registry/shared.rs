@@ -33,8 +33,8 @@
 //! * `join` looks for the row after the member row is written, and a removal deletes the member row once more after the
 //!   row. So a member row does not stay if a connection closes while it joins. A watch that begins while the connection
 //!   closes can stay until it expires, or until the next removal.
-//! * The SDK retries a request whose response was lost. Each conditional write that would then meet its own earlier
-//!   attempt has a random id of its run.
+//! * The SDK retries a request whose response was lost. The retry of a conditional write can find the item that the
+//!   first attempt wrote. So these writes store a random id, by which the retry recognises its own item.
 
 mod authentication;
 mod keys;
