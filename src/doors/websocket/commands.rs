@@ -44,6 +44,7 @@ pub(super) async fn answer_all(
     for message in incoming.messages {
         slots.push(prepare(door, &mut connection, dialect, message).await);
     }
+    claim_ids(door, &connection, &mut slots).await;
     let learned = learn_dialect(door, &connection, dialect);
     let ((), ()) = tokio::join!(run(door, &connection, &mut slots), learned);
     let coalesces = connection.coalesces || dialect == Dialect::Envelope;
@@ -150,15 +151,32 @@ async fn check(
         audit(identity, &command, "denied", &door.invocation.id);
         return Err(denied.into());
     }
-    let is_new = id == "null"
-        || door
-            .app
-            .connections
-            .claim(connection, id, only_reads(&command))
-            .await?;
-    match is_new {
-        true => Ok(Answer::Pending(command)),
-        false => Err(MessageError::IdReused.into()),
+    Ok(Answer::Pending(command))
+}
+
+/// Claims the ids of the prepared commands, all at once. Refuses commands whose id was used before.
+async fn claim_ids(door: &Door<'_>, connection: &Connection, slots: &mut [Slot]) {
+    let claims = slots.iter().map(|slot| async move {
+        match &slot.answer {
+            Answer::Pending(command) if &*slot.id != "null" => {
+                let claim = door
+                    .app
+                    .connections
+                    .claim(connection, &slot.id, only_reads(command));
+                match claim.await {
+                    Ok(true) => None,
+                    Ok(false) => Some(Failure::from(MessageError::IdReused)),
+                    Err(error) => Some(error.into()),
+                }
+            }
+            Answer::Pending(_) | Answer::Frame(_) => None,
+        }
+    });
+    let refused = futures_util::future::join_all(claims).await;
+    for (slot, failure) in slots.iter_mut().zip(refused) {
+        if let Some(failure) = failure {
+            slot.answer = Answer::Frame(door.refuse(Some(slot.dialect), &slot.id, &failure));
+        }
     }
 }
 
