@@ -9,4 +9,5 @@ mod page;
 mod shell;
 mod stack;
 mod table;
+mod types;
 mod variable;
