@@ -29,6 +29,8 @@ impl SocketStage {
         let function = sandbox
             .env("TABLE_NAME", TABLE)
             .env("DEADLINE_QUEUE_URL", &queue)
+            // One client waits for the greeting, which comes through the queue. A busy machine may take some time.
+            .env("WEBSOCKET_AUTH_SECONDS", "60")
             .start()
             .await;
         let function = Arc::new(function);

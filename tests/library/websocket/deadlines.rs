@@ -210,7 +210,7 @@ async fn queue_greets_and_closes_a_silent_connection() {
     let app = sandbox
         .env("METRICS", "off")
         .env("TABLE_NAME", "latchkey")
-        .env("WEBSOCKET_AUTH_SECONDS", "1")
+        .env("WEBSOCKET_AUTH_SECONDS", "4")
         .env("DEADLINE_QUEUE_URL", &queue)
         .start()
         .await;
