@@ -147,14 +147,10 @@ impl Connections {
         };
         // First the row: the member and the planned look depend on it.
         parts.registry.open(&connection, now + LIFETIME).await?;
-        let (joined, planned) = tokio::join!(
+        let (joined, ()) = tokio::join!(
             self.join(&connection),
             self.plan(&connection, connection.due)
         );
-        if let Err(error) = planned {
-            // The sweep finds the connection.
-            tracing::warn!(category = "connections", error = %error, "no deadline was planned");
-        }
         if let Err(error) = joined {
             self.forget(&connection.address.id).await?;
             return Err(error);
@@ -224,10 +220,8 @@ impl Connections {
         if before.identity.is_none() {
             self.join(&after).await?;
         }
-        if due != before.due
-            && let Err(error) = self.plan(&after, due).await
-        {
-            tracing::warn!(category = "connections", error = %error, "no deadline was planned");
+        if due != before.due {
+            self.plan(&after, due).await;
         }
         self.remember(after.clone());
         Ok(after)
@@ -266,10 +260,7 @@ impl Connections {
         connection: &Connection,
         count: usize,
     ) -> Result<(), ConnectionError> {
-        let plan = connection
-            .identity
-            .as_ref()
-            .and_then(|it| it.plan.as_deref());
+        let plan = connection.plan();
         let bucket = BucketId::of_connection(&connection.address.id.0);
         let count = u32::try_from(count).unwrap_or(u32::MAX);
         let taken = self.parts.messages.take(&bucket, plan, count).await;

@@ -152,11 +152,7 @@ impl Connections {
             return Ok(());
         };
         let registry = &self.parts.registry;
-        let plan = connection
-            .identity
-            .as_ref()
-            .and_then(|it| it.plan.as_deref());
-        let limit = self.parts.config.limits.of(plan).subscriptions;
+        let limit = self.parts.config.limits.of(connection.plan()).subscriptions;
         let watched = registry.watched(&connection.address.id).await?;
         let all: BTreeSet<&String> = watched.iter().chain(resources).collect();
         if all.len() > limit {

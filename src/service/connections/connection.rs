@@ -89,6 +89,11 @@ pub struct MemberRow {
 }
 
 impl Connection {
+    /// Returns the plan of the connection's caller.
+    pub fn plan(&self) -> Option<&str> {
+        self.identity.as_ref()?.plan.as_deref()
+    }
+
     /// Returns the row of the connection below its tenant. `None` if it is not authenticated.
     pub fn member(&self) -> Option<MemberRow> {
         let identity = self.identity.as_ref()?;

@@ -11,7 +11,6 @@ use serde::{Deserialize, Serialize};
 
 use super::connection::{Connection, ConnectionId};
 use super::deadline::{Look, look};
-use super::queue::QueueError;
 use super::{ConnectionError, Connections, PostError, whole_milliseconds};
 use crate::base::metrics::Metric;
 
@@ -64,7 +63,7 @@ impl Connections {
         }
         if self.now() < due {
             // The delay was longer than the queue allows.
-            self.plan_or_warn(&connection, due).await;
+            self.plan(&connection, due).await;
             return Ok(());
         }
         self.look_after(&connection, frames).await
@@ -107,10 +106,7 @@ impl Connections {
         if !registry.postpone(id, connection.due, next).await? {
             return Ok(());
         }
-        let (_, is_open) = tokio::join!(
-            self.plan_or_warn(connection, next),
-            self.tell(connection, frame)
-        );
+        let ((), is_open) = tokio::join!(self.plan(connection, next), self.tell(connection, frame));
         if is_open {
             return Ok(());
         }
@@ -120,7 +116,7 @@ impl Connections {
         // API Gateway accepts no frame before `$connect` has returned.
         let soon = whole_milliseconds(self.now() + ONE_SECOND);
         if soon < next && registry.postpone(id, next, soon).await? {
-            self.plan_or_warn(connection, soon).await;
+            self.plan(connection, soon).await;
         }
         Ok(())
     }
@@ -176,14 +172,10 @@ impl Connections {
         }
     }
 
-    /// Plans a look at a connection.
-    pub(super) async fn plan(
-        &self,
-        connection: &Connection,
-        due: Duration,
-    ) -> Result<(), QueueError> {
+    /// Plans a look at a connection. If this fails, the sweep finds the connection.
+    pub(super) async fn plan(&self, connection: &Connection, due: Duration) {
         let Some(queue) = &self.parts.queue else {
-            return Ok(());
+            return;
         };
         let message = Message {
             connection: connection.address.id.clone(),
@@ -191,12 +183,8 @@ impl Connections {
         };
         // Serialising two plain members never fails.
         let message = serde_json::to_string(&message).unwrap_or_default();
-        queue.send(message, due.saturating_sub(self.now())).await
-    }
-
-    async fn plan_or_warn(&self, connection: &Connection, due: Duration) {
-        if let Err(error) = self.plan(connection, due).await {
-            // The sweep finds the connection.
+        let sent = queue.send(message, due.saturating_sub(self.now()));
+        if let Err(error) = sent.await {
             tracing::warn!(category = "connections", error = %error, "no deadline was planned");
         }
     }
